@@ -1,0 +1,175 @@
+import { z } from 'zod';
+import { AgentInfoSchema } from './agent-info.ts';
+import { InventoryDeltaSchema, InventorySchema } from './inventory.ts';
+import {
+  ApplyOutcomeSchema,
+  CheckResultSchema,
+  LabEventSchema,
+  LabStatusSchema,
+  TransactionProgressSchema,
+} from './lab.ts';
+import { LabNameSchema } from './names.ts';
+import { PlanSchema } from './plan.ts';
+import {
+  ProcessExitSchema,
+  ProcessPlaceSchema,
+  ProcessProgressSchema,
+  TerminalSizeSchema,
+} from './process.ts';
+import { maximumDocumentSize } from './version.ts';
+
+/** Description of one call. `progress` frames may come before the result. */
+export interface CallDescription<
+  A extends z.ZodType = z.ZodType,
+  R extends z.ZodType = z.ZodType,
+  P extends z.ZodType = z.ZodType,
+> {
+  readonly args: A;
+  readonly result: R;
+  readonly progress: P;
+  /** Whether it may change the realm. A key enrolled for reading may not make such calls. */
+  readonly effect: 'read' | 'write';
+  /** Milliseconds after which the caller gives up; null for calls that last as long as they last. */
+  readonly timeout: number | null;
+}
+
+const empty = z.strictObject({});
+
+/** Helper that keeps the literal types of a description. */
+export function describeCall<A extends z.ZodType, R extends z.ZodType, P extends z.ZodType = z.ZodNever>(
+  description: Omit<CallDescription<A, R, P>, 'progress'> & { readonly progress?: P },
+): CallDescription<A, R, P> {
+  return { ...description, progress: description.progress ?? (z.never() as unknown as P) };
+}
+
+const DocumentTextSchema = z.string().max(maximumDocumentSize);
+
+export const PlanTargetSchema = z.discriminatedUnion('kind', [
+  /** Bring this document up, or change the lab to it. */
+  z.strictObject({
+    kind: z.literal('document'),
+    text: DocumentTextSchema,
+    /** Absolute path of its file, null for a document without one. */
+    path: z.string().max(4096).nullable(),
+    /** Take the name over from another file. */
+    replace: z.boolean(),
+  }),
+  /** Go to a kept revision; 0 is nothing. */
+  z.strictObject({
+    kind: z.literal('revision'),
+    lab: LabNameSchema,
+    revision: z.number().int().min(0),
+  }),
+  z.strictObject({ kind: z.literal('undo'), lab: LabNameSchema }),
+  z.strictObject({ kind: z.literal('redo'), lab: LabNameSchema }),
+  z.strictObject({ kind: z.literal('down'), lab: LabNameSchema }),
+]);
+export type PlanTarget = z.infer<typeof PlanTargetSchema>;
+
+/** Every call that an agent answers. The typed client and the dispatcher both come from this value. */
+export const agentCalls = {
+  'agent.info': describeCall({
+    args: empty,
+    result: AgentInfoSchema,
+    effect: 'read',
+    timeout: 5_000,
+  }),
+  /** Ends the agent; the realm and its labs go on. */
+  'agent.stop': describeCall({ args: empty, result: empty, effect: 'write', timeout: 10_000 }),
+  'inventory.snapshot': describeCall({
+    args: empty,
+    result: InventorySchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  'lab.list': describeCall({
+    args: empty,
+    result: z.strictObject({ labs: z.array(LabStatusSchema) }),
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** The lab's status and the text of a kept revision (the one in force unless named). */
+  'lab.document': describeCall({
+    args: z.strictObject({ lab: LabNameSchema, revision: z.number().int().min(1).nullable() }),
+    result: z.strictObject({ status: LabStatusSchema, text: z.string().nullable() }),
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  'lab.plan': describeCall({
+    args: z.strictObject({ target: PlanTargetSchema }),
+    result: PlanSchema,
+    effect: 'read',
+    timeout: 60_000,
+  }),
+  'lab.apply': describeCall({
+    args: z.strictObject({ plan: z.string().max(128) }),
+    result: ApplyOutcomeSchema,
+    progress: TransactionProgressSchema,
+    effect: 'write',
+    timeout: null,
+  }),
+  'lab.check': describeCall({
+    args: z.strictObject({ lab: LabNameSchema }),
+    result: z.strictObject({ results: z.array(CheckResultSchema) }),
+    progress: CheckResultSchema,
+    effect: 'write',
+    timeout: null,
+  }),
+  /** Forgets a lab that is down: its record and revisions. */
+  'lab.forget': describeCall({
+    args: z.strictObject({ lab: LabNameSchema }),
+    result: empty,
+    effect: 'write',
+    timeout: 15_000,
+  }),
+  /** Runs one command; cancelling the call ends it. Output stops while more than the credit is unacknowledged. */
+  'process.run': describeCall({
+    args: z.strictObject({
+      place: ProcessPlaceSchema,
+      command: z.array(z.string().max(65536)).min(1).max(1000),
+      terminal: TerminalSizeSchema.nullable(),
+    }),
+    result: ProcessExitSchema,
+    progress: ProcessProgressSchema,
+    effect: 'write',
+    timeout: null,
+  }),
+  'process.input': describeCall({
+    args: z.strictObject({ session: z.string().max(64), data: z.string().max(262144), end: z.boolean() }),
+    result: empty,
+    effect: 'write',
+    timeout: 10_000,
+  }),
+  'process.resize': describeCall({
+    args: z.strictObject({ session: z.string().max(64), size: TerminalSizeSchema }),
+    result: empty,
+    effect: 'write',
+    timeout: 10_000,
+  }),
+  /** Says that this many bytes of output were taken. */
+  'process.acknowledge': describeCall({
+    args: z.strictObject({ session: z.string().max(64), bytes: z.number().int().min(0) }),
+    result: empty,
+    effect: 'write',
+    timeout: 10_000,
+  }),
+} as const;
+
+export type AgentCalls = typeof agentCalls;
+export type AgentCallName = keyof AgentCalls;
+
+type Description<Calls, K extends keyof Calls> =
+  Calls[K] extends CallDescription<infer A, infer R, infer P>
+    ? { args: A; result: R; progress: P }
+    : never;
+export type CallArguments<Calls, K extends keyof Calls> = z.infer<Description<Calls, K>['args']>;
+export type CallResult<Calls, K extends keyof Calls> = z.infer<Description<Calls, K>['result']>;
+export type CallProgress<Calls, K extends keyof Calls> = z.infer<Description<Calls, K>['progress']>;
+
+/** Every stream that an agent publishes; each message carries a sequence number of its stream. */
+export const agentStreams = {
+  inventory: InventoryDeltaSchema,
+  labs: LabEventSchema,
+} as const;
+export type AgentStreams = typeof agentStreams;
+export type AgentStreamName = keyof AgentStreams;

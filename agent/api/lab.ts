@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { LabNameSchema, RealmNameSchema } from './names.ts';
+import { FailureSchema } from './result.ts';
+
+export const CheckResultSchema = z.strictObject({
+  /** Index in the document's `checks`. */
+  index: z.number().int(),
+  label: z.string(),
+  outcome: z.enum(['passed', 'failed', 'skipped']),
+  /** What was expected and what was seen, one sentence. */
+  sentence: z.string(),
+  roundTripMilliseconds: z.number().nullable(),
+});
+export type CheckResult = z.infer<typeof CheckResultSchema>;
+
+export const RevisionSchema = z.strictObject({
+  /** 1 is the first document applied; 0 stands for the state before it: nothing. */
+  number: z.number().int(),
+  /** ISO 8601, UTC. */
+  time: z.string(),
+  /** How it came about. */
+  cause: z.enum(['apply', 'undo', 'redo']),
+  steps: z.number().int(),
+});
+export type Revision = z.infer<typeof RevisionSchema>;
+
+/** What the agent knows of a lab; kept in the realm's state directory, so it outlives agent and realm. */
+export const LabRecordSchema = z.strictObject({
+  name: LabNameSchema,
+  realm: RealmNameSchema,
+  /** The file it was brought up from; null for a document without a file. */
+  path: z.string().nullable(),
+  /** Whether the lab's objects are (meant to be) in the kernel. */
+  up: z.boolean(),
+  /** Boot and realm in which it was last brought up: a lab that is `up` in another one is gone. */
+  incarnation: z.string(),
+  /** Revision in force (or last in force, when down); 0 after everything was undone. */
+  revision: z.number().int(),
+  /** Revisions kept, in order; those above `revision` can be redone. */
+  revisions: z.array(RevisionSchema),
+  /** SHA-256 of the document in force, hexadecimal; null at revision 0. */
+  documentHash: z.string().nullable(),
+});
+export type LabRecord = z.infer<typeof LabRecordSchema>;
+
+/** A lab as a live agent reports it. */
+export const LabStatusSchema = z.strictObject({
+  record: LabRecordSchema,
+  /** Steps that would bring the kernel back to the revision in force; null while unknown. */
+  drift: z.number().int().nullable(),
+  checks: z.array(CheckResultSchema),
+  /** The transaction that runs now, if any. */
+  busy: z.boolean(),
+});
+export type LabStatus = z.infer<typeof LabStatusSchema>;
+
+export const transactionPhases = ['journal', 'execute', 'verify', 'commit', 'roll-back'] as const;
+
+export const TransactionProgressSchema = z.strictObject({
+  lab: LabNameSchema,
+  plan: z.string(),
+  phase: z.enum(transactionPhases),
+  /** Steps that are done. */
+  done: z.number().int(),
+  total: z.number().int(),
+  /** The step that failed, during roll-back. */
+  failedStep: z.number().int().nullable(),
+});
+export type TransactionProgress = z.infer<typeof TransactionProgressSchema>;
+
+export const ApplyOutcomeSchema = z.strictObject({
+  lab: LabNameSchema,
+  up: z.boolean(),
+  revision: z.number().int(),
+  operations: z.number().int(),
+  milliseconds: z.number(),
+  /** True when this was the last lab of its realm and the realm may end. */
+  realmEmpty: z.boolean(),
+});
+export type ApplyOutcome = z.infer<typeof ApplyOutcomeSchema>;
+
+/** What an agent did about an open journal when it started. */
+export const RecoverySchema = z.strictObject({
+  lab: LabNameSchema,
+  outcome: z.enum(['nothing-to-do', 'rolled-back', 'committed', 'failed']),
+  operations: z.number().int(),
+  failure: FailureSchema.nullable(),
+});
+export type Recovery = z.infer<typeof RecoverySchema>;
+
+/** Events on the `labs` stream. */
+export const LabEventSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('transaction'), progress: TransactionProgressSchema }),
+  z.strictObject({ kind: z.literal('status'), status: LabStatusSchema }),
+  z.strictObject({ kind: z.literal('removed'), lab: LabNameSchema }),
+]);
+export type LabEvent = z.infer<typeof LabEventSchema>;
