@@ -1,0 +1,139 @@
+import { z } from 'zod';
+
+/**
+ * Operations are data: they go into the journal, and are executed (`agent/apply`), inverted, described and said as
+ * commands (`agent/lab`) from it. `namespace: null` is the realm's own network namespace.
+ */
+const NamespaceSchema = z.string().nullable();
+
+export const RouteSchema = z.strictObject({
+  to: z.string(),
+  via: z.string().nullable(),
+  dev: z.string().nullable(),
+  metric: z.number().int().nullable(),
+});
+export type Route = z.infer<typeof RouteSchema>;
+
+/** One end of a veth pair as it is created: always down; its master and mark follow in one further message. */
+export const VethEndSchema = z.strictObject({
+  namespace: NamespaceSchema,
+  name: z.string(),
+  mac: z.string().nullable(),
+  mtu: z.number().int().nullable(),
+  /** Bridge in the same namespace. */
+  master: z.string().nullable(),
+});
+export type VethEnd = z.infer<typeof VethEndSchema>;
+
+export const LinkSettingsSchema = z.strictObject({
+  up: z.boolean().optional(),
+  mtu: z.number().int().optional(),
+  mac: z.string().optional(),
+  master: z.string().nullable().optional(),
+  stp: z.boolean().optional(),
+});
+export type LinkSettings = z.infer<typeof LinkSettingsSchema>;
+
+/** Operations that rebuild what goes away together with an object, in order: the tail of its inverse. */
+type Contents = readonly Operation[];
+
+export type Operation =
+  | {
+      /** Makes a named namespace, marks its `lo`, sets bridge-nf-call-* to 0 in it. */
+      readonly kind: 'add-namespace';
+      readonly name: string;
+    }
+  | { readonly kind: 'remove-namespace'; readonly name: string; readonly contents: Contents }
+  | {
+      readonly kind: 'add-bridge';
+      readonly namespace: string | null;
+      readonly name: string;
+      readonly mac: string | null;
+      readonly mtu: number | null;
+      readonly stp: boolean;
+    }
+  | {
+      readonly kind: 'remove-bridge';
+      readonly namespace: string | null;
+      readonly name: string;
+      readonly contents: Contents;
+    }
+  | { readonly kind: 'add-veth'; readonly ends: readonly [VethEnd, VethEnd] }
+  | {
+      readonly kind: 'remove-veth';
+      readonly ends: readonly [VethEnd, VethEnd];
+      readonly contents: Contents;
+    }
+  | {
+      /** Also brings `lo` up or down. Every key of `after` is in `before`. */
+      readonly kind: 'change-link';
+      readonly namespace: string | null;
+      readonly name: string;
+      readonly before: LinkSettings;
+      readonly after: LinkSettings;
+    }
+  | {
+      readonly kind: 'add-address' | 'remove-address';
+      readonly namespace: string | null;
+      readonly interface: string;
+      /** `ADDRESS/PREFIX`, canonical. */
+      readonly address: string;
+    }
+  | {
+      readonly kind: 'add-route' | 'remove-route';
+      readonly namespace: string | null;
+      readonly route: Route;
+    };
+
+export type OperationKind = Operation['kind'];
+
+const ContentsSchema: z.ZodType<Contents> = z.lazy(() => z.array(OperationSchema));
+
+export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
+  z.union([
+    z.strictObject({ kind: z.literal('add-namespace'), name: z.string() }),
+    z.strictObject({
+      kind: z.literal('remove-namespace'),
+      name: z.string(),
+      contents: ContentsSchema,
+    }),
+    z.strictObject({
+      kind: z.literal('add-bridge'),
+      namespace: NamespaceSchema,
+      name: z.string(),
+      mac: z.string().nullable(),
+      mtu: z.number().int().nullable(),
+      stp: z.boolean(),
+    }),
+    z.strictObject({
+      kind: z.literal('remove-bridge'),
+      namespace: NamespaceSchema,
+      name: z.string(),
+      contents: ContentsSchema,
+    }),
+    z.strictObject({ kind: z.literal('add-veth'), ends: z.tuple([VethEndSchema, VethEndSchema]) }),
+    z.strictObject({
+      kind: z.literal('remove-veth'),
+      ends: z.tuple([VethEndSchema, VethEndSchema]),
+      contents: ContentsSchema,
+    }),
+    z.strictObject({
+      kind: z.literal('change-link'),
+      namespace: NamespaceSchema,
+      name: z.string(),
+      before: LinkSettingsSchema,
+      after: LinkSettingsSchema,
+    }),
+    z.strictObject({
+      kind: z.enum(['add-address', 'remove-address']),
+      namespace: NamespaceSchema,
+      interface: z.string(),
+      address: z.string(),
+    }),
+    z.strictObject({
+      kind: z.enum(['add-route', 'remove-route']),
+      namespace: NamespaceSchema,
+      route: RouteSchema,
+    }),
+  ]),
+);
