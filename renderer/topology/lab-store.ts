@@ -1,0 +1,472 @@
+import { defineStore } from 'pinia';
+import { computed, ref, shallowRef, watch } from 'vue';
+import type {
+  ApplyOutcome,
+  CheckResult,
+  Failure,
+  LabDocument,
+  Plan,
+  TransactionProgress,
+} from '../../agent/api/index.ts';
+import type {
+  LabOverview,
+  LabState,
+  LabTarget,
+  OpenDocument,
+  Validation,
+} from '../../main/bridge/contract.ts';
+import { useNotices } from '../app/notice-store.ts';
+import { useSettings } from '../app/settings-store.ts';
+import { useBridge } from '../bridge/bridge.ts';
+import { useRealms } from '../inventory/realm-store.ts';
+import type { Selection } from './canvas/selection.ts';
+import { type DocumentEdit, editDocument } from './document/document-edit.ts';
+
+/** Where a plan of the person leads; `document` is the text in the window. */
+export type PlanWish =
+  | { readonly kind: 'document' }
+  | { readonly kind: 'undo' }
+  | { readonly kind: 'redo' }
+  | { readonly kind: 'down' }
+  | { readonly kind: 'revision'; readonly revision: number };
+
+export interface ShownPlan {
+  readonly plan: Plan;
+  readonly wish: PlanWish;
+  /** The window's text when it was made. */
+  readonly text: string;
+  /** How it went, once it was applied. */
+  readonly outcome: ApplyOutcome | null;
+  /** Why it did not. */
+  readonly failure: Failure | null;
+  /** The step that failed, where the failure is one step's. */
+  readonly failedStep: number | null;
+}
+
+export type Activity = 'planning' | 'applying' | 'checking' | null;
+
+const saveDelay = 600;
+const overviewDelay = 200;
+const mostUndo = 500;
+
+/**
+ * The lab that is open in the window: its text, what the text means, and what became of it. The text is the one
+ * truth of the window; everything else is asked for again when it changes.
+ */
+export const useLab = defineStore('lab', () => {
+  const bridge = useBridge();
+  const notices = useNotices();
+  const settings = useSettings();
+  const realms = useRealms();
+
+  const path = ref<string | null>(null);
+  const name = ref('');
+  const text = ref('');
+  /** The last text that parsed; the drawing keeps showing it while the YAML is broken. */
+  const document = shallowRef<LabDocument | null>(null);
+  const validation = shallowRef<Validation | null>(null);
+  const overview = shallowRef<LabOverview | null>(null);
+  const shownPlan = shallowRef<ShownPlan | null>(null);
+  const transaction = shallowRef<TransactionProgress | null>(null);
+  const checkResults = shallowRef<readonly CheckResult[]>([]);
+  const selection = shallowRef<Selection | null>(null);
+  const activity = ref<Activity>(null);
+  /** The file was changed by somebody else while this window had changes of its own. */
+  const conflict = ref(false);
+
+  const past = shallowRef<readonly string[]>([]);
+  const future = shallowRef<readonly string[]>([]);
+  let version = '';
+  let savedText = '';
+  let finishedPlan: string | null = null;
+  let cancelApply: AbortController | null = null;
+
+  const open = computed(() => path.value !== null);
+  const state = computed<LabState>(() => overview.value?.state ?? 'unknown');
+  const revision = computed(() => overview.value?.status?.record.revision ?? null);
+  const up = computed(() => ['up', 'changed', 'drifted'].includes(state.value));
+  const drift = computed(() => overview.value?.status?.drift ?? null);
+  /** Whether the plan that is shown may still be applied. */
+  const planCurrent = computed(() => {
+    const shown = shownPlan.value;
+    if (shown === null || shown.outcome !== null || shown.failure !== null) return false;
+    return shown.wish.kind === 'down' || shown.text === text.value;
+  });
+  const canApply = computed(() => {
+    const shown = shownPlan.value;
+    if (activity.value !== null || !planCurrent.value || shown === null) return false;
+    return shown.plan.refusals.length === 0 && shown.plan.id !== null;
+  });
+  const canUndo = computed(
+    () =>
+      activity.value !== 'applying' &&
+      (past.value.length > 0 || state.value === 'changed' || overview.value?.canUndo === true),
+  );
+  const canRedo = computed(
+    () =>
+      activity.value !== 'applying' &&
+      (future.value.length > 0 || (state.value !== 'changed' && overview.value?.canRedo === true)),
+  );
+
+  // What the kernel has is looked at in the realm that the lab is in.
+  watch(
+    () => overview.value?.realm ?? null,
+    (realm) => realms.watch(realm),
+  );
+
+  let validationCount = 0;
+  const validate = async () => {
+    const count = ++validationCount;
+    const result = await bridge.call('document.validate', { text: text.value, path: path.value });
+    if (count !== validationCount) return;
+    if (!result.ok) return notices.fail(result.failure);
+    validation.value = result.value;
+    if (result.value.document !== null) document.value = result.value.document;
+  };
+
+  const refreshOverview = async () => {
+    if (path.value === null) return;
+    const asked = name.value;
+    const result = await bridge.call('lab.overview', {
+      lab: asked,
+      path: path.value,
+      text: text.value,
+    });
+    if (asked !== name.value) return;
+    if (result.ok) receiveOverview(result.value);
+    else notices.fail(result.failure);
+  };
+  const receiveOverview = (next: LabOverview) => {
+    overview.value = next;
+    const status = next.status;
+    if (status !== null && activity.value !== 'checking') checkResults.value = status.checks;
+    if (status?.busy !== true && activity.value !== 'applying') transaction.value = null;
+  };
+
+  let overviewTimer: ReturnType<typeof setTimeout> | undefined;
+  const refreshSoon = () => {
+    clearTimeout(overviewTimer);
+    overviewTimer = setTimeout(() => void refreshOverview(), overviewDelay);
+  };
+
+  let saveTimer: ReturnType<typeof setTimeout> | undefined;
+  let saving: Promise<void> = Promise.resolve();
+  const saveNow = async () => {
+    clearTimeout(saveTimer);
+    saveTimer = undefined;
+    const target = path.value;
+    if (target === null || conflict.value || text.value === savedText) return;
+    const saved = text.value;
+    const result = await bridge.call('document.save', { path: target, text: saved, version });
+    if (path.value !== target) return;
+    if (result.ok) {
+      version = result.value.version;
+      savedText = saved;
+    } else if (result.failure.kind === 'storage' || result.failure.kind === 'timeout') {
+      notices.fail(result.failure);
+    } else {
+      // Refused: the file is no longer the version that this window knows.
+      conflict.value = true;
+    }
+  };
+  /** Saves one after the other, so that each names the version before it. */
+  const save = (): Promise<void> => {
+    saving = saving.then(saveNow);
+    return saving;
+  };
+  const saveSoon = () => {
+    clearTimeout(saveTimer);
+    saveTimer = setTimeout(() => void save(), saveDelay);
+  };
+
+  /** Puts a text into the window without touching the steps of undo. */
+  const put = (next: string) => {
+    text.value = next;
+    saveSoon();
+    refreshSoon();
+    return validate();
+  };
+  const change = (next: string) => {
+    if (next === text.value) return;
+    past.value = [...past.value, text.value].slice(-mostUndo);
+    future.value = [];
+    void put(next);
+  };
+
+  const load = async (opened: OpenDocument, keepPlan: boolean) => {
+    text.value = opened.text;
+    savedText = opened.text;
+    version = opened.version;
+    conflict.value = false;
+    past.value = [];
+    future.value = [];
+    if (!keepPlan) shownPlan.value = null;
+    await validate();
+    name.value = document.value?.name ?? nameOfPath(opened.path);
+    await refreshOverview();
+  };
+
+  const targetOf = (wish: PlanWish, replace: boolean): LabTarget | null => {
+    if (wish.kind !== 'document') return wish;
+    if (path.value === null) return null;
+    return { kind: 'document', path: path.value, text: text.value, replace };
+  };
+
+  /** Makes the plan and shows it; null when it cannot be made. */
+  const makePlan = async (wish: PlanWish, replace = false): Promise<Plan | null> => {
+    const target = targetOf(wish, replace);
+    if (target === null || activity.value !== null) return null;
+    activity.value = 'planning';
+    const planned = text.value;
+    const result = await bridge.call('lab.plan', { lab: name.value, target });
+    activity.value = null;
+    if (!result.ok) {
+      notices.fail(result.failure);
+      return null;
+    }
+    shownPlan.value = {
+      plan: result.value,
+      wish,
+      text: planned,
+      outcome: null,
+      failure: null,
+      failedStep: null,
+    };
+    return result.value;
+  };
+
+  const check = async () => {
+    if (activity.value !== null || (document.value?.checks ?? []).length === 0) return;
+    activity.value = 'checking';
+    checkResults.value = [];
+    const result = await bridge.call(
+      'lab.check',
+      { lab: name.value },
+      {
+        onProgress: (outcome) => {
+          checkResults.value = [
+            ...checkResults.value.filter((each) => each.index !== outcome.index),
+            outcome,
+          ];
+        },
+      },
+    );
+    activity.value = null;
+    if (result.ok) checkResults.value = result.value.results;
+    else notices.fail(result.failure);
+  };
+
+  /** Applies the plan that is shown. True when it is done. */
+  const apply = async (): Promise<boolean> => {
+    const shown = shownPlan.value;
+    if (shown === null || shown.plan.id === null || !canApply.value) return false;
+    activity.value = 'applying';
+    await save();
+    const controller = new AbortController();
+    cancelApply = controller;
+    const result = await bridge.call(
+      'lab.apply',
+      { lab: name.value, plan: shown.plan.id },
+      { onProgress: (progress) => (transaction.value = progress), signal: controller.signal },
+    );
+    cancelApply = null;
+    finishedPlan = shown.plan.id;
+    const failedStep = transaction.value?.failedStep ?? null;
+    transaction.value = null;
+    activity.value = null;
+    if (!result.ok) {
+      if (result.failure.kind === 'stale-plan') {
+        // The network or the file moved on meanwhile: show what would happen now instead.
+        notices.fail(result.failure);
+        await makePlan(shown.wish);
+        return false;
+      }
+      shownPlan.value = { ...shown, failure: result.failure, failedStep };
+      notices.fail(result.failure);
+      await refreshOverview();
+      return false;
+    }
+    shownPlan.value = { ...shown, outcome: result.value };
+    past.value = [];
+    future.value = [];
+    const leadsTo = shown.plan.document;
+    if (leadsTo !== null && shown.wish.kind !== 'document' && leadsTo !== text.value) {
+      await put(leadsTo);
+      shownPlan.value = { ...shown, text: leadsTo, outcome: result.value };
+      await save();
+    }
+    await refreshOverview();
+    if (result.value.up) await check();
+    else checkResults.value = [];
+    return true;
+  };
+
+  bridge.subscribe('lab', (next) => {
+    if (next.name !== name.value || !open.value) return;
+    receiveOverview(next);
+    // Main compares with the file; this window may be ahead of it.
+    if (text.value !== savedText) refreshSoon();
+  });
+  bridge.subscribe('transaction', (progress) => {
+    if (progress.lab !== name.value || progress.plan === finishedPlan) return;
+    transaction.value = progress;
+  });
+  bridge.subscribe('document', (changed) => {
+    if (changed.path !== path.value || changed.version === version) return;
+    void saving.then(async () => {
+      if (changed.version === version) return;
+      if (text.value !== savedText) {
+        conflict.value = true;
+        return;
+      }
+      await reload();
+    });
+  });
+  const reload = async () => {
+    if (path.value === null) return;
+    const result = await bridge.call('document.open', { path: path.value });
+    if (result.ok) await load(result.value, true);
+    else notices.fail(result.failure);
+  };
+  window.addEventListener('pagehide', () => void save());
+
+  return {
+    path,
+    name,
+    text,
+    document,
+    validation,
+    overview,
+    shownPlan,
+    transaction,
+    checkResults,
+    selection,
+    activity,
+    conflict,
+    past,
+    future,
+    open,
+    state,
+    revision,
+    up,
+    drift,
+    planCurrent,
+    canApply,
+    canUndo,
+    canRedo,
+    refreshOverview,
+    save,
+    change,
+    makePlan,
+    apply,
+    check,
+    reload,
+    cancel: () => cancelApply?.abort(),
+    /** Opens a document in place of the one that is open. */
+    async openDocument(opened: OpenDocument) {
+      await save();
+      clearTimeout(overviewTimer);
+      path.value = opened.path;
+      document.value = null;
+      validation.value = null;
+      overview.value = null;
+      transaction.value = null;
+      checkResults.value = [];
+      selection.value = null;
+      name.value = nameOfPath(opened.path);
+      settings.update({ lastDocument: opened.path });
+      await load(opened, false);
+    },
+    async close() {
+      await save();
+      clearTimeout(overviewTimer);
+      path.value = null;
+      name.value = '';
+      overview.value = null;
+      document.value = null;
+      shownPlan.value = null;
+      settings.update({ lastDocument: null });
+    },
+    edit(edits: readonly DocumentEdit[]): boolean {
+      const edited = editDocument(text.value, edits);
+      if (edited.ok) change(edited.value);
+      else notices.fail(edited.failure);
+      return edited.ok;
+    },
+    /**
+     * The first reason of the validator against these edits that the text does not have already, or null. Nothing is
+     * changed.
+     */
+    async objection(edits: readonly DocumentEdit[]): Promise<Failure | null> {
+      const edited = editDocument(text.value, edits);
+      if (!edited.ok) return edited.failure;
+      const result = await bridge.call('document.validate', {
+        text: edited.value,
+        path: path.value,
+      });
+      if (!result.ok) return result.failure;
+      const known = new Set((validation.value?.problems ?? []).map(identityOf));
+      return result.value.problems.find((problem) => !known.has(identityOf(problem))) ?? null;
+    },
+    /** One edit back; at the revision in force, the plan of undo. */
+    async undo() {
+      const last = past.value.at(-1);
+      if (last !== undefined) {
+        past.value = past.value.slice(0, -1);
+        future.value = [...future.value, text.value];
+        await put(last);
+        return;
+      }
+      if (state.value === 'changed' && revision.value !== null && revision.value > 0) {
+        // Changes of an earlier day, whose steps nobody kept: all of them at once.
+        const kept = await bridge.call('lab.revision', {
+          lab: name.value,
+          revision: revision.value,
+        });
+        if (!kept.ok) return notices.fail(kept.failure);
+        if (kept.value.text !== text.value) {
+          future.value = [...future.value, text.value];
+          await put(kept.value.text);
+          return;
+        }
+      }
+      if (overview.value?.canUndo === true) await makePlan({ kind: 'undo' });
+    },
+    async redo() {
+      const next = future.value.at(-1);
+      if (next !== undefined) {
+        future.value = future.value.slice(0, -1);
+        past.value = [...past.value, text.value];
+        await put(next);
+        return;
+      }
+      if (overview.value?.canRedo === true) await makePlan({ kind: 'redo' });
+    },
+    /** Plans and applies in one go, for a person who asked for exactly that. */
+    async bringUp(wish: PlanWish = { kind: 'document' }): Promise<boolean> {
+      const plan = await makePlan(wish);
+      return plan !== null && canApply.value ? apply() : false;
+    },
+    async keepMine() {
+      if (path.value === null) return;
+      const theirs = await bridge.call('document.open', { path: path.value });
+      if (!theirs.ok) return notices.fail(theirs.failure);
+      version = theirs.value.version;
+      savedText = theirs.value.text;
+      conflict.value = false;
+      await save();
+    },
+    closePlan() {
+      shownPlan.value = null;
+    },
+  };
+});
+
+function identityOf(failure: Failure): string {
+  return `${failure.code} ${failure.object} ${failure.reason}`;
+}
+
+/** A lab's file bears its name. */
+export function nameOfPath(path: string): string {
+  return (path.split('/').at(-1) ?? path).replace(/(?:\.netloom)?\.ya?ml$/, '');
+}
