@@ -78,11 +78,24 @@ export type Operation =
       readonly interface: string;
       /** `ADDRESS/PREFIX`, canonical. */
       readonly address: string;
+      /** Puts back what was not ours (in `contents` only): without our mark. */
+      readonly foreign?: true | undefined;
+    }
+  | {
+      /** One address in place of another of the same family: `before` is removed, then `after` added. */
+      readonly kind: 'change-address';
+      readonly namespace: string | null;
+      readonly interface: string;
+      readonly before: string;
+      readonly after: string;
     }
   | {
       readonly kind: 'add-route' | 'remove-route';
       readonly namespace: string | null;
+      /** `to` is a canonical prefix (`0.0.0.0/0` and `::/0` for defaults); a null metric is the kernel's own. */
       readonly route: Route;
+      /** Puts back what was not ours (in `contents` only): with RTPROT_STATIC instead of our mark. */
+      readonly foreign?: true | undefined;
     };
 
 export type OperationKind = Operation['kind'];
@@ -129,11 +142,20 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       namespace: NamespaceSchema,
       interface: z.string(),
       address: z.string(),
+      foreign: z.literal(true).optional(),
+    }),
+    z.strictObject({
+      kind: z.literal('change-address'),
+      namespace: NamespaceSchema,
+      interface: z.string(),
+      before: z.string(),
+      after: z.string(),
     }),
     z.strictObject({
       kind: z.enum(['add-route', 'remove-route']),
       namespace: NamespaceSchema,
       route: RouteSchema,
+      foreign: z.literal(true).optional(),
     }),
   ]),
 );

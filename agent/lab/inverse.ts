@@ -1,0 +1,68 @@
+import { assertNever } from '../api/result.ts';
+import type { LinkSettings, Operation } from './operation.ts';
+
+/**
+ * The operations that take `operation` back, in order. Exact: executed after it they leave what was there before,
+ * except for what a kernel invents anew (interface indexes, generated addresses).
+ */
+export function inverseOf(operation: Operation): readonly Operation[] {
+  switch (operation.kind) {
+    case 'add-namespace':
+      return [{ kind: 'remove-namespace', name: operation.name, contents: [] }];
+    case 'remove-namespace':
+      return [{ kind: 'add-namespace', name: operation.name }, ...operation.contents];
+    case 'add-bridge':
+      return [
+        {
+          kind: 'remove-bridge',
+          namespace: operation.namespace,
+          name: operation.name,
+          contents: settingsOfBridge(operation),
+        },
+      ];
+    case 'remove-bridge':
+      return [
+        {
+          kind: 'add-bridge',
+          namespace: operation.namespace,
+          name: operation.name,
+          mac: null,
+          mtu: null,
+          stp: false,
+        },
+        ...operation.contents,
+      ];
+    case 'add-veth':
+      return [{ kind: 'remove-veth', ends: operation.ends, contents: [] }];
+    case 'remove-veth':
+      return [{ kind: 'add-veth', ends: operation.ends }, ...operation.contents];
+    case 'change-link':
+      return [{ ...operation, before: operation.after, after: operation.before }];
+    case 'add-address':
+      return [{ ...operation, kind: 'remove-address' }];
+    case 'remove-address':
+      return [{ ...operation, kind: 'add-address' }];
+    case 'change-address':
+      return [{ ...operation, before: operation.after, after: operation.before }];
+    case 'add-route':
+      return [{ ...operation, kind: 'remove-route' }];
+    case 'remove-route':
+      return [{ ...operation, kind: 'add-route' }];
+    default:
+      return assertNever(operation);
+  }
+}
+
+/** What a bare bridge needs to be this one, as the contents of its removal. */
+function settingsOfBridge(
+  bridge: Extract<Operation, { readonly kind: 'add-bridge' }>,
+): readonly Operation[] {
+  const after: LinkSettings = {
+    ...(bridge.mac === null ? {} : { mac: bridge.mac }),
+    ...(bridge.mtu === null ? {} : { mtu: bridge.mtu }),
+    ...(bridge.stp ? { stp: true } : {}),
+  };
+  if (Object.keys(after).length === 0) return [];
+  const before: LinkSettings = { ...after, ...(bridge.stp ? { stp: false } : {}) };
+  return [{ kind: 'change-link', namespace: bridge.namespace, name: bridge.name, before, after }];
+}
