@@ -424,23 +424,45 @@ export interface ReadableWatch {
   readonly stop: () => void;
 }
 
+export interface DescriptorWatch extends ReadableWatch {
+  /** What to wait for from now on; nothing suspends the watch. */
+  readonly want: (interest: { readonly readable: boolean; readonly writable: boolean }) => void;
+}
+
 /**
- * Calls `callback` from the event loop whenever `fd` has something to read (level-triggered: drain it), an error or an
- * end. libuv's poll through koffi; one watch per descriptor. The watch keeps the process alive until it is stopped,
- * unless `background` is set. Throws when the descriptor cannot be watched (EPERM for plain files), which is a bug of
- * the caller.
+ * Calls `callback` from the event loop whenever `fd` is as wanted (level-triggered: drain it), or has an error or an
+ * end while anything is wanted. libuv's poll through koffi; one watch per descriptor. Wants nothing at first. It
+ * keeps the process alive while it wants something, unless `background` is set. Throws when the descriptor cannot be
+ * watched (EPERM for plain files), which is a bug of the caller.
  */
-export function watchReadable(
+export function watchDescriptor(
   fd: number,
-  callback: () => void,
+  callback: (ready: { readonly readable: boolean; readonly writable: boolean }) => void,
   options: { readonly background?: boolean } = {},
-): ReadableWatch {
+): DescriptorWatch {
   let stopped = false;
-  const handle = koffi.node.poll(fd, { readable: true, disconnect: true }, () => {
-    if (!stopped) callback();
-  });
+  let polling = '';
+  const handle = koffi.node.poll(fd, { readable: true }, report);
+  handle.stop();
   if (options.background === true) handle.unref();
+  function report(events: {
+    readonly readable: boolean;
+    readonly writable: boolean;
+    readonly disconnect: boolean;
+  }): void {
+    if (stopped || polling === '') return;
+    // An error or a hang-up without data shows as whatever is waited for: the next call tells which.
+    callback({ readable: events.readable || events.disconnect, writable: events.writable });
+  }
   return {
+    want(interest) {
+      if (stopped) return;
+      const next = `${interest.readable ? 'r' : ''}${interest.writable ? 'w' : ''}`;
+      if (next === polling) return;
+      polling = next;
+      if (next === '') handle.stop();
+      else handle.start({ ...interest, disconnect: interest.readable }, report);
+    },
     stop() {
       if (stopped) return;
       stopped = true;
@@ -448,4 +470,15 @@ export function watchReadable(
       handle.close();
     },
   };
+}
+
+/** A watch that always wants to read; see {@link watchDescriptor}. */
+export function watchReadable(
+  fd: number,
+  callback: () => void,
+  options: { readonly background?: boolean } = {},
+): ReadableWatch {
+  const watch = watchDescriptor(fd, callback, options);
+  watch.want({ readable: true, writable: false });
+  return watch;
 }
