@@ -1,0 +1,346 @@
+/**
+ * The one comparator of networks. It reads what iproute2 (and tc, bridge, nft) say inside a realm, never what Netloom
+ * says, and leaves out what changes by itself: ifindex, unpinned MACs, counters, timers, lifetimes, ownership marks.
+ */
+
+/** Runs a command where the network is and returns its standard output; throws when it fails. */
+export type RunInRealm = (command: readonly string[]) => string;
+
+type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+type JsonObject = { readonly [key: string]: Json };
+
+export interface NamespaceState {
+  readonly links: Readonly<Record<string, Json>>;
+  readonly addresses: Readonly<Record<string, Json>>;
+  readonly routes: readonly string[];
+  readonly vlans: Json;
+  readonly queueing: readonly string[];
+  readonly rules: Json;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly processes: readonly string[];
+}
+
+/** Namespaces by name; the realm's own is `''`. */
+export type NetworkState = Readonly<Record<string, NamespaceState>>;
+
+/** Printed by the collecting shell between sections; no command prints it. */
+const separator = '\u001e';
+
+const settingFiles = [
+  'net/ipv4/ip_forward',
+  'net/ipv4/conf/*/forwarding',
+  'net/ipv4/conf/*/rp_filter',
+  'net/ipv4/conf/*/proxy_arp',
+  'net/ipv6/conf/*/forwarding',
+  'net/ipv6/conf/*/disable_ipv6',
+  'net/ipv6/conf/*/accept_ra',
+  'net/bridge/bridge-nf-call-*',
+];
+
+/** Runs inside one namespace: every section ends with the separator. */
+const collect = [
+  'ip -j -d link show',
+  'ip -j addr show',
+  'ip -j -4 route show table all',
+  'ip -j -6 route show table all',
+  'bridge -j vlan show 2>/dev/null',
+  'tc -j qdisc show 2>/dev/null',
+  'if command -v nft >/dev/null; then nft -j list ruleset 2>/dev/null; fi',
+  // Not the shell's `read`: it takes a byte at a time, and a sysctl file answers the first read only.
+  `grep -sH '' ${settingFiles.map((file) => `/proc/sys/${file}`).join(' ')} | tr ':' '='`,
+  'for d in /sys/class/net/*; do read -r v <"$d/addr_assign_type" && echo "${d##*/}=$v"; done 2>/dev/null; true',
+  'ip -j netns list-id 2>/dev/null',
+]
+  .map((command) => `${command}; printf '\\036'`)
+  .join('\n');
+
+const script = `
+show() {
+  printf '%s\\036' "$1"
+  if [ -z "$1" ]; then printf '\\036'; sh -c "$2"; else
+    for p in $(ip netns pids "$1"); do tr '\\000' ' ' <"/proc/$p/cmdline" 2>/dev/null; echo; done
+    printf '\\036'
+    ip netns exec "$1" sh -c "$2"
+  fi
+}
+show '' "$0"
+for n in $(ls /run/netns 2>/dev/null | sort); do
+  # A file that is no namespace (yet) is not a part of the network.
+  ip netns exec "$n" true 2>/dev/null && show "$n" "$0"
+done
+`;
+
+const sectionsPerNamespace = 12;
+
+interface RawNamespace {
+  readonly name: string;
+  readonly processes: string;
+  readonly links: readonly JsonObject[];
+  readonly addresses: readonly JsonObject[];
+  readonly routes: readonly JsonObject[];
+  readonly vlans: Json;
+  readonly queueing: readonly JsonObject[];
+  readonly rules: Json;
+  readonly settings: string;
+  readonly assignTypes: string;
+  readonly ids: readonly JsonObject[];
+}
+
+/** Reads the whole network of a realm. */
+export function readNetworkState(run: RunInRealm): NetworkState {
+  const sections = run(['sh', '-c', script, collect]).split(separator);
+  const raw: RawNamespace[] = [];
+  for (
+    let start = 0;
+    start + sectionsPerNamespace <= sections.length;
+    start += sectionsPerNamespace
+  ) {
+    const part = sections.slice(start, start + sectionsPerNamespace);
+    const text = (index: number) => (part[index] ?? '').trim();
+    const list = (index: number) => parseList(text(index));
+    raw.push({
+      name: text(0),
+      processes: text(1),
+      links: list(2),
+      addresses: list(3),
+      routes: [...list(4), ...list(5)],
+      vlans: withoutKeys(parseJson(text(6)), new Set()),
+      queueing: list(7),
+      rules: withoutKeys(parseJson(text(8)), new Set(['handle', 'metainfo', 'packets', 'bytes'])),
+      settings: text(9),
+      assignTypes: text(10),
+      ids: list(11),
+    });
+  }
+  if (raw.length === 0) throw new Error('the network could not be read');
+  return Object.fromEntries(raw.map((namespace) => [namespace.name, normalise(namespace, raw)]));
+}
+
+function parseJson(text: string): Json {
+  return text === '' ? [] : (JSON.parse(text) as Json);
+}
+
+function parseList(text: string): readonly JsonObject[] {
+  const value = parseJson(text);
+  // iproute2 prints an empty object for what does not exist.
+  return Array.isArray(value)
+    ? (value as readonly Json[]).filter(
+        (item): item is JsonObject => isObject(item) && Object.keys(item).length > 0,
+      )
+    : [];
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function withoutKeys(value: Json, keys: ReadonlySet<string>): Json {
+  if (Array.isArray(value))
+    return (value as readonly Json[]).map((item) => withoutKeys(item, keys));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => !keys.has(key))
+      .map(([key, item]) => [key, withoutKeys(item, keys)]),
+  );
+}
+
+function normalise(namespace: RawNamespace, all: readonly RawNamespace[]): NamespaceState {
+  const assignTypes = new Map(lines(namespace.assignTypes).map((line) => split(line)));
+  const links = Object.fromEntries(
+    namespace.links.map((link) => [
+      String(link['ifname']),
+      normaliseLink(link, namespace, all, assignTypes.get(String(link['ifname'])) ?? ''),
+    ]),
+  );
+  const addresses = Object.fromEntries(
+    namespace.addresses.map((link) => [
+      String(link['ifname']),
+      normaliseAddresses(link, namespace),
+    ]),
+  );
+  return {
+    links,
+    addresses,
+    routes: namespace.routes.flatMap(normaliseRoute).sort(),
+    vlans: namespace.vlans,
+    queueing: namespace.queueing
+      .filter((discipline) => !['noqueue', 'noop'].includes(String(discipline['kind'])))
+      .map((discipline) => canonical(withoutKeys(discipline, new Set(['handle', 'refcnt']))))
+      .sort(),
+    rules: namespace.rules,
+    settings: Object.fromEntries(
+      lines(namespace.settings).map((line) => {
+        const [file, value] = split(line);
+        return [file.replace('/proc/sys/', ''), value];
+      }),
+    ),
+    processes: lines(namespace.processes)
+      .map((line) => line.trim())
+      .sort(),
+  };
+}
+
+function lines(text: string): string[] {
+  return text.split('\n').filter((line) => line !== '');
+}
+
+function split(line: string): [string, string] {
+  const at = line.lastIndexOf('=');
+  return [line.slice(0, at), line.slice(at + 1)];
+}
+
+/** Flags that a person sets; LOWER_UP, M-DOWN and the like follow from other things. */
+const settableFlags = new Set([
+  'UP',
+  'NOARP',
+  'PROMISC',
+  'ALLMULTI',
+  'MULTICAST',
+  'DYNAMIC',
+  'TRAILERS',
+]);
+
+/** Values of IFLA_INFO_DATA and IFLA_INFO_SLAVE_DATA that are state, not settings. */
+const transientData =
+  /timer|^root_|^bridge_id|^designated_|topology_change|^state$|^id$|^no$|_qlen|^fdb_n_learned|^multicast_router|^config_pending|^backup/;
+
+function normaliseLink(
+  link: JsonObject,
+  namespace: RawNamespace,
+  all: readonly RawNamespace[],
+  assignType: string,
+): Json {
+  const info = isObject(link['linkinfo']) ? link['linkinfo'] : {};
+  const data = (key: string): Json => {
+    const value = info[key];
+    if (!isObject(value)) return {};
+    return Object.fromEntries(Object.entries(value).filter(([name]) => !transientData.test(name)));
+  };
+  const flags = Array.isArray(link['flags']) ? (link['flags'] as readonly Json[]) : [];
+  return {
+    kind: info['info_kind'] ?? link['link_type'] ?? null,
+    flags: flags.filter((flag) => settableFlags.has(String(flag))),
+    mtu: link['mtu'] ?? null,
+    master: link['master'] ?? null,
+    // NET_ADDR_SET (3): a person chose it; anything else is the kernel's own choice.
+    mac: assignType === '3' ? (link['address'] ?? null) : null,
+    group: link['group'] ?? null,
+    queueLength: link['txqlen'] ?? null,
+    peer: peerOf(link, namespace, all),
+    data: data('info_data'),
+    port: data('info_slave_data'),
+  };
+}
+
+/** The other end of a pair: the link that points back from the namespace that the kernel's id names. */
+function peerOf(
+  link: JsonObject,
+  namespace: RawNamespace,
+  all: readonly RawNamespace[],
+): string | null {
+  const other = link['link_index'] ?? null;
+  if (typeof link['link'] === 'string') return `${namespace.name}/${link['link']}`;
+  if (other === null) return null;
+  const id = link['link_netnsid'];
+  const named = namespace.ids.find((entry) => entry['nsid'] === id)?.['name'];
+  const home =
+    id === undefined
+      ? namespace
+      : all.find((candidate) => candidate.name === (typeof named === 'string' ? named : ''));
+  const peer = home?.links.find(
+    (candidate) => candidate['ifindex'] === other && candidate['link_index'] === link['ifindex'],
+  );
+  return peer === undefined ? 'elsewhere' : `${home?.name ?? ''}/${String(peer['ifname'])}`;
+}
+
+/** The link-local address that the kernel derives from a MAC (RFC 4291, appendix A): as unpinned as the MAC is. */
+function derivedLinkLocal(mac: string): string {
+  const bytes = mac.split(':').map((byte) => Number.parseInt(byte, 16));
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = bytes;
+  const words = [(a ^ 2) * 256 + b, c * 256 + 0xff, 0xfe00 + d, e * 256 + f];
+  return new URL(
+    `http://[fe80::${words.map((word) => word.toString(16)).join(':')}]`,
+  ).hostname.slice(1, -1);
+}
+
+function normaliseAddresses(link: JsonObject, namespace: RawNamespace): Json {
+  const mac = namespace.links.find((candidate) => candidate['ifname'] === link['ifname'])?.[
+    'address'
+  ];
+  const derived = typeof mac === 'string' ? derivedLinkLocal(mac) : '';
+  const list = Array.isArray(link['addr_info']) ? (link['addr_info'] as readonly Json[]) : [];
+  return list
+    .filter(isObject)
+    .filter((address) => address['local'] !== derived && Object.keys(address).length > 0)
+    .map((address) =>
+      canonical({
+        local: address['local'] ?? null,
+        prefix: address['prefixlen'] ?? null,
+        peer: address['address'] ?? null,
+        scope: address['scope'] ?? null,
+        noprefixroute: address['noprefixroute'] ?? false,
+      }),
+    )
+    .sort();
+}
+
+function normaliseRoute(route: JsonObject): string[] {
+  const table = route['table'] ?? 'main';
+  const to = String(route['dst'] ?? '');
+  // The local table and the link-local prefixes follow from addresses and MACs.
+  if (table === 'local' || to.startsWith('fe80:') || to.startsWith('ff00:')) return [];
+  if (route['type'] === 'multicast' || route['type'] === 'anycast') return [];
+  const protocol = String(route['protocol'] ?? '');
+  return [
+    canonical({
+      to,
+      table,
+      via: route['gateway'] ?? null,
+      dev: route['dev'] ?? null,
+      metric: route['metric'] ?? null,
+      scope: route['scope'] ?? null,
+      source: route['prefsrc'] ?? null,
+      kernel: protocol === 'kernel',
+    }),
+  ];
+}
+
+/** JSON with sorted keys. */
+function canonical(value: Json): string {
+  return JSON.stringify(sorted(value));
+}
+
+function sorted(value: Json): Json {
+  if (Array.isArray(value)) return (value as readonly Json[]).map(sorted);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([key, item]) => [key, sorted(item)]),
+  );
+}
+
+/** What differs, one line each as `path: before → after`; empty when the networks are the same. */
+export function networkDifferences(before: NetworkState, after: NetworkState): string[] {
+  const differences: string[] = [];
+  compare('', before as unknown as Json, after as unknown as Json, differences);
+  return differences;
+}
+
+function compare(
+  path: string,
+  before: Json | undefined,
+  after: Json | undefined,
+  found: string[],
+): void {
+  if (isObject(before) && isObject(after)) {
+    for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
+      compare(`${path}/${key}`, before[key], after[key], found);
+    }
+    return;
+  }
+  const one = before === undefined ? 'nothing' : canonical(before);
+  const other = after === undefined ? 'nothing' : canonical(after);
+  if (one !== other) found.push(`${path}: ${one} → ${other}`);
+}

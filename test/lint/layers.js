@@ -1,0 +1,60 @@
+// Which folder may import which: ARCHITECTURE.md's picture as a lint rule.
+import path from 'node:path';
+
+/** For each layer, the folders of ours that it may import besides its own; the first match of a file counts. */
+const allowed = [
+  { from: 'agent/api/', to: ['agent/api/'], packages: ['zod'] },
+  {
+    from: 'agent/lab/',
+    to: ['agent/lab/', 'agent/api/', 'agent/kernel/ip-address.ts'],
+    packages: ['zod', 'yaml'],
+  },
+  { from: 'agent/', to: ['agent/'], forbidden: ['electron', 'vue', 'pinia'] },
+  { from: 'main/bridge/contract.ts', to: ['agent/api/'], packages: ['zod'] },
+  { from: 'main/', to: ['main/', 'agent/api/', 'agent/lab/'], forbidden: ['vue', 'pinia'] },
+  {
+    from: 'renderer/',
+    to: ['renderer/', 'agent/api/', 'agent/lab/', 'main/bridge/contract.ts'],
+    forbidden: ['electron', 'zeromq', 'koffi', 'ws'],
+    node: false,
+    except: ['renderer/vite.config.ts'],
+  },
+];
+
+export const layers = {
+  meta: {
+    type: 'problem',
+    schema: [],
+    messages: { layer: '{{ from }} may not import {{ target }}.' },
+  },
+  create(context) {
+    const root = context.settings.netloom.root;
+    const file = path.relative(root, context.filename);
+    const layer = allowed.find((entry) => file.startsWith(entry.from));
+    if (layer === undefined || layer.except?.includes(file)) return {};
+    const report = (node, target) =>
+      context.report({ node, messageId: 'layer', data: { from: file, target } });
+    const check = (node) => {
+      const source = node.source?.value;
+      if (typeof source !== 'string') return;
+      if (source.startsWith('.')) {
+        const target = path.relative(root, path.resolve(path.dirname(context.filename), source));
+        if (!layer.to.some((prefix) => target.startsWith(prefix))) report(node, target);
+      } else if (source.startsWith('node:')) {
+        if (layer.packages !== undefined || layer.node === false) report(node, source);
+      } else {
+        const name = source.startsWith('@')
+          ? source.split('/').slice(0, 2).join('/')
+          : source.split('/')[0];
+        if (layer.packages !== undefined && !layer.packages.includes(name)) report(node, source);
+        if (layer.forbidden?.includes(name)) report(node, source);
+      }
+    };
+    return {
+      ImportDeclaration: check,
+      ImportExpression: check,
+      ExportNamedDeclaration: check,
+      ExportAllDeclaration: check,
+    };
+  },
+};

@@ -1,0 +1,14 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  root: fileURLToPath(new URL('..', import.meta.url)),
+  cacheDir: 'node_modules/.vite-test',
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    // A bound against hanging, not a measurement.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+});
