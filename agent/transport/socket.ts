@@ -1,0 +1,245 @@
+/**
+ * The only door to zeromq in the agent. Every socket made here has CURVE, a ZAP domain, bounds on everything that
+ * zeromq leaves unbounded, and belongs to a context whose ZAP handler is in place before it.
+ */
+import { Context, curveKeyPair as makeKeyPair, Router, XPublisher } from 'zeromq';
+
+export interface CurveKeyPair {
+  /** Z85, 40 characters. */
+  readonly publicKey: string;
+  /** Z85, 40 characters. */
+  readonly secretKey: string;
+}
+
+export function curveKeyPair(): CurveKeyPair {
+  const { publicKey, secretKey } = makeKeyPair();
+  return { publicKey, secretKey };
+}
+
+/**
+ * Largest message that zeromq takes from a client, in bytes; beyond it the connection is dropped unread. It is larger
+ * than `maximumMessageSize` so that what is moderately too large gets a failure that says so.
+ */
+export const largestFrame = 12 * 1024 * 1024;
+
+const bounds = {
+  maxMessageSize: largestFrame,
+  handshakeInterval: 3_000,
+  heartbeatInterval: 5_000,
+  heartbeatTimeout: 15_000,
+  heartbeatTimeToLive: 15_000,
+  backlog: 64,
+} as const;
+
+/** The sockets of one agent share a context, since there is one ZAP handler a context. */
+export class SocketContext {
+  readonly #context = new Context({ blocky: false });
+  #zap: Router | null = null;
+
+  /** Starts the ZAP handler (RFC 27). `decide` says whether a connection is admitted, and why. */
+  openAdmission(decide: (request: AdmissionRequest) => boolean): void {
+    const zap = new Router({ context: this.#context, linger: 0, sendTimeout: 0 });
+    zap.bindSync('inproc://zeromq.zap.01');
+    this.#zap = zap;
+    void serveAdmission(zap, decide);
+  }
+
+  openCallSocket(keys: CurveKeyPair, domain: string): CallSocket {
+    if (this.#zap === null) throw new Error('a socket without a ZAP handler admits anyone');
+    return new CallSocket(
+      new Router({
+        ...bounds,
+        context: this.#context,
+        curveServer: true,
+        curvePublicKey: keys.publicKey,
+        curveSecretKey: keys.secretKey,
+        zapDomain: domain,
+        zapEnforceDomain: true,
+        // A send to a client that is gone, or that does not read, fails at once instead of vanishing.
+        mandatory: true,
+        sendTimeout: 0,
+        sendHighWaterMark: 64,
+        receiveHighWaterMark: 8,
+        linger: 500,
+      }),
+    );
+  }
+
+  openStreamSocket(keys: CurveKeyPair, domain: string): StreamSocket {
+    if (this.#zap === null) throw new Error('a socket without a ZAP handler admits anyone');
+    return new StreamSocket(
+      new XPublisher({
+        ...bounds,
+        // Subscribers send topics and nothing else.
+        maxMessageSize: 1024,
+        context: this.#context,
+        curveServer: true,
+        curvePublicKey: keys.publicKey,
+        curveSecretKey: keys.secretKey,
+        zapDomain: domain,
+        zapEnforceDomain: true,
+        // Every subscription is seen, also a second one to the same topic.
+        verbosity: 'allSubs',
+        sendTimeout: 0,
+        sendHighWaterMark: 1_000,
+        receiveHighWaterMark: 64,
+        linger: 0,
+      }),
+    );
+  }
+
+  close(): void {
+    this.#zap?.close();
+    this.#zap = null;
+  }
+}
+
+/** What zeromq says of a connection before it exists. */
+export interface AdmissionRequest {
+  readonly domain: string;
+  /** `localhost:UID:GID:PID` on ipc, from SO_PEERCRED (libzmq, stream_engine_base.cpp). */
+  readonly address: string;
+  readonly mechanism: string;
+  /** The client's public key, Z85; null when it presents none. */
+  readonly key: string | null;
+}
+
+async function serveAdmission(
+  zap: Router,
+  decide: (request: AdmissionRequest) => boolean,
+): Promise<void> {
+  for await (const frames of zap) {
+    const [path, delimiter, version, id, domain, address, , mechanism, credential] = frames;
+    if (
+      path === undefined ||
+      delimiter === undefined ||
+      version === undefined ||
+      id === undefined ||
+      domain === undefined ||
+      address === undefined ||
+      mechanism === undefined
+    ) {
+      continue;
+    }
+    const admitted = decide({
+      domain: domain.toString(),
+      address: address.toString(),
+      mechanism: mechanism.toString(),
+      key: credential?.length === 32 ? encodeZ85(credential) : null,
+    });
+    await zap
+      .send([path, delimiter, version, id, admitted ? '200' : '400', '', '', ''])
+      // The connection is gone; it needs no answer.
+      .catch(() => undefined);
+  }
+}
+
+const z85Digits =
+  '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#';
+
+/** ZeroMQ RFC 32; the length is a multiple of 4. */
+export function encodeZ85(bytes: Uint8Array): string {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let text = '';
+  for (let offset = 0; offset < bytes.length; offset += 4) {
+    const word = view.getUint32(offset);
+    for (let divisor = 85 ** 4; divisor >= 1; divisor /= 85) {
+      text += z85Digits.charAt(Math.floor(word / divisor) % 85);
+    }
+  }
+  return text;
+}
+
+export type SendOutcome = 'sent' | 'full' | 'gone';
+
+function errorCode(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : null;
+}
+
+/** ROUTER: every message bears the routing id that the socket gave to its connection. */
+export class CallSocket {
+  readonly #socket: Router;
+
+  constructor(socket: Router) {
+    this.#socket = socket;
+  }
+
+  /** `path` is absolute. The file gets the mode that the umask leaves. */
+  bind(path: string): void {
+    this.#socket.bindSync(`ipc://${path}`);
+  }
+
+  onDisconnect(listener: () => void): void {
+    this.#socket.events.on('disconnect', listener);
+  }
+
+  onRefusal(listener: (event: string) => void): void {
+    for (const event of ['handshake:error:protocol', 'handshake:error:other'] as const) {
+      this.#socket.events.on(event, ({ error }) => listener(`${event} ${error.message}`));
+    }
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Buffer[], undefined> {
+    return this.#socket[Symbol.asyncIterator]();
+  }
+
+  /** Takes effect before it returns; the promise tells how it went. */
+  async send(route: Buffer, message: string): Promise<SendOutcome> {
+    if (this.#socket.closed) return 'gone';
+    try {
+      await this.#socket.send([route, message]);
+      return 'sent';
+    } catch (error) {
+      switch (errorCode(error)) {
+        case 'EAGAIN':
+          return 'full';
+        case 'EHOSTUNREACH':
+        case 'EBADF':
+        case 'ENOTSOCK':
+          return 'gone';
+        default:
+          throw error;
+      }
+    }
+  }
+
+  close(linger: number): void {
+    if (this.#socket.closed) return;
+    this.#socket.linger = linger;
+    this.#socket.close();
+  }
+}
+
+/** XPUB: as PUB, but it hears the subscriptions. */
+export class StreamSocket {
+  readonly #socket: XPublisher;
+
+  constructor(socket: XPublisher) {
+    this.#socket = socket;
+  }
+
+  bind(path: string): void {
+    this.#socket.bindSync(`ipc://${path}`);
+  }
+
+  /** Calls back with the topic of every new subscription until the socket is closed. */
+  async onSubscription(listener: (topic: string) => Promise<void>): Promise<void> {
+    for await (const [frame] of this.#socket) {
+      if (frame !== undefined && frame[0] === 1) await listener(frame.subarray(1).toString());
+    }
+  }
+
+  /** A subscriber that does not keep up loses messages; sequence numbers show it. */
+  send(topic: string, message: string): void {
+    if (this.#socket.closed) return;
+    this.#socket.send([topic, message]).catch((error: unknown) => {
+      if (!this.#socket.closed && errorCode(error) !== 'EAGAIN') throw error;
+    });
+  }
+
+  close(): void {
+    if (!this.#socket.closed) this.#socket.close();
+  }
+}
