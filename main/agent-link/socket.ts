@@ -1,0 +1,132 @@
+/** The only door to zeromq in main. Client sockets with CURVE, one connection each, and bounds on what is left open. */
+import { Context, curveKeyPair as makeKeyPair, Dealer, type Socket, Subscriber } from 'zeromq';
+import { maximumMessageSize } from '../../agent/api/index.ts';
+
+export interface CurveKeyPair {
+  /** Z85, 40 characters. */
+  readonly publicKey: string;
+  /** Z85, 40 characters. */
+  readonly secretKey: string;
+}
+
+export function curveKeyPair(): CurveKeyPair {
+  const { publicKey, secretKey } = makeKeyPair();
+  return { publicKey, secretKey };
+}
+
+/** Why a connection is not there, or is there no longer. */
+export type ConnectionEnd = 'refused' | 'ended' | 'not-there';
+
+export interface ConnectionListener {
+  readonly onOpen: () => void;
+  readonly onEnd: (reason: ConnectionEnd) => void;
+}
+
+export interface ConnectionOptions {
+  readonly keys: CurveKeyPair;
+  /** The agent's public key, Z85: nobody else is spoken to. */
+  readonly serverKey: string;
+}
+
+let sharedContext: Context | null = null;
+
+function context(): Context {
+  sharedContext ??= new Context({ blocky: false });
+  return sharedContext;
+}
+
+function options({ keys, serverKey }: ConnectionOptions) {
+  return {
+    context: context(),
+    curvePublicKey: keys.publicKey,
+    curveSecretKey: keys.secretKey,
+    curveServerKey: serverKey,
+    maxMessageSize: maximumMessageSize,
+    handshakeInterval: 3_000,
+    heartbeatInterval: 5_000,
+    heartbeatTimeout: 15_000,
+    heartbeatTimeToLive: 15_000,
+    // One connection, never another: what waits for one agent must not reach the next.
+    reconnectInterval: -1,
+    linger: 0,
+  } as const;
+}
+
+function listen(socket: Socket, listener: ConnectionListener): void {
+  let open = false;
+  socket.events.on('handshake', () => {
+    open = true;
+    listener.onOpen();
+  });
+  socket.events.on('handshake:error:auth', () => listener.onEnd('refused'));
+  socket.events.on('handshake:error:protocol', () => listener.onEnd('refused'));
+  socket.events.on('handshake:error:other', () => listener.onEnd(open ? 'ended' : 'refused'));
+  socket.events.on('disconnect', () => listener.onEnd(open ? 'ended' : 'refused'));
+  socket.events.on('close', () => listener.onEnd(open ? 'ended' : 'not-there'));
+}
+
+/** DEALER end of the call socket. */
+export class CallConnection {
+  readonly #socket: Dealer;
+
+  constructor(path: string, settings: ConnectionOptions, listener: ConnectionListener) {
+    this.#socket = new Dealer({ ...options(settings), sendTimeout: 0, sendHighWaterMark: 1_000 });
+    listen(this.#socket, listener);
+    this.#socket.connect(`ipc://${path}`);
+  }
+
+  /** False when the agent does not take what is sent to it. */
+  async send(message: string): Promise<boolean> {
+    try {
+      await this.#socket.send(message);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Calls back with every message until the socket is closed. Empty ones only ask whether we are there. */
+  async receive(listener: (message: Buffer) => void): Promise<void> {
+    let count = 0;
+    for await (const [message] of this.#socket) {
+      if (message !== undefined && message.length > 0) listener(message);
+      // Messages that are there at once would keep everything else from running.
+      if (++count % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  close(): void {
+    if (!this.#socket.closed) this.#socket.close();
+  }
+}
+
+/** SUB end of the stream socket. */
+export class StreamConnection {
+  readonly #socket: Subscriber;
+
+  constructor(path: string, settings: ConnectionOptions, listener: ConnectionListener) {
+    this.#socket = new Subscriber({ ...options(settings), receiveHighWaterMark: 10_000 });
+    listen(this.#socket, listener);
+    this.#socket.connect(`ipc://${path}`);
+  }
+
+  subscribe(topic: string): void {
+    this.#socket.subscribe(topic);
+  }
+
+  unsubscribe(topic: string): void {
+    if (!this.#socket.closed) this.#socket.unsubscribe(topic);
+  }
+
+  async receive(listener: (topic: string, message: Buffer) => void): Promise<void> {
+    let count = 0;
+    for await (const [topic, message] of this.#socket) {
+      if (topic !== undefined && message !== undefined) listener(topic.toString(), message);
+      if (++count % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  close(): void {
+    if (!this.#socket.closed) this.#socket.close();
+  }
+}
