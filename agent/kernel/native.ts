@@ -440,37 +440,56 @@ export function watchDescriptor(
   callback: (ready: { readonly readable: boolean; readonly writable: boolean }) => void,
   options: { readonly background?: boolean } = {},
 ): DescriptorWatch {
+  type Interest = { readonly readable: boolean; readonly writable: boolean };
   let stopped = false;
-  let polling = '';
+  let wanted: Interest = { readable: false, writable: false };
+  const start = (): void => {
+    handle.start({ ...wanted, disconnect: wanted.readable }, report);
+  };
+  // koffi 3.3.4 calls back with (status, events), where its index.d.ts says (events).
+  function report(...values: readonly unknown[]): void {
+    if (stopped || !(wanted.readable || wanted.writable)) return;
+    const [status, events] = values;
+    if (typeof status !== 'number' || status < 0) {
+      // libuv ends a poll on EPOLLERR (uv__poll_io), such as a netlink socket's ENOBUFS or a queued ICMP error. The
+      // next call on the descriptor tells what it is and clears it; the watch goes on.
+      callback({ ...wanted });
+      restartIfWanted();
+      return;
+    }
+    const found: { readonly readable?: unknown; readonly writable?: unknown; disconnect?: unknown } =
+      typeof events === 'object' && events !== null ? events : {};
+    // A hang-up without data counts as readable: reading tells.
+    const readable = found.readable === true || found.disconnect === true;
+    callback({ readable, writable: found.writable === true });
+  }
+  function restartIfWanted(): void {
+    if (!stopped && (wanted.readable || wanted.writable)) start();
+  }
   const handle = koffi.node.poll(fd, { readable: true }, report);
   handle.stop();
   if (options.background === true) handle.unref();
-  function report(events: {
-    readonly readable: boolean;
-    readonly writable: boolean;
-    readonly disconnect: boolean;
-  }): void {
-    if (stopped || polling === '') return;
-    // An error or a hang-up without data shows as whatever is waited for: the next call tells which.
-    callback({ readable: events.readable || events.disconnect, writable: events.writable });
-  }
+  // A handle that nobody holds is collected, and the watch with it, without a word.
+  watched.add(handle);
   return {
     want(interest) {
       if (stopped) return;
-      const next = `${interest.readable ? 'r' : ''}${interest.writable ? 'w' : ''}`;
-      if (next === polling) return;
-      polling = next;
-      if (next === '') handle.stop();
-      else handle.start({ ...interest, disconnect: interest.readable }, report);
+      if (interest.readable === wanted.readable && interest.writable === wanted.writable) return;
+      wanted = { readable: interest.readable, writable: interest.writable };
+      if (interest.readable || interest.writable) start();
+      else handle.stop();
     },
     stop() {
       if (stopped) return;
       stopped = true;
+      watched.delete(handle);
       handle.stop();
       handle.close();
     },
   };
 }
+
+const watched = new Set<ReturnType<typeof koffi.node.poll>>();
 
 /** A watch that always wants to read; see {@link watchDescriptor}. */
 export function watchReadable(
