@@ -1,0 +1,197 @@
+/** From what the kernel reports to the inventory's views. Pure. */
+import type {
+  AddressView,
+  Inventory,
+  LinkView,
+  NamespaceView,
+  ProcessView,
+  RouteTableView,
+  RouteView,
+} from '../api/inventory.ts';
+import { labOfMark, ownershipProtocol } from '../api/names.ts';
+import { type Address, type Link, type Route, RT_TABLE_MAIN } from '../kernel/rtnetlink.ts';
+
+/** Processes that a namespace's view lists (contract). */
+export const maximumListedProcesses = 50;
+
+/** Everything known of one namespace, as it came from the kernel. */
+export interface NamespaceState {
+  readonly id: string;
+  readonly root: boolean;
+  readonly names: readonly string[];
+  readonly mounts: readonly string[];
+  readonly container: string | null;
+  /** The lowest pids first, at most {@link maximumListedProcesses}. */
+  readonly processes: readonly ProcessView[];
+  readonly processCount: number;
+  /** By interface index. */
+  readonly links: ReadonlyMap<number, Link>;
+  /** By interface index, then by {@link addressKey}. */
+  readonly addresses: ReadonlyMap<number, ReadonlyMap<string, Address>>;
+  readonly routes: readonly Route[];
+}
+
+export function linkId(namespace: string, index: number): string {
+  return `${namespace}/${index}`;
+}
+
+/** What tells two addresses of a link apart: the kernel keeps one for each local address, prefix and other end. */
+export function addressKey(address: Address): string {
+  return `${address.address}/${address.prefixLength} ${address.peer ?? ''}`;
+}
+
+/** Plain code-unit order: the same on every machine, whatever its locale. */
+export function compareText(one: string, other: string): number {
+  return one < other ? -1 : one > other ? 1 : 0;
+}
+
+/** The mark on a namespace's own `lo` says which lab made it. The root namespace is nobody's. */
+export function labOfNamespace(namespace: NamespaceState): string | null {
+  if (namespace.root) return null;
+  for (const link of namespace.links.values()) {
+    if (link.loopback) return labOfMark(link.alias ?? null);
+  }
+  return null;
+}
+
+export function viewNamespace(namespace: NamespaceState): NamespaceView {
+  return {
+    id: namespace.id,
+    names: [...namespace.names].sort(compareText),
+    root: namespace.root,
+    container: namespace.container,
+    mounts: [...namespace.mounts].sort(compareText),
+    processes: namespace.processes.slice(0, maximumListedProcesses),
+    processCount: namespace.processCount,
+    lab: labOfNamespace(namespace),
+  };
+}
+
+const scopes: ReadonlySet<string> = new Set(['global', 'site', 'link', 'host', 'nowhere']);
+
+function isNamedScope(scope: string): scope is Exclude<AddressView['scope'], 'other'> {
+  return scopes.has(scope);
+}
+
+function viewAddress(address: Address): AddressView {
+  return {
+    address: `${address.address}/${address.prefixLength}`,
+    family: address.family === 4 ? 'ipv4' : 'ipv6',
+    scope: isNamedScope(address.scope) ? address.scope : 'other',
+    owned: address.protocol === ownershipProtocol,
+    tentative: address.tentative,
+    duplicate: address.duplicateDetected,
+  };
+}
+
+/** IPv4 before IPv6, then by text: dumps and events bring addresses in different orders. */
+function compareAddresses(one: AddressView, other: AddressView): number {
+  return compareText(one.family, other.family) || compareText(one.address, other.address);
+}
+
+/** `peer` is the id of a veth's other end. */
+export function viewLink(namespace: NamespaceState, link: Link, peer: string | null): LinkView {
+  const addresses = namespace.addresses.get(link.index);
+  const alias = link.alias === undefined || link.alias === '' ? null : link.alias;
+  return {
+    id: linkId(namespace.id, link.index),
+    namespace: namespace.id,
+    index: link.index,
+    name: link.name,
+    kind: link.kind,
+    mac: link.mac ?? null,
+    mtu: link.mtu,
+    up: link.up,
+    // IFLA_CARRIER stays 1 on some links that are down; IFF_LOWER_UP says that the link is up and has carrier.
+    carrier: link.lowerUp,
+    operationalState: link.operationalState.replaceAll('-', ''),
+    // A master is always in its ports' own namespace (do_set_master looks it up there).
+    master: link.master === undefined ? null : linkId(namespace.id, link.master),
+    peer,
+    alias,
+    lab: labOfMark(alias),
+    addresses:
+      addresses === undefined
+        ? []
+        : Array.from(addresses.values(), viewAddress).sort(compareAddresses),
+    bridge: link.bridge === undefined ? null : { stp: link.bridge.stp },
+    portState: link.bridgePort?.state ?? null,
+  };
+}
+
+/** Kinds of route that the kernel keeps for itself and `ip route` does not list. */
+const hiddenRouteTypes: ReadonlySet<Route['type']> = new Set([
+  'local',
+  'broadcast',
+  'anycast',
+  'multicast',
+]);
+
+/** One view for each way of a route. */
+function viewRoute(route: Route): readonly RouteView[] {
+  const ways =
+    route.nextHops.length > 0
+      ? route.nextHops
+      : [{ gateway: route.gateway, interfaceIndex: route.interfaceIndex }];
+  return ways.map((way) => ({
+    family: route.family === 4 ? 'ipv4' : 'ipv6',
+    to: route.destination,
+    via: way.gateway ?? null,
+    index: way.interfaceIndex ?? null,
+    metric: route.metric ?? 0,
+    table: route.table,
+    protocol: route.protocol,
+    scope: route.scope,
+    kind: route.type,
+    owned: route.protocol === ownershipProtocol,
+  }));
+}
+
+function compareRoutes(one: RouteView, other: RouteView): number {
+  return (
+    compareText(one.family, other.family) ||
+    compareText(one.to, other.to) ||
+    one.metric - other.metric ||
+    compareText(one.via ?? '', other.via ?? '') ||
+    (one.index ?? 0) - (other.index ?? 0) ||
+    one.protocol - other.protocol ||
+    compareText(one.scope, other.scope) ||
+    compareText(one.kind, other.kind)
+  );
+}
+
+export function viewRoutes(namespace: NamespaceState): RouteTableView {
+  return {
+    namespace: namespace.id,
+    routes: namespace.routes
+      .filter(
+        (route) =>
+          route.table === RT_TABLE_MAIN && !route.cloned && !hiddenRouteTypes.has(route.type),
+      )
+      .flatMap(viewRoute)
+      .sort(compareRoutes),
+  };
+}
+
+/** The whole inventory at once. `peerOf` gives the other end of a veth by link id. */
+export function assembleInventory(
+  namespaces: Iterable<NamespaceState>,
+  peerOf: (link: string) => string | null,
+  sequence = 0,
+): Inventory {
+  const inventory = {
+    sequence,
+    namespaces: new Array<NamespaceView>(),
+    links: new Array<LinkView>(),
+    routes: new Array<RouteTableView>(),
+  };
+  for (const namespace of namespaces) {
+    inventory.namespaces.push(viewNamespace(namespace));
+    inventory.routes.push(viewRoutes(namespace));
+    for (const link of namespace.links.values()) {
+      const peer = peerOf(linkId(namespace.id, link.index));
+      inventory.links.push(viewLink(namespace, link, peer));
+    }
+  }
+  return inventory;
+}
