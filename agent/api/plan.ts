@@ -6,7 +6,16 @@ export const objectKinds = ['namespace', 'bridge', 'veth', 'interface', 'address
 export type ObjectKind = (typeof objectKinds)[number];
 
 export const StepChangeSchema = z.strictObject({
-  field: z.enum(['state', 'mtu', 'mac', 'master', 'stp', 'loopback', 'bridge-netfilter']),
+  field: z.enum([
+    'state',
+    'mtu',
+    'mac',
+    'master',
+    'stp',
+    'loopback',
+    'bridge-netfilter',
+    'address',
+  ]),
   before: z.string().nullable(),
   after: z.string().nullable(),
 });

@@ -26,7 +26,10 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
       const name = device(operation.name);
       const address = operation.mac === null ? '' : ` address ${word(operation.mac)}`;
       const stp = operation.stp ? ' stp_state 1' : '';
-      const add = inside(operation.namespace, `ip link add ${name}${address} type bridge${stp}`);
+      const add = inside(
+        operation.namespace,
+        `ip link add ${named(operation.name)}${address} type bridge${stp}`,
+      );
       // A bridge takes the MTU of its ports unless it is set after creation (BROPT_MTU_SET_BY_USER).
       return operation.mtu === null
         ? [add]
@@ -73,30 +76,71 @@ export function word(text: string): string {
     : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** A device name; `dev` keeps ip from reading a foreign name such as `-x` or `up` as something else. */
+/**
+ * A device name as `ip link` takes it. ip reads a bare name that begins one of its keywords as that keyword (`br` as
+ * `broadcast`), and a foreign `-x` as an option; `dev` says that a name follows.
+ */
 function device(name: string): string {
-  return /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name) && !ipKeywords.has(name)
-    ? name
-    : `dev ${word(name)}`;
+  return isPlainDevice(name) ? name : `dev ${word(name)}`;
 }
 
-const ipKeywords: ReadonlySet<string> = new Set([
+function isPlainDevice(name: string): boolean {
+  return (
+    /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name) &&
+    !linkKeywords.some((keyword) => keyword.startsWith(name))
+  );
+}
+
+/** Of iproute2's iplink_parse() and iplink_modify(), which compare by matches(). */
+const linkKeywords = [
+  'addrgenmode',
   'address',
   'alias',
+  'allmulticast',
+  'arp',
+  'broadcast',
+  'carrier',
   'dev',
   'down',
+  'dynamic',
   'group',
+  'gro_ipv4_max_size',
+  'gro_max_size',
+  'gso_ipv4_max_size',
+  'gso_max_segs',
+  'gso_max_size',
   'help',
   'index',
   'link',
+  'link-netns',
+  'link-netnsid',
   'master',
+  'mode',
   'mtu',
+  'multicast',
   'name',
   'netns',
   'nomaster',
+  'numrxqueues',
+  'numtxqueues',
+  'parentdev',
+  'peer',
+  'promisc',
+  'protodown',
+  'protodown_reason',
+  'qlen',
+  'state',
+  'trailers',
+  'txqueuelen',
   'type',
   'up',
-]);
+  'vf',
+  'vrf',
+  'xdp',
+  'xdpdrv',
+  'xdpgeneric',
+  'xdpoffload',
+] as const;
 
 function inside(namespace: string | null, command: string): string {
   return namespace === null ? command : `ip netns exec ${word(namespace)} ${command}`;
@@ -132,9 +176,8 @@ function commandsOfPair(
   return commands;
 }
 
-/** `ip link add NAME` takes the name bare; `name NAME` says the same for one that is a keyword. */
 function named(name: string): string {
-  return device(name) === name ? name : `name ${word(name)}`;
+  return isPlainDevice(name) ? name : `name ${word(name)}`;
 }
 
 function commandsOfSettings(after: LinkSettings): readonly string[] {
@@ -163,7 +206,10 @@ function routeWords(route: Route): string {
   return `${to}${via}${dev}${metric}`;
 }
 
-/** A fresh namespace filters bridged frames where br_netfilter is loaded; the files are absent where it is not. */
+/**
+ * A fresh namespace filters bridged frames where br_netfilter is loaded; the files are absent where it is not. Not
+ * `sysctl -e`: it is outside the search path of an ordinary user on Debian.
+ */
 function bridgeNetfilterOff(namespace: string): string {
   const files = '/proc/sys/net/bridge/bridge-nf-call-*';
   const script = `for file in ${files}; do [ ! -e "$file" ] || echo 0 > "$file"; done`;
