@@ -1,0 +1,222 @@
+#!/bin/sh
+# The keeper of a sandbox realm: from `start` to pid 1 of the realm. Protocol and reasons: README.md beside this file.
+#
+#   sh keeper.sh start --name N --runtime DIR --state DIR --app DIR --node FILE --setup FILE
+#     [--keep PATH]... [--seal PATH]... [--cgroup DIR]...
+#   sh keeper.sh enter KEEPER COMMAND [ARGUMENT]...
+#
+# One file, several stages, because each change of identity needs an exec: a process that enters a user namespace has
+# every capability there, loses them at the next exec while no id is mapped, and regains them at an exec afterwards.
+#
+#   enter     runs a command in a realm, for whoever owns it
+#   start     the machine's own namespaces: looks whether this can work at all
+#   map       U1 (user) and M1 (mount); waits until the launcher has mapped the ids from outside
+#   build     root in U1: starts `first` in the inner namespaces and has M1 furnished for it
+#   furnish   root in U1, inside the inner pid and network namespaces: a /proc and a /sys show those of their mounter
+#   first     pid 1 of the realm, in U2 (user, child of U1) with its own network, pid, ipc and uts namespaces
+#   second    the same, with capabilities in U2
+#   hold      the same in M2, a copy of M1: as U2 has less privilege than U1, the kernel locks every mount of M1 in it
+#
+# POSIX sh and util-linux rather than Node: what stays behind costs 2 MB, not 45, and holds no file of the machine open.
+
+stage=$1
+shift
+PATH="${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin"
+export PATH
+
+# Leaves with 3: the reason has been given.
+fail() {
+  code=$1
+  shift
+  # One line is one message: what a program says on several lines is joined.
+  printf 'failed %s %s\n' "$code" "$(printf '%s' "$*" | tr '\n' ' ')"
+  exit 3
+}
+
+read_options() {
+  while [ $# -gt 1 ]; do
+    case $1 in
+      --runtime) runtime=$2 ;;
+      --node) node=$2 ;;
+      --setup) setup=$2 ;;
+    esac
+    shift 2
+  done
+}
+
+# `close_leaks STAGE ARGUMENT...`: starts the stage again without the descriptors that we inherited. Some ancestor's
+# open directory would be a way out of the realm's mounts, for whoever gets at /proc/1/fd; Node closes its own for us,
+# but only the first few of those that it inherited.
+close_leaks() {
+  leaks=
+  for entry in /proc/self/fd/*; do
+    fd=${entry##*/}
+    [ "$fd" -gt 2 ] || continue
+    # What has the close-on-exec flag (02000000, octal) is the shell's own.
+    while read -r key flags; do
+      [ "$key" = flags: ] || continue
+      case $flags in *[2367]??????) ;; *) leaks="$leaks $fd" ;; esac
+    done 2>/dev/null <"/proc/self/fdinfo/$fd"
+  done
+  [ -z "$leaks" ] && return
+  # dash, unlike bash, can only close descriptors of one digit.
+  command -v bash >/dev/null || fail leaked-descriptors "Descriptors$leaks are open and cannot be closed without bash."
+  # shellcheck disable=SC2016
+  exec bash -c 'for fd in $1; do eval "exec $fd>&-"; done; shift; exec sh "$@"' bash "$leaks" "$0" "$@"
+}
+
+# `identity MAP`: the same ids, no others, for a child of the namespace that MAP belongs to.
+identity() {
+  while read -r inside _ count; do
+    printf '%s %s %s\n' "$inside" "$inside" "$count"
+  done <"$1"
+}
+
+value_of() {
+  value=
+  [ -r "$1" ] && read -r value <"$1"
+  printf '%s' "$value"
+}
+
+build() {
+  # Opening waits for the other end; with both ends open the name has served.
+  exec 5>"$fifo"
+  rm -f "$fifo"
+  read -r word keeper rest && [ "$word" = first ] ||
+    fail inner-namespaces-refused "The inner namespaces were refused: $word $keeper $rest"
+  uids=$(identity /proc/self/uid_map)
+  gids=$(identity /proc/self/gid_map)
+  # A map is taken in one write or not at all.
+  printf '%s\n' "$uids" >"/proc/$keeper/uid_map" && printf '%s\n' "$gids" >"/proc/$keeper/gid_map" || {
+    kill -9 "$keeper"
+    fail inner-map-refused 'The id map of the inner user namespace was refused.'
+  }
+  echo mapped >&5
+  # The list of the machine's listening sockets is read here: inside, /proc/net is the realm's own.
+  nsenter --target "$keeper" --pid --net -- sh "$0" furnish "$@" </proc/net/unix || {
+    status=$?
+    kill -9 "$keeper"
+    exit $status
+  }
+  echo furnished >&5
+  read -r word rest && [ "$word" = ready ] || {
+    kill -9 "$keeper"
+    fail keeper-ended "The keeper ended before it was ready: $word $rest"
+  }
+  printf 'ready %s\n' "$keeper"
+}
+
+case $stage in
+  enter)
+    close_leaks enter "$@"
+    keeper=$1
+    shift
+    set -- --user --preserve-credentials --mount --net --pid --ipc --uts -- "$@"
+    # Between setns and exec the process that enters is in sight of the realm, with the machine's nsenter as its
+    # /proc/PID/exe. The uid of the machine's root may write that file, so root starts from M1, where it is read-only
+    # and where nobody in the realm can mount anything; the /proc there knows the keeper as 1.
+    if [ "$(id -u)" = 0 ]; then
+      # From `status`, not `stat`: the name in it can be changed inside, and only here it cannot imitate a field.
+      while read -r key value; do
+        [ "$key" = PPid: ] && gate=$value && break
+      done 2>/dev/null <"/proc/$keeper/status"
+      [ -n "$gate" ] && [ "$(readlink "/proc/$gate/ns/user")" = "$(readlink "/proc/$keeper/ns/user")" ] ||
+        fail gate-gone 'The keeper or the process that waits for it has ended.'
+      # /tmp and /run of M1 are those of the realm: nothing from there may become ours.
+      door=$(PATH=/usr/bin:/bin:/usr/sbin:/sbin && command -v nsenter)
+      unset LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT
+      exec "$door" --mount="/proc/$gate/ns/mnt" -- "$door" --target 1 "$@"
+    fi
+    exec nsenter --target "$keeper" "$@"
+    ;;
+
+  start)
+    close_leaks start "$@"
+    export LC_ALL=C
+    umask 022
+    for tool in unshare nsenter setsid mkfifo pivot_root umount rm tr; do
+      command -v "$tool" >/dev/null || fail missing-tool "The program $tool (package util-linux) is not installed."
+    done
+    [ "$(value_of /proc/sys/user/max_user_namespaces)" = 0 ] &&
+      fail user-namespaces-off 'User namespaces are switched off (sysctl user.max_user_namespaces is 0).'
+    # What the stages say on stderr is kept: it is the reason, should they end without one.
+    exec 3>&1
+    why=$(unshare --user --mount -- sh "$0" map "$@" 2>&1 1>&3 3>&-)
+    status=$?
+    [ $status = 0 ] && exit 0
+    [ $status = 3 ] && exit 3
+    case $why in
+      unshare:*)
+        [ "$(value_of /proc/sys/kernel/unprivileged_userns_clone)" = 0 ] && [ "$(id -u)" != 0 ] &&
+          fail user-namespaces-off \
+            'User namespaces are switched off for ordinary users (sysctl kernel.unprivileged_userns_clone is 0).'
+        [ "$(value_of /proc/sys/kernel/apparmor_restrict_unprivileged_userns)" = 1 ] && [ "$(id -u)" != 0 ] &&
+          fail user-namespaces-apparmor \
+            'AppArmor restricts user namespaces (sysctl kernel.apparmor_restrict_unprivileged_userns is 1).'
+        fail user-namespaces-refused "The kernel refused a user namespace: $why"
+        ;;
+    esac
+    fail start-failed "The realm could not be made: $why"
+    ;;
+
+  map)
+    # /proc is still the machine's, so this is the pid by which the launcher knows us.
+    read -r pid _ </proc/self/stat
+    printf 'map %s\n' "$pid"
+    read -r answer && [ "$answer" = mapped ] || exit 3
+    exec sh "$0" build "$@"
+    ;;
+
+  build)
+    trap '' PIPE
+    read_options "$@"
+    fifo=$runtime/keeper.fifo
+    rm -f "$fifo"
+    mkfifo -m 600 "$fifo" || fail runtime-not-writable "The runtime directory $runtime cannot be written."
+    # setsid: the realm outlives the terminal. What remains of this line is the process that `unshare --fork` waits in:
+    # it reaps the keeper, is seen by nobody in the realm, and is root's door into it (README.md, "gate"). It holds
+    # nothing of the launcher's: its input is the fifo, its output our pipe.
+    setsid unshare --user --net --pid --ipc --uts --fork -- sh "$0" first "$@" <"$fifo" 2>&1 | build "$@"
+    ;;
+
+  furnish)
+    read_options "$@"
+    "$node" "$setup" "$@" || exit $?
+    # setup has furnished a new root on /sys/kernel. The old one goes as a whole: nothing of the machine stays under a
+    # mount of ours, and no stick or share of the person's is kept busy by a realm.
+    why=$(pivot_root /sys/kernel /sys/kernel/mnt 2>&1) || fail root-refused "The new root was refused: $why"
+    why=$(umount -l /mnt 2>&1) || fail root-refused "The old root could not be left: $why"
+    ;;
+
+  first)
+    read -r pid _ </proc/self/stat
+    printf 'first %s\n' "$pid"
+    read -r answer && [ "$answer" = mapped ] || exit 1
+    exec sh "$0" second "$@"
+    ;;
+
+  second)
+    read -r answer && [ "$answer" = furnished ] || exit 1
+    cd / || exit 1
+    exec unshare --mount -- sh "$0" hold "$@"
+    ;;
+
+  hold)
+    cd / || exit 1
+    # A pid 1 hears only the signals it has a handler for (SIGKILL from outside apart).
+    trap 'exit 0' TERM
+    # Opened in M2: descriptors from M1 would be a way out of the locked mounts.
+    exec 3>&1 </dev/null >/dev/null 2>&1
+    echo ready >&3
+    exec 3>&-
+    # wait(1) of the shell reaps every child, those adopted from others too, and is interrupted by the trap at once.
+    while :; do
+      sleep 2147483647 &
+      wait $!
+    done
+    ;;
+
+  *)
+    fail usage "There is no stage $stage."
+    ;;
+esac
