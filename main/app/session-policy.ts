@@ -1,0 +1,26 @@
+import type { Session } from 'electron';
+import { applicationOrigin } from './application-origin.ts';
+
+/** What a window's session allows: its own files, the clipboard for copying commands, and nothing else. */
+const allowedPermissions: ReadonlySet<string> = new Set(['clipboard-sanitized-write']);
+
+export function restrictSession(session: Session): void {
+  session.setPermissionRequestHandler((contents, permission, decide, details) => {
+    decide(allowedPermissions.has(permission) && isOwn(details.requestingUrl ?? contents.getURL()));
+  });
+  session.setPermissionCheckHandler(
+    (_contents, permission, origin) => allowedPermissions.has(permission) && isOwn(origin),
+  );
+  session.setDevicePermissionHandler(() => false);
+  // The renderer has no network of its own: whatever is not our scheme is cancelled, however it was asked for.
+  session.webRequest.onBeforeRequest((details, decide) => {
+    decide({ cancel: !isOwn(details.url) && !details.url.startsWith('devtools:') });
+  });
+  session.on('will-download', (event) => {
+    event.preventDefault();
+  });
+}
+
+function isOwn(url: string): boolean {
+  return url === applicationOrigin || url.startsWith(`${applicationOrigin}/`);
+}
