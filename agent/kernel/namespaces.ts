@@ -189,7 +189,7 @@ export function createNamespace(name: string): Result<NamespaceHandle> {
   const previous = currentFd ?? homeNamespace();
   const left = unshare(CLONE_NEWNET);
   if (left < 0) return discard(kernelFailure(object, { call: 'unshare', errno: -left }));
-  let mounted = 0;
+  let mounted: number;
   try {
     mounted = mountFileSystem('/proc/thread-self/ns/net', path, 'none', MS_BIND);
   } finally {
