@@ -21,7 +21,10 @@
 
 stage=$1
 shift
-PATH="${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin"
+# The system's programs come first: somebody's wrapper of `nsenter` has no place here. For the command that enters, the
+# order stays as it was given.
+given_path=${PATH:-/usr/bin:/bin}
+PATH=/usr/sbin:/usr/bin:/sbin:/bin:$given_path:/usr/local/sbin:/usr/local/bin
 export PATH
 
 # Leaves with 3: the reason has been given.
@@ -59,10 +62,11 @@ close_leaks() {
     done 2>/dev/null <"/proc/self/fdinfo/$fd"
   done
   [ -z "$leaks" ] && return
-  # dash, unlike bash, can only close descriptors of one digit.
+  # dash, unlike bash, can only close descriptors of one digit. With a socket for standard input, as Node makes its
+  # pipes, bash takes itself for the shell of a remote login and would read ~/.bashrc: not with these options.
   command -v bash >/dev/null || fail leaked-descriptors "Descriptors$leaks are open and cannot be closed without bash."
   # shellcheck disable=SC2016
-  exec bash -c 'for fd in $1; do eval "exec $fd>&-"; done; shift; exec sh "$@"' bash "$leaks" "$0" "$@"
+  exec bash --norc --noprofile -p -c 'for fd in $1; do eval "exec $fd>&-"; done; shift; exec sh "$@"' bash "$leaks" "$0" "$@"
 }
 
 # `identity MAP`: the same ids, no others, for a child of the namespace that MAP belongs to.
@@ -111,6 +115,8 @@ case $stage in
     close_leaks enter "$@"
     keeper=$1
     shift
+    door=$(PATH=/usr/sbin:/usr/bin:/sbin:/bin && command -v nsenter) ||
+      fail missing-tool 'The program nsenter (package util-linux) is not installed.'
     set -- --user --preserve-credentials --mount --net --pid --ipc --uts -- "$@"
     # Between setns and exec the process that enters is in sight of the realm, with the machine's nsenter as its
     # /proc/PID/exe. The uid of the machine's root may write that file, so root starts from M1, where it is read-only
@@ -123,11 +129,10 @@ case $stage in
       [ -n "$gate" ] && [ "$(readlink "/proc/$gate/ns/user")" = "$(readlink "/proc/$keeper/ns/user")" ] ||
         fail gate-gone 'The keeper or the process that waits for it has ended.'
       # /tmp and /run of M1 are those of the realm: nothing from there may become ours.
-      door=$(PATH=/usr/bin:/bin:/usr/sbin:/sbin && command -v nsenter)
       unset LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT
-      exec "$door" --mount="/proc/$gate/ns/mnt" -- "$door" --target 1 "$@"
+      PATH=$given_path exec "$door" --mount="/proc/$gate/ns/mnt" -- "$door" --target 1 "$@"
     fi
-    exec nsenter --target "$keeper" "$@"
+    PATH=$given_path exec "$door" --target "$keeper" "$@"
     ;;
 
   start)

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { rolldown } from 'rolldown';
+import { afterAll } from 'vitest';
 
 export const checkout = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 
@@ -152,12 +153,15 @@ export async function waitUntil(condition: () => boolean, limit = 5000): Promise
 let setupFile: Promise<string> | undefined;
 let buildDirectory: string | undefined;
 
+afterAll(() => {
+  if (buildDirectory !== undefined) rmSync(buildDirectory, { recursive: true, force: true });
+});
+
 /** Builds setup.ts once; returns the file. */
 export function buildSetup(): Promise<string> {
   setupFile ??= (() => {
     buildDirectory = mkdtempSync(join(tmpdir(), 'netloom-build-'));
     spawnSync('chmod', ['755', buildDirectory]);
-    process.on('exit', () => rmSync(buildDirectory ?? '', { recursive: true, force: true }));
     return bundle('agent/realm/setup.ts', buildDirectory);
   })();
   return setupFile;

@@ -9,6 +9,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -115,7 +116,10 @@ describe.each([0, 12345])('a realm of uid %i', (user) => {
 describe('descriptors that were inherited', () => {
   it('are closed on the way in, also those of two digits and more', async () => {
     // bash, since only it can open one so high.
-    const script = `exec 77</ 251</etc; exec sh ${checkout}/agent/realm/keeper.sh start --runtime /nowhere`;
+    const home = mkdtempSync(join(tmpdir(), 'netloom-home-'));
+    writeFileSync(join(home, '.bashrc'), `touch ${home}/was-read\n`);
+    // With a socket for its input, as here, bash reads ~/.bashrc unless it is told not to.
+    const script = `export HOME=${home} SHLVL=0; exec 77</ 251</etc; exec sh ${checkout}/agent/realm/keeper.sh start --runtime /nowhere`;
     const child = spawn('bash', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
     const pid = await new Promise<number>((resolve) => {
       child.stdout.once('data', (data: Buffer) => resolve(Number(data.toString().split(' ')[1])));
@@ -124,6 +128,8 @@ describe('descriptors that were inherited', () => {
       readlinkSync(`/proc/${pid}/fd/${name}`),
     );
     expect(open.filter((path) => path === '/' || path === '/etc')).toEqual([]);
+    expect(existsSync(join(home, 'was-read'))).toBe(false);
+    rmSync(home, { recursive: true });
     child.stdin.end();
   });
 });
