@@ -7,12 +7,7 @@ import { type Failure, type Result, succeed } from '../api/result.ts';
 import { addAddress, listAddresses } from './addresses.ts';
 import { isErrno, kernelFailure } from './kernel-failure.ts';
 import { runInFresh } from './namespaces.ts';
-import {
-  closeDescriptor,
-  controlDevice,
-  O_RDWR,
-  openDescriptor,
-} from './native.ts';
+import { closeDescriptor, controlDevice, O_RDWR, openDescriptor } from './native.ts';
 import { type MessageWriter, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from './netlink-codec.ts';
 import { RequestSocket } from './netlink-socket.ts';
 import { findProgram } from './process.ts';

@@ -263,14 +263,8 @@ export function probeEcho(options: EchoOptions): Promise<Result<EchoOutcome>> {
       closeDescriptor(prober.fd);
       resolve(result);
     };
-    const unreachable = (
-      reason: UnreachableReason,
-      reporter?: string,
-      detail?: string,
-    ): void => {
-      finish(
-        succeed({ kind: 'unreachable', reason, reporter, detail, attempts: sentAt.length }),
-      );
+    const unreachable = (reason: UnreachableReason, reporter?: string, detail?: string): void => {
+      finish(succeed({ kind: 'unreachable', reason, reporter, detail, attempts: sentAt.length }));
     };
     const read = (): void => {
       while (!settled) {
@@ -281,9 +275,7 @@ export function probeEcho(options: EchoOptions): Promise<Result<EchoOutcome>> {
           unreachable(reasonOfErrno(-length), undefined, errnoName(-length));
           return;
         }
-        const from = formatIpAddress(
-          family === 4 ? sender.subarray(4, 8) : sender.subarray(8, 24),
-        );
+        const from = formatIpAddress(family === 4 ? sender.subarray(4, 8) : sender.subarray(8, 24));
         const message = readEchoMessage(
           family,
           data.subarray(0, length),

@@ -37,7 +37,8 @@ export function errnoName(errno: number): string {
 }
 
 const nextSteps: Readonly<Record<string, string>> = {
-  EPERM: 'Run it in a realm whose agent holds the privilege for this (CAP_NET_ADMIN, CAP_SYS_ADMIN).',
+  EPERM:
+    'Run it in a realm whose agent holds the privilege for this (CAP_NET_ADMIN, CAP_SYS_ADMIN).',
   EACCES: 'Run it in a realm whose agent may open this.',
   ENOENT: 'Refresh the view: it may have been removed in the meantime.',
   ENODEV: 'Refresh the view: the link may have been removed in the meantime.',
@@ -80,9 +81,7 @@ export function kernelFailure(object: string, error: KernelError, next?: string)
 
 /** A Result from a call of native.ts: the value, or the failure made of `-errno`. */
 export function settleCall(result: number, call: string, object: string): Result<number> {
-  return result < 0
-    ? fail(kernelFailure(object, { call, errno: -result }))
-    : succeed(result);
+  return result < 0 ? fail(kernelFailure(object, { call, errno: -result })) : succeed(result);
 }
 
 /** True when the failure came from the kernel with this errno, given by name (`'EEXIST'`). */

@@ -76,10 +76,7 @@ export function deleteLink(socket: RequestSocket, index: number, object?: string
 }
 
 /** The links of the namespace in order of their index; filtered by the kernel and, for older ones, here again. */
-export function listLinks(
-  socket: RequestSocket,
-  filter: LinkFilter = {},
-): Result<readonly Link[]> {
+export function listLinks(socket: RequestSocket, filter: LinkFilter = {}): Result<readonly Link[]> {
   return socket.list(dumpLinksRequest(filter), (bytes, start, end) => {
     const link = decodeLink(bytes, start, end);
     if (link === undefined) return undefined;

@@ -43,7 +43,9 @@ const cGetSockName: Call<[number, Bytes, Bytes]> = libc.func(
 const cClose: Call<[number]> = libc.func('int close(int)');
 const cOpen: Call<[string, number, number]> = libc.func('int open(const char *, int, uint32_t)');
 const cRead: Call<[number, Bytes, number]> = libc.func('intptr_t read(int, void *, size_t)');
-const cWrite: Call<[number, Bytes, number]> = libc.func('intptr_t write(int, const void *, size_t)');
+const cWrite: Call<[number, Bytes, number]> = libc.func(
+  'intptr_t write(int, const void *, size_t)',
+);
 const cSetNs: Call<[number, number]> = libc.func('int setns(int, int)');
 const cUnshare: Call<[number]> = libc.func('int unshare(int)');
 const cMount: Call<[string | null, string, string | null, number, string | null]> = libc.func(
@@ -106,6 +108,8 @@ export const MSG_ERRQUEUE = 0x2000;
 export const MSG_NOSIGNAL = 0x4000;
 export const O_RDONLY = 0;
 export const O_RDWR = 2;
+export const O_CREAT = 0o100;
+export const O_EXCL = 0o200;
 export const O_NOCTTY = 0o400;
 export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
@@ -121,6 +125,10 @@ export const MS_PRIVATE = 1 << 18;
 export const MS_SLAVE = 1 << 19;
 export const MS_SHARED = 1 << 20;
 export const MNT_DETACH = 2;
+export const LOCK_SH = 1;
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+export const LOCK_UN = 8;
 export const AT_FDCWD = -100;
 export const AT_EMPTY_PATH = 0x1000;
 export const AT_RECURSIVE = 0x8000;
@@ -457,8 +465,11 @@ export function watchDescriptor(
       restartIfWanted();
       return;
     }
-    const found: { readonly readable?: unknown; readonly writable?: unknown; disconnect?: unknown } =
-      typeof events === 'object' && events !== null ? events : {};
+    const found: {
+      readonly readable?: unknown;
+      readonly writable?: unknown;
+      disconnect?: unknown;
+    } = typeof events === 'object' && events !== null ? events : {};
     // A hang-up without data counts as readable: reading tells.
     const readable = found.readable === true || found.disconnect === true;
     callback({ readable, writable: found.writable === true });

@@ -252,11 +252,7 @@ export function visitAttributes(
   while (at + attributeHeaderLength <= limit) {
     const size = bytes.readUInt16LE(at);
     if (size < attributeHeaderLength || size > limit - at) return;
-    visit(
-      bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK,
-      at + attributeHeaderLength,
-      at + size,
-    );
+    visit(bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK, at + attributeHeaderLength, at + size);
     at += align4(size);
   }
 }

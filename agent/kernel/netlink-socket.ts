@@ -322,9 +322,7 @@ export class RequestSocket {
   ): Result<void> {
     if (typeof answer === 'number') return fail(this.failureOf(request, { errno: answer }, place));
     if (answer === undefined) return fail(this.failureOf(request, { errno: EPROTO }, place));
-    return answer.errno === 0
-      ? succeed(undefined)
-      : fail(this.failureOf(request, answer, place));
+    return answer.errno === 0 ? succeed(undefined) : fail(this.failureOf(request, answer, place));
   }
 
   /** Words for a refused request. Reads the writer's buffer, so it must come before the next write. */

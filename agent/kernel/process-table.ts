@@ -78,7 +78,10 @@ export function readProcess(pid: number): ProcessEntry | undefined {
   }
 }
 
-function readCommandLine(pid: number): { readonly words: readonly string[]; readonly cut: boolean } {
+function readCommandLine(pid: number): {
+  readonly words: readonly string[];
+  readonly cut: boolean;
+} {
   const fd = openSync(`/proc/${pid}/cmdline`, 'r');
   try {
     const length = readSync(fd, commandBuffer, 0, longestCommandLine + 1, null);

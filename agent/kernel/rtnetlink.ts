@@ -573,8 +573,7 @@ function decodeBridgeInfo(bytes: Buffer, start: number, end: number): BridgeInfo
     if (type === 10) rootId = decodeBridgeId(bytes, from, to);
     else if (type === 11) bridgeId = decodeBridgeId(bytes, from, to);
     else {
-      const value =
-        readU32(bytes, from, to) ?? readU16(bytes, from, to) ?? readU8(bytes, from, to);
+      const value = readU32(bytes, from, to) ?? readU16(bytes, from, to) ?? readU8(bytes, from, to);
       if (value !== undefined) numbers.set(type, value);
     }
   });
@@ -940,9 +939,13 @@ export function newLinkRequest(request: NewLinkRequest): NetlinkRequest {
 
 /**
  * A veth pair in one message. Both ends are made down: IFF_UP at creation fails with ENOTCONN, since a veth without
- * its peer cannot be opened (veth_open), and is slow to roll back.
+ * its peer cannot be opened (veth_open), and is slow to roll back. The peer's index is honoured only together with the
+ * end's own (veth_newlink), so asking for it alone is a bug and throws.
  */
 export function newVethRequest(end: NewLinkSettings, peer: NewLinkSettings): NetlinkRequest {
+  if (peer.index !== undefined && end.index === undefined) {
+    throw new RangeError('The index of a veth’s peer needs the index of its other end.');
+  }
   const request = newLinkRequest({
     ...end,
     kind: 'veth',
@@ -988,7 +991,10 @@ export function writeBridgeSettings(writer: MessageWriter, settings: BridgeSetti
   if (settings.stp !== undefined) writer.u32(5, settings.stp ? 1 : 0);
 }
 
-export function newBridgeRequest(link: NewLinkSettings, bridge: BridgeSettings = {}): NetlinkRequest {
+export function newBridgeRequest(
+  link: NewLinkSettings,
+  bridge: BridgeSettings = {},
+): NetlinkRequest {
   const request = newLinkRequest({
     ...link,
     kind: 'bridge',

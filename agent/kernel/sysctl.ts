@@ -13,7 +13,10 @@ const root = '/proc/sys/net';
 /** Settings are named by their path, since a link's name may hold dots: `ipv4/ip_forward`, `ipv6/conf/eth0.5/mtu`. */
 function pathOf(setting: string): string {
   const parts = setting.split('/');
-  if (parts.some((part) => part === '' || part === '.' || part === '..') || setting.includes('\0')) {
+  if (
+    parts.some((part) => part === '' || part === '.' || part === '..') ||
+    setting.includes('\0')
+  ) {
     throw new RangeError(`No setting: ${JSON.stringify(setting)}`);
   }
   return `${root}/${setting}`;

@@ -201,7 +201,10 @@ class Terminal implements TerminalSession {
   private read(): void {
     for (let count = 0; !this.paused && !this.drained; count += 1) {
       if (count === readsPerTurn) {
-        if (this.end !== undefined) setImmediate(() => { this.read(); });
+        if (this.end !== undefined)
+          setImmediate(() => {
+            this.read();
+          });
         return;
       }
       const length = readDescriptor(this.master, this.chunk);
@@ -263,7 +266,10 @@ class Terminal implements TerminalSession {
     if (!this.paused) return;
     this.paused = false;
     this.wait();
-    if (this.end !== undefined) setImmediate(() => { this.read(); });
+    if (this.end !== undefined)
+      setImmediate(() => {
+        this.read();
+      });
   };
 
   readonly resize = (size: TerminalSize): void => {
