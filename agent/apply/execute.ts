@@ -1,0 +1,390 @@
+/** Carries operations out on the kernel. Synchronous: a request and its answer are one system call each. */
+import { ownershipMark, ownershipProtocol } from '../api/names.ts';
+import { assertNever, fail, type Failure, type Result, succeed } from '../api/result.ts';
+import { addAddress, deleteAddress } from '../kernel/addresses.ts';
+import { parseIpPrefix } from '../kernel/ip-address.ts';
+import { isErrno } from '../kernel/kernel-failure.ts';
+import { createBridge, createVeth, deleteLink, setLink } from '../kernel/links.ts';
+import { createNamespace, removeNamespace } from '../kernel/namespaces.ts';
+import { addRoute, deleteRoute } from '../kernel/routes.ts';
+import type { Link, LinkChange } from '../kernel/rtnetlink.ts';
+import { writeSettings } from '../kernel/sysctl.ts';
+import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
+import {
+  Door,
+  Doors,
+  foreignFailure,
+  linkLabel,
+  type Listed,
+  missingFailure,
+  type NamespaceName,
+  ownIndex,
+} from './doors.ts';
+import type { Effect, ExecutionFailure, OperationExecutor, Tolerance } from './executor.ts';
+import { isUntouched, readEffect } from './read-back.ts';
+
+/**
+ * Takes bridged frames out of the firewall's hands in the namespace behind the descriptor: it is on in a fresh one
+ * where br_netfilter is loaded, and a forward policy of drop would then cut a bridge.
+ */
+export function releaseBridgeNetfilter(namespaceFd: number): Result<void> {
+  const written = writeSettings(namespaceFd, bridgeNetfilterOff, { optional: true });
+  return written.ok ? succeed(undefined) : written;
+}
+
+const bridgeNetfilterOff: Readonly<Record<string, string>> = {
+  'bridge/bridge-nf-call-iptables': '0',
+  'bridge/bridge-nf-call-ip6tables': '0',
+  'bridge/bridge-nf-call-arptables': '0',
+};
+
+type PrepareRemoval = (namespace: string) => Promise<void>;
+
+export class KernelExecutor implements OperationExecutor {
+  private readonly doors: Doors;
+  private readonly onRemoval: PrepareRemoval;
+  private begun = false;
+
+  /** `isListed` tells what the document in force lists; `onRemoval` is waited for before a namespace goes. */
+  constructor(lab: string, isListed: Listed, onRemoval: PrepareRemoval) {
+    this.doors = new Doors(lab, isListed);
+    this.onRemoval = onRemoval;
+  }
+
+  execute(
+    operation: Operation,
+    tolerance: Tolerance,
+    midway: () => Failure | null,
+  ): ExecutionFailure | null {
+    this.begun = false;
+    const result = this.carryOut(operation, tolerance, midway);
+    return result.ok ? null : { failure: result.failure, begun: this.begun };
+  }
+
+  readBack(operation: Operation): Result<Effect> {
+    return readEffect(this.doors, operation);
+  }
+
+  prepareRemoval(namespace: string): Promise<void> {
+    return this.onRemoval(namespace);
+  }
+
+  close(): void {
+    this.doors.close();
+  }
+
+  private carryOut(
+    operation: Operation,
+    tolerance: Tolerance,
+    midway: () => Failure | null,
+  ): Result<void> {
+    switch (operation.kind) {
+      case 'add-namespace':
+        return this.addNamespace(operation.name, midway);
+      case 'remove-namespace':
+        return this.removeNamespace(operation.name, tolerance);
+      case 'add-bridge':
+        return this.addBridge(operation, midway);
+      case 'remove-bridge':
+        return this.removeLink(operation.namespace, operation.name, 'bridge', tolerance);
+      case 'add-veth':
+        return this.addVeth(operation.ends, midway);
+      case 'remove-veth':
+        return this.removeVeth(operation.ends, tolerance);
+      case 'change-link':
+        return this.changeLink(operation, tolerance);
+      case 'add-address':
+        return this.addAddress(operation);
+      case 'remove-address':
+        return this.removeAddress(operation);
+      case 'change-address': {
+        const { namespace, interface: name, before, after } = operation;
+        const removed = this.removeAddress({ namespace, interface: name, address: before });
+        if (!removed.ok) return removed;
+        const stop = midway();
+        if (stop !== null) return fail(stop);
+        return this.addAddress({ namespace, interface: name, address: after });
+      }
+      case 'add-route':
+        return this.addRoute(operation.namespace, operation.route, operation.foreign === true);
+      case 'remove-route':
+        return this.removeRoute(operation.namespace, operation.route, operation.foreign === true);
+      default:
+        return assertNever(operation);
+    }
+  }
+
+  /** Remembers that the operation has left a trace. */
+  private effect<T>(result: Result<T>): Result<T> {
+    if (result.ok) this.begun = true;
+    return result;
+  }
+
+  private addNamespace(name: string, midway: () => Failure | null): Result<void> {
+    const handle = this.effect(createNamespace(name));
+    if (!handle.ok) return handle;
+    const door = this.doors.admit(name, handle.value);
+    if (!door.ok) return door;
+    const stop = midway();
+    if (stop !== null) return fail(stop);
+    const released = releaseBridgeNetfilter(door.value.fd);
+    if (!released.ok) return released;
+    // The mark comes last: a namespace that bears it is complete.
+    const loopback = door.value.findLink('lo');
+    if (!loopback.ok) return loopback;
+    if (loopback.value === null) return fail(missingFailure(`${name}:lo`));
+    return this.mark(door.value, 'lo', loopback.value.index, {});
+  }
+
+  private removeNamespace(name: string, tolerance: Tolerance): Result<void> {
+    const door = this.doors.open(name);
+    if (door.ok) {
+      const loopback = door.value.findLink('lo');
+      if (!loopback.ok) return loopback;
+      const ours =
+        loopback.value !== null &&
+        (this.doors.isOwn(door.value, loopback.value) ||
+          (tolerance.unmarked && isUntouched(loopback.value)));
+      if (!ours) return fail(foreignFailure(this.doors.lab, `namespace ${name}`));
+    } else if (!tolerance.unmarked || !isErrno(door.failure, 'EINVAL')) {
+      return door;
+    }
+    this.doors.leave(name);
+    return this.effect(removeNamespace(name));
+  }
+
+  /** The further message that completes a new link: its mark, together with what else is asked. */
+  private mark(door: Door, name: string, index: number, change: LinkChange): Result<void> {
+    const alias = ownershipMark(this.doors.lab);
+    const label = linkLabel(door.name, name);
+    const marked = this.effect(setLink(door.socket, index, { ...change, alias }, label));
+    if (marked.ok) door.ownIndexes.set(name, index);
+    return marked;
+  }
+
+  private addBridge(
+    bridge: Extract<Operation, { kind: 'add-bridge' }>,
+    midway: () => Failure | null,
+  ): Result<void> {
+    const door = this.doors.open(bridge.namespace);
+    if (!door.ok) return door;
+    const { name, stp } = bridge;
+    const made = this.effect(
+      createBridge(door.value.socket, { name, mac: bridge.mac ?? undefined }, { stp }),
+    );
+    if (!made.ok) return made;
+    const stop = midway();
+    if (stop !== null) return fail(stop);
+    return this.complete(door.value, name, { mtu: bridge.mtu ?? undefined });
+  }
+
+  /** Finds a link that was made a moment ago and marks it. */
+  private complete(door: Door, name: string, change: LinkChange): Result<void> {
+    const link = door.findLink(name);
+    if (!link.ok) return link;
+    if (link.value === null) return fail(missingFailure(linkLabel(door.name, name)));
+    return this.mark(door, name, link.value.index, change);
+  }
+
+  private addVeth(
+    ends: readonly [VethEnd, VethEnd],
+    midway: () => Failure | null,
+  ): Result<void> {
+    const [first, second] = ends;
+    const here = this.doors.open(first.namespace);
+    if (!here.ok) return here;
+    const there = this.doors.open(second.namespace);
+    if (!there.ok) return there;
+    const made = this.effect(
+      createVeth(
+        here.value.socket,
+        { name: first.name, mac: first.mac ?? undefined },
+        {
+          name: second.name,
+          mac: second.mac ?? undefined,
+          namespaceFd: there.value === here.value ? undefined : there.value.fd,
+        },
+      ),
+    );
+    if (!made.ok) return made;
+    const stop = midway();
+    if (stop !== null) return fail(stop);
+    const completed = this.completeEnd(here.value, first);
+    return completed.ok ? this.completeEnd(there.value, second) : completed;
+  }
+
+  private completeEnd(door: Door, end: VethEnd): Result<void> {
+    let master: number | undefined;
+    if (end.master !== null) {
+      const index = ownIndex(this.doors, door, end.master);
+      if (!index.ok) return index;
+      master = index.value;
+    }
+    return this.complete(door, end.name, { master, mtu: end.mtu ?? undefined });
+  }
+
+  private removeVeth(ends: readonly [VethEnd, VethEnd], tolerance: Tolerance): Result<void> {
+    const [first, second] = ends;
+    const there = this.doors.open(second.namespace);
+    const removed = this.removeLink(first.namespace, first.name, 'veth', tolerance);
+    if (removed.ok && there.ok) there.value.ownIndexes.delete(second.name);
+    return removed;
+  }
+
+  private removeLink(
+    namespace: NamespaceName,
+    name: string,
+    kind: 'bridge' | 'veth',
+    tolerance: Tolerance,
+  ): Result<void> {
+    const label = linkLabel(namespace, name);
+    const door = this.doors.open(namespace);
+    if (!door.ok) return door;
+    const link = door.value.findLink(name);
+    if (!link.ok) return link;
+    if (link.value === null) return fail(missingFailure(label));
+    if (!this.mayRemove(door.value, link.value, kind, tolerance)) {
+      return fail(foreignFailure(this.doors.lab, label));
+    }
+    door.value.ownIndexes.delete(name);
+    return this.effect(deleteLink(door.value.socket, link.value.index, label));
+  }
+
+  private mayRemove(door: Door, link: Link, kind: string, tolerance: Tolerance): boolean {
+    if (link.kind !== kind) return false;
+    return this.doors.isOwn(door, link) || (tolerance.unmarked && isUntouched(link));
+  }
+
+  private changeLink(
+    { namespace, name, after }: Extract<Operation, { kind: 'change-link' }>,
+    tolerance: Tolerance,
+  ): Result<void> {
+    const door = this.doors.open(namespace);
+    if (!door.ok) return door;
+    const index =
+      tolerance.foreignPorts && isMasterOnly(after)
+        ? this.anyIndex(door.value, name)
+        : ownIndex(this.doors, door.value, name);
+    if (!index.ok) return index;
+    let master: number | null | undefined;
+    if (typeof after.master === 'string') {
+      const bridge = ownIndex(this.doors, door.value, after.master);
+      if (!bridge.ok) return bridge;
+      master = bridge.value;
+    } else {
+      master = after.master;
+    }
+    const change: LinkChange = {
+      up: after.up,
+      mtu: after.mtu,
+      mac: after.mac,
+      master,
+      bridge: after.stp === undefined ? undefined : { stp: after.stp },
+    };
+    return this.effect(
+      setLink(door.value.socket, index.value, change, linkLabel(namespace, name)),
+    );
+  }
+
+  private addAddress(place: AddressPlace): Result<void> {
+    const door = this.doors.open(place.namespace);
+    if (!door.ok) return door;
+    const index = ownIndex(this.doors, door.value, place.interface);
+    if (!index.ok) return index;
+    const ipv6 = parseIpPrefix(place.address)?.family === 6;
+    return this.named(
+      place,
+      this.effect(
+        addAddress(door.value.socket, {
+          interfaceIndex: index.value,
+          prefix: place.address,
+          protocol: place.foreign === true ? undefined : ownershipProtocol,
+          noDuplicateDetection: ipv6 ? true : undefined,
+        }),
+      ),
+    );
+  }
+
+  private removeAddress(place: AddressPlace): Result<void> {
+    const door = this.doors.open(place.namespace);
+    if (!door.ok) return door;
+    const index = ownIndex(this.doors, door.value, place.interface);
+    if (!index.ok) return index;
+    const removed = deleteAddress(door.value.socket, {
+      interfaceIndex: index.value,
+      prefix: place.address,
+    });
+    return this.named(place, this.effect(removed));
+  }
+
+  /** Failures about addresses name the link; the request knows only its index. */
+  private named(place: AddressPlace, result: Result<void>): Result<void> {
+    return result.ok ? result : fail({ ...result.failure, object: addressLabel(place) });
+  }
+
+  private addRoute(namespace: NamespaceName, route: Route, foreign: boolean): Result<void> {
+    const door = this.doors.open(namespace);
+    if (!door.ok) return door;
+    const settings = this.routeSettings(door.value, route);
+    if (!settings.ok) return settings;
+    const protocol = foreign ? undefined : ownershipProtocol;
+    return this.effect(addRoute(door.value.socket, { ...settings.value, protocol }));
+  }
+
+  private removeRoute(namespace: NamespaceName, route: Route, foreign: boolean): Result<void> {
+    const door = this.doors.open(namespace);
+    if (!door.ok) return door;
+    const settings = this.routeSettings(door.value, route);
+    if (!settings.ok) return settings;
+    const { socket } = door.value;
+    if (!foreign) {
+      const removed = this.effect(
+        deleteRoute(socket, { ...settings.value, protocol: ownershipProtocol }),
+      );
+      if (removed.ok || !isErrno(removed.failure, 'ESRCH')) return removed;
+      // The document in force lists it, but somebody has made it anew: the planner counts it as ours.
+    }
+    return this.effect(deleteRoute(socket, settings.value));
+  }
+
+  private anyIndex(door: Door, name: string): Result<number> {
+    const link = door.findLink(name);
+    if (!link.ok) return link;
+    return link.value === null
+      ? fail(missingFailure(linkLabel(door.name, name)))
+      : succeed(link.value.index);
+  }
+
+  private routeSettings(
+    door: Door,
+    route: Route,
+  ): Result<Omit<Parameters<typeof addRoute>[1], 'protocol'>> {
+    let interfaceIndex: number | undefined;
+    if (route.dev !== null) {
+      const index = this.anyIndex(door, route.dev);
+      if (!index.ok) return index;
+      interfaceIndex = index.value;
+    }
+    return succeed({
+      destination: route.to,
+      gateway: route.via ?? undefined,
+      interfaceIndex,
+      metric: route.metric ?? undefined,
+    });
+  }
+}
+
+function isMasterOnly(settings: LinkSettings): boolean {
+  return Object.keys(settings).every((key) => key === 'master');
+}
+
+interface AddressPlace {
+  readonly namespace: NamespaceName;
+  readonly interface: string;
+  readonly address: string;
+  readonly foreign?: true | undefined;
+}
+
+function addressLabel(place: AddressPlace): string {
+  return `${place.address} on ${linkLabel(place.namespace, place.interface)}`;
+}

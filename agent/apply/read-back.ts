@@ -1,0 +1,236 @@
+/** What the kernel shows of an operation. Reads it afresh every time; the inventory lags by its events. */
+import { ownershipProtocol } from '../api/names.ts';
+import { assertNever, type Result, succeed } from '../api/result.ts';
+import { listAddresses } from '../kernel/addresses.ts';
+import { isErrno } from '../kernel/kernel-failure.ts';
+import { namespaceIdOf } from '../kernel/links.ts';
+import { listRoutes } from '../kernel/routes.ts';
+import type { Link, Route as KernelRoute } from '../kernel/rtnetlink.ts';
+import { inverseOf } from '../lab/inverse.ts';
+import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
+import type { Door, Doors, NamespaceName } from './doors.ts';
+import type { Effect } from './executor.ts';
+
+/** Whether a link is as the kernel makes it: no mark, down and nobody's port. */
+export function isUntouched(link: Link): boolean {
+  return (link.alias ?? '') === '' && !link.up && link.master === undefined;
+}
+
+export function readEffect(doors: Doors, operation: Operation): Result<Effect> {
+  switch (operation.kind) {
+    case 'add-namespace':
+      return readNamespace(doors, operation.name);
+    case 'add-bridge':
+      return readBridge(doors, operation.namespace, operation.name);
+    case 'add-veth':
+      return readVeth(doors, operation.ends);
+    case 'remove-namespace':
+    case 'remove-bridge':
+    case 'remove-veth':
+      return readRemoval(doors, operation);
+    case 'change-link':
+      return readLink(doors, operation.namespace, operation.name, operation.after);
+    case 'add-address':
+      return readAddress(doors, operation, operation.address, operation.foreign === true);
+    case 'remove-address':
+      return opposite(readAddress(doors, operation, operation.address, operation.foreign === true));
+    case 'change-address': {
+      const before = readAddress(doors, operation, operation.before, false);
+      if (!before.ok) return before;
+      const after = readAddress(doors, operation, operation.after, false);
+      if (!after.ok) return after;
+      if (after.value === 'foreign') return after;
+      if (before.value === 'done') return succeed(after.value === 'done' ? 'partly' : 'not-done');
+      return succeed(after.value === 'done' ? 'done' : 'partly');
+    }
+    case 'add-route':
+      return readRoute(doors, operation.namespace, operation.route, operation.foreign === true);
+    case 'remove-route':
+      return opposite(
+        readRoute(doors, operation.namespace, operation.route, operation.foreign === true),
+      );
+    default:
+      return assertNever(operation);
+  }
+}
+
+/** A removal is done when its addition is not; what is in the way of an addition is none of the removal's business. */
+function opposite(effect: Result<Effect>): Result<Effect> {
+  if (!effect.ok) return effect;
+  if (effect.value === 'done') return succeed('not-done');
+  return effect.value === 'not-done' ? succeed('done') : effect;
+}
+
+/** The contents do not count: they go with the object, and come back one by one. */
+function readRemoval(
+  doors: Doors,
+  operation: Extract<Operation, { kind: 'remove-namespace' | 'remove-bridge' | 'remove-veth' }>,
+): Result<Effect> {
+  const [addition] = inverseOf(operation);
+  if (addition === undefined) throw new Error(`${operation.kind} has no inverse`);
+  return opposite(readEffect(doors, addition));
+}
+
+function openIfThere(doors: Doors, namespace: NamespaceName): Result<Door | null> {
+  const door = doors.open(namespace);
+  if (door.ok) return door;
+  // EINVAL: a plain file of that name, on which nothing is mounted.
+  return isErrno(door.failure, 'ENOENT', 'EINVAL') ? succeed(null) : door;
+}
+
+function readNamespace(doors: Doors, name: string): Result<Effect> {
+  const door = doors.open(name);
+  if (!door.ok) {
+    if (isErrno(door.failure, 'ENOENT')) return succeed('not-done');
+    return isErrno(door.failure, 'EINVAL') ? succeed('partly') : door;
+  }
+  const loopback = door.value.findLink('lo');
+  if (!loopback.ok) return loopback;
+  if (loopback.value === null) return succeed('foreign');
+  if (doors.isOwn(door.value, loopback.value)) return succeed('done');
+  return succeed(isUntouched(loopback.value) ? 'partly' : 'foreign');
+}
+
+function readBridge(doors: Doors, namespace: NamespaceName, name: string): Result<Effect> {
+  const door = openIfThere(doors, namespace);
+  if (!door.ok) return door;
+  if (door.value === null) return succeed('not-done');
+  const link = door.value.findLink(name);
+  if (!link.ok) return link;
+  if (link.value === null) return succeed('not-done');
+  if (link.value.kind !== 'bridge') return succeed('foreign');
+  if (doors.isOwn(door.value, link.value)) return succeed('done');
+  return succeed(isUntouched(link.value) ? 'partly' : 'foreign');
+}
+
+function readVeth(doors: Doors, ends: readonly [VethEnd, VethEnd]): Result<Effect> {
+  const [first, second] = ends;
+  const here = openIfThere(doors, first.namespace);
+  if (!here.ok) return here;
+  const there = openIfThere(doors, second.namespace);
+  if (!there.ok) return there;
+  const link = here.value === null ? succeed(null) : here.value.findLink(first.name);
+  if (!link.ok) return link;
+  const peer = there.value === null ? succeed(null) : there.value.findLink(second.name);
+  if (!peer.ok) return peer;
+  // One end alone, or two ends of different pairs, is not the pair that is asked about.
+  if (link.value === null || peer.value === null || here.value === null || there.value === null) {
+    return succeed(link.value === null && peer.value === null ? 'not-done' : 'foreign');
+  }
+  const paired = arePeers(here.value, link.value, there.value, peer.value);
+  if (!paired.ok) return paired;
+  if (!paired.value) return succeed('foreign');
+  const rest = [
+    ...(doors.isOwn(here.value, link.value) ? [] : [link.value]),
+    ...(doors.isOwn(there.value, peer.value) ? [] : [peer.value]),
+  ];
+  if (rest.length === 0) return succeed('done');
+  return succeed(rest.every(isUntouched) ? 'partly' : 'foreign');
+}
+
+/** Older kernels leave IFLA_LINK out when both ends have the same index in different namespaces. */
+function peerIndexOf(link: Link): number | undefined {
+  return link.link ?? (link.linkNamespaceId === undefined ? undefined : link.index);
+}
+
+function arePeers(here: Door, link: Link, there: Door, peer: Link): Result<boolean> {
+  if (link.kind !== 'veth' || peer.kind !== 'veth') return succeed(false);
+  if (peerIndexOf(link) !== peer.index || peerIndexOf(peer) !== link.index) return succeed(false);
+  if (here === there) {
+    return succeed(link.linkNamespaceId === undefined && peer.linkNamespaceId === undefined);
+  }
+  const id = namespaceIdOf(here.socket, there.fd);
+  if (!id.ok) return id;
+  return succeed(id.value !== undefined && link.linkNamespaceId === id.value);
+}
+
+function readLink(
+  doors: Doors,
+  namespace: NamespaceName,
+  name: string,
+  wanted: LinkSettings,
+): Result<Effect> {
+  const door = openIfThere(doors, namespace);
+  if (!door.ok) return door;
+  if (door.value === null) return succeed('not-done');
+  const link = door.value.findLink(name);
+  if (!link.ok) return link;
+  if (link.value === null) return succeed('not-done');
+  const shown = link.value;
+  let master: number | undefined;
+  if (typeof wanted.master === 'string') {
+    const bridge = door.value.findLink(wanted.master);
+    if (!bridge.ok) return bridge;
+    if (bridge.value === null) return succeed('not-done');
+    master = bridge.value.index;
+  }
+  const same =
+    (wanted.up === undefined || wanted.up === shown.up) &&
+    (wanted.mtu === undefined || wanted.mtu === shown.mtu) &&
+    (wanted.mac === undefined || wanted.mac.toLowerCase() === shown.mac) &&
+    (wanted.master === undefined || master === shown.master) &&
+    (wanted.stp === undefined || wanted.stp === shown.bridge?.stp);
+  if (same) return succeed('done');
+  return succeed(doors.isOwn(door.value, shown) ? 'not-done' : 'foreign');
+}
+
+function readAddress(
+  doors: Doors,
+  place: { readonly namespace: NamespaceName; readonly interface: string },
+  address: string,
+  foreign: boolean,
+): Result<Effect> {
+  const door = openIfThere(doors, place.namespace);
+  if (!door.ok) return door;
+  if (door.value === null) return succeed('not-done');
+  const link = door.value.findLink(place.interface);
+  if (!link.ok) return link;
+  if (link.value === null) return succeed('not-done');
+  const addresses = listAddresses(door.value.socket, { interfaceIndex: link.value.index });
+  if (!addresses.ok) return addresses;
+  const found = addresses.value.find(
+    (candidate) => `${candidate.address}/${candidate.prefixLength}` === address,
+  );
+  if (found === undefined) return succeed('not-done');
+  return succeed(foreign || found.protocol === ownershipProtocol ? 'done' : 'foreign');
+}
+
+function readRoute(
+  doors: Doors,
+  namespace: NamespaceName,
+  route: Route,
+  foreign: boolean,
+): Result<Effect> {
+  const door = openIfThere(doors, namespace);
+  if (!door.ok) return door;
+  if (door.value === null) return succeed('not-done');
+  let index: number | undefined;
+  if (route.dev !== null) {
+    const link = door.value.findLink(route.dev);
+    if (!link.ok) return link;
+    if (link.value === null) return succeed('not-done');
+    index = link.value.index;
+  }
+  const family = route.to.includes(':') || route.via?.includes(':') === true ? 6 : 4;
+  const routes = listRoutes(door.value.socket, { family });
+  if (!routes.ok) return routes;
+  const found = routes.value.filter((candidate) => isRoute(candidate, route, index));
+  if (found.length === 0) return succeed('not-done');
+  const done = foreign || found.some((candidate) => candidate.protocol === ownershipProtocol);
+  return succeed(done ? 'done' : 'foreign');
+}
+
+/** Metric that IPv6 routes get when none is asked for (IP6_RT_PRIO_USER); IPv4 has none, which is 0. */
+const ipv6Metric = 1024;
+
+function isRoute(candidate: KernelRoute, wanted: Route, index: number | undefined): boolean {
+  const everything = wanted.to === '0.0.0.0/0' || wanted.to === '::/0';
+  const metric = wanted.metric ?? (candidate.family === 6 ? ipv6Metric : 0);
+  return (
+    candidate.destination === (everything ? 'default' : wanted.to) &&
+    (candidate.gateway ?? null) === wanted.via &&
+    (index === undefined || candidate.interfaceIndex === index) &&
+    (candidate.metric ?? 0) === metric
+  );
+}
+

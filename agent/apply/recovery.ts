@@ -1,0 +1,142 @@
+/**
+ * What an agent does before anything else when its forerunner died in a transaction: finish it where everything asked
+ * for is in place, take it back otherwise.
+ */
+import type { Recovery } from '../api/lab.ts';
+import { type Failure, type Result, succeed } from '../api/result.ts';
+import type { Operation } from '../lab/operation.ts';
+import { commitJournal } from './commit.ts';
+import type { OperationExecutor } from './executor.ts';
+import type { Faults } from './fault.ts';
+import { fingerprint } from './fingerprint.ts';
+import { findJournal, type FoundJournal, type Journal } from './journal.ts';
+import type { LabStore } from './lab-store.ts';
+import { delay } from './pace.ts';
+import { takeBack } from './take-back.ts';
+import { difference, rollbackFailed } from './transaction.ts';
+
+export interface RecoveryTools {
+  readonly stateDirectory: string;
+  readonly incarnation: string;
+  readonly store: LabStore;
+  readonly faults: Faults;
+  readonly makeExecutor: (entry: Journal) => OperationExecutor;
+  /** What would still have to be done for a journal's goal, by a fresh look at the kernel. */
+  readonly remaining: (entry: Journal) => Promise<Result<readonly Operation[]>>;
+}
+
+/** Null when there was no open journal. Fails when the journal cannot be read. */
+export async function recover(tools: RecoveryTools): Promise<Result<Recovery | null>> {
+  const found = findJournal(tools.stateDirectory);
+  if (!found.ok) return found;
+  if (found.value === null) return succeed(null);
+  const { journal } = found.value;
+  try {
+    return succeed(await settleJournal(tools, found.value));
+  } finally {
+    // Of a closed journal nothing is left to release; of an open one only the descriptor.
+    journal.release();
+  }
+}
+
+async function settleJournal(tools: RecoveryTools, found: FoundJournal): Promise<Recovery> {
+  const { journal, progress } = found;
+  const { entry } = journal;
+  if (entry.incarnation !== tools.incarnation) {
+    // The kernel's objects ended with their realm. What may be unfinished is the record.
+    const decided = progress?.phase === 'commit' || hasCommitBegun(tools.store, entry);
+    return decided ? finish(tools, found) : close(found, 'nothing-to-do', 0);
+  }
+  if (progress?.phase === 'commit') return finish(tools, found);
+  if (progress === null || progress.phase === 'verify' || isAtLast(found)) {
+    const remaining = await settled(tools, entry, (operations) => operations.length === 0);
+    if (remaining.ok && remaining.value.length === 0) return finish(tools, found);
+  }
+  return rollBack(tools, found);
+}
+
+function isAtLast({ journal, progress }: FoundJournal): boolean {
+  return (
+    progress?.phase === 'execute' && progress.operation >= journal.entry.operations.length - 1
+  );
+}
+
+/** Whether the new revision is on disk: it is the first thing that a commit writes. */
+function hasCommitBegun(store: LabStore, entry: Journal): boolean {
+  if (entry.newRevision === null) return false;
+  const text = store.readRevision(entry.lab, entry.newRevision);
+  return text.ok && text.value === entry.document;
+}
+
+function finish(tools: RecoveryTools, found: FoundJournal): Recovery {
+  const { journal } = found;
+  journal.mark('commit', journal.entry.operations.length);
+  const committed = commitJournal(tools.store, journal.entry, tools.faults);
+  if (!committed.ok) return failed(journal.entry, 0, committed.failure);
+  return close(found, 'committed', journal.entry.operations.length);
+}
+
+async function rollBack(tools: RecoveryTools, found: FoundJournal): Promise<Recovery> {
+  const { journal, progress } = found;
+  const { entry } = journal;
+  const last = entry.operations.length - 1;
+  const from = progress === null ? last : Math.min(progress.operation, last);
+  const executor = tools.makeExecutor(entry);
+  try {
+    const taken = await takeBack({
+      journal,
+      executor,
+      faults: tools.faults,
+      from,
+      // A killed roll-back may have left a half-made object where it was putting something back.
+      uncertain: (index) => progress === null || index === progress.operation,
+      report: () => undefined,
+    });
+    const before = fingerprint(entry.operations);
+    const remaining = await settled(
+      tools,
+      entry,
+      (operations) => fingerprint(operations) === before,
+    );
+    const left: Failure[] = [...taken.failures];
+    if (!remaining.ok) left.push(remaining.failure);
+    else if (fingerprint(remaining.value) !== before) {
+      left.push(...difference(entry.operations, remaining.value));
+    }
+    if (left.length > 0) {
+      return failed(entry, taken.count, rollbackFailed(entry.lab, null, left));
+    }
+    return close(found, taken.count === 0 ? 'nothing-to-do' : 'rolled-back', taken.count);
+  } finally {
+    executor.close();
+  }
+}
+
+/** Looks again for a while: the end of a namespace takes the kernel a moment. */
+async function settled(
+  tools: RecoveryTools,
+  entry: Journal,
+  enough: (operations: readonly Operation[]) => boolean,
+): Promise<Result<readonly Operation[]>> {
+  for (let wait = 20; ; wait *= 2) {
+    const remaining = await tools.remaining(entry);
+    if (!remaining.ok || enough(remaining.value) || wait > 1000) return remaining;
+    await delay(wait);
+  }
+}
+
+function close(
+  found: FoundJournal,
+  outcome: 'nothing-to-do' | 'rolled-back' | 'committed',
+  operations: number,
+): Recovery {
+  const { journal } = found;
+  const closed = journal.close();
+  return closed.ok
+    ? { lab: journal.entry.lab, outcome, operations, failure: null }
+    : failed(journal.entry, operations, closed.failure);
+}
+
+function failed(entry: Journal, operations: number, failure: Failure): Recovery {
+  return { lab: entry.lab, outcome: 'failed', operations, failure };
+}

@@ -1,0 +1,65 @@
+/** Answers every call of the contract with the services. */
+import type { AgentInfo } from '../api/agent-info.ts';
+import { fail, type Failure, succeed } from '../api/result.ts';
+import type { InventoryTracker } from '../inventory/tracker.ts';
+import type { AgentHandlers } from '../transport/index.ts';
+import type { LabService } from './labs.ts';
+import type { ProcessService } from './processes.ts';
+
+export interface HandlerOptions {
+  readonly info: () => AgentInfo;
+  readonly stop: () => void;
+  readonly tracker: InventoryTracker;
+  readonly labs: LabService;
+  readonly processes: ProcessService;
+  /** Why nothing may be changed here; null when it may. */
+  readonly readOnly: Failure | null;
+}
+
+export function makeHandlers(options: HandlerOptions): AgentHandlers {
+  const { labs, processes, tracker, readOnly } = options;
+  return {
+    'agent.info': () => Promise.resolve(succeed(options.info())),
+    'agent.stop': () => {
+      options.stop();
+      return Promise.resolve(succeed({}));
+    },
+    'inventory.snapshot': () => Promise.resolve(succeed(tracker.snapshot())),
+    'lab.list': () => Promise.resolve(succeed({ labs: [...labs.list()] })),
+    'lab.document': ({ lab, revision }) => Promise.resolve(labs.document(lab, revision)),
+    'lab.plan': ({ target }) => Promise.resolve(labs.plan(target)),
+    'lab.apply': ({ plan }, { signal, progress }) => labs.apply(plan, signal, progress),
+    'lab.check': async ({ lab }, { signal, progress }) => {
+      if (readOnly !== null) return fail(readOnly);
+      const results = await labs.check(lab, signal, progress);
+      return results.ok ? succeed({ results: [...results.value] }) : results;
+    },
+    'lab.forget': ({ lab }) => {
+      const forgotten = labs.forget(lab);
+      return Promise.resolve(forgotten.ok ? succeed({}) : forgotten);
+    },
+    'process.run': ({ place, command, terminal }, { signal, progress, peer }) =>
+      readOnly === null
+        ? processes.run({
+            place,
+            command,
+            terminal,
+            owner: peer.key,
+            signal,
+            onProgress: progress,
+          })
+        : Promise.resolve(fail(readOnly)),
+    'process.input': ({ session, data, end }, { peer }) => {
+      const written = processes.input(session, peer.key, data, end);
+      return Promise.resolve(written.ok ? succeed({}) : written);
+    },
+    'process.resize': ({ session, size }, { peer }) => {
+      const resized = processes.resize(session, peer.key, size);
+      return Promise.resolve(resized.ok ? succeed({}) : resized);
+    },
+    'process.acknowledge': ({ session, bytes }, { peer }) => {
+      const acknowledged = processes.acknowledge(session, peer.key, bytes);
+      return Promise.resolve(acknowledged.ok ? succeed({}) : acknowledged);
+    },
+  };
+}

@@ -1,0 +1,671 @@
+/** Labs in a realm: plan, apply, history, drift and checks. */
+import { createHash } from 'node:crypto';
+import type { PlanTarget } from '../api/calls.ts';
+import type { LabDocument } from '../api/document.ts';
+import type {
+  ApplyOutcome,
+  CheckResult,
+  LabEvent,
+  LabRecord,
+  LabStatus,
+  Recovery,
+  TransactionProgress,
+} from '../api/lab.ts';
+import type { Plan, PlanGoal, Warning } from '../api/plan.ts';
+import type { ProcessPlace } from '../api/process.ts';
+import { fail, type Failure, type Result, succeed } from '../api/result.ts';
+import { commitJournal } from '../apply/commit.ts';
+import type { ConfirmationHook } from '../apply/confirm.ts';
+import { KernelExecutor } from '../apply/execute.ts';
+import type { Faults } from '../apply/fault.ts';
+import { fingerprint } from '../apply/fingerprint.ts';
+import {
+  type Arrival,
+  type Destination,
+  findDestination,
+  isUp,
+  nameConflict,
+  recordAfter,
+  unknownLab,
+} from '../apply/history.ts';
+import type { Journal } from '../apply/journal.ts';
+import type { LabStore } from '../apply/lab-store.ts';
+import { recover } from '../apply/recovery.ts';
+import { TransactionRunner } from '../apply/transaction.ts';
+import type { InventoryTracker } from '../inventory/tracker.ts';
+import { readDocument } from '../lab/document-text.ts';
+import { linkKey, networkOf } from '../lab/network.ts';
+import type { Operation } from '../lab/operation.ts';
+import { type LabPlan, planLab } from '../lab/plan.ts';
+import { runChecks } from './lab-checks.ts';
+
+export interface LabServiceOptions {
+  /** `host` or `sandbox:NAME`. */
+  readonly realm: string;
+  readonly stateDirectory: string;
+  readonly incarnation: string;
+  /** Why nothing may be changed here; null when it may. */
+  readonly readOnly: Failure | null;
+  readonly tracker: InventoryTracker;
+  readonly store: LabStore;
+  readonly faults: Faults;
+  readonly confirm: ConfirmationHook | null;
+  /** Ends what we run in a namespace before the namespace goes. */
+  readonly prepareRemoval: (namespace: string) => Promise<void>;
+  readonly publish: (event: LabEvent) => void;
+}
+
+/** What a request for a plan comes to, before the kernel is looked at. */
+interface Intent {
+  readonly lab: string;
+  readonly destination: Destination;
+  /** Text of what is wanted; null is nothing. */
+  readonly text: string | null;
+  readonly desired: LabDocument | null;
+  /** File of the document; undefined leaves the lab's as it is. */
+  readonly path: string | null | undefined;
+  readonly replace: boolean;
+  readonly warnings: readonly Warning[];
+}
+
+interface Draft {
+  readonly plan: Plan & { readonly id: string };
+  readonly intent: Intent;
+  readonly operations: readonly Operation[];
+  readonly recordBefore: LabRecord | null;
+  readonly baseDocument: LabDocument | null;
+}
+
+interface LabState {
+  record: LabRecord;
+  drift: number | null;
+  checks: readonly CheckResult[];
+}
+
+const keptPlans = 64;
+const keptDocuments = 64;
+const driftDelay = 200;
+
+export class LabService {
+  private readonly options: LabServiceOptions;
+  private readonly runner: TransactionRunner;
+  private readonly labs = new Map<string, LabState>();
+  /** Requests behind plan ids, the oldest first. */
+  private readonly plans = new Map<string, { readonly lab: string; readonly target: PlanTarget }>();
+  /** Parsed documents by hash: a lab's is needed at every look at its drift. */
+  private readonly documents = new Map<string, LabDocument>();
+  private readonly subscription: Disposable;
+  private driftTimer: NodeJS.Timeout | undefined;
+  private closed = false;
+
+  private constructor(options: LabServiceOptions, records: readonly LabRecord[]) {
+    this.options = options;
+    for (const record of records) {
+      this.labs.set(record.name, { record, drift: null, checks: [] });
+    }
+    this.runner = new TransactionRunner({
+      stateDirectory: options.stateDirectory,
+      incarnation: options.incarnation,
+      faults: options.faults,
+      commit: (entry, faults) => commitJournal(options.store, entry, faults),
+      confirm: options.confirm,
+    });
+    this.subscription = options.tracker.onDelta(() => {
+      this.lookSoon();
+    });
+  }
+
+  /** Recovers from an open journal, then takes the labs from the store. */
+  static async open(options: LabServiceOptions): Promise<Result<OpenedLabs>> {
+    const recovered =
+      options.readOnly === null ? await recoverRealm(options) : succeed<Recovery | null>(null);
+    const loaded = options.store.load();
+    if (!loaded.ok) return loaded;
+    const labs = new LabService(options, loaded.value.records);
+    labs.lookAtDrift();
+    const failures = [...loaded.value.failures];
+    if (!recovered.ok) failures.push(recovered.failure);
+    const recoveries = recovered.ok && recovered.value !== null ? [recovered.value] : [];
+    return succeed({ labs, recoveries, failures });
+  }
+
+  /** Resolves when the running transaction, if any, has come to its end. */
+  async close(): Promise<void> {
+    this.closed = true;
+    clearTimeout(this.driftTimer);
+    this.subscription[Symbol.dispose]();
+    await this.runner.idle();
+  }
+
+  /** Lab of the transaction that runs now. */
+  get running(): string | null {
+    return this.runner.running;
+  }
+
+  list(): readonly LabStatus[] {
+    return [...this.labs.values()].map((state) => this.statusOf(state));
+  }
+
+  /** Text of a kept revision, of the one in force when `revision` is null; null at revision 0. */
+  document(
+    lab: string,
+    revision: number | null,
+  ): Result<{ readonly status: LabStatus; readonly text: string | null }> {
+    const state = this.labs.get(lab);
+    if (state === undefined) return fail(unknownLab(lab));
+    const status = this.statusOf(state);
+    const number = revision ?? state.record.revision;
+    if (number === 0) return succeed({ status, text: null });
+    const text = this.options.store.readRevision(lab, number);
+    return text.ok ? succeed({ status, text: text.value }) : text;
+  }
+
+  /** What it would take. The id is good for `apply` until document, base or the state that matters has changed. */
+  plan(target: PlanTarget): Result<Plan> {
+    const draft = this.draft(target);
+    if (!draft.ok) return draft;
+    const { plan } = draft.value;
+    this.plans.delete(plan.id);
+    this.plans.set(plan.id, { lab: plan.lab, target });
+    for (const id of this.plans.keys()) {
+      if (this.plans.size <= keptPlans) break;
+      this.plans.delete(id);
+    }
+    return succeed(plan);
+  }
+
+  async apply(
+    id: string,
+    signal: AbortSignal,
+    onProgress: (progress: TransactionProgress) => void,
+  ): Promise<Result<ApplyOutcome>> {
+    const start = performance.now();
+    const { readOnly } = this.options;
+    if (readOnly !== null) return fail(readOnly);
+    const kept = this.plans.get(id);
+    const { busy } = this.runner;
+    if (busy !== null) return fail(busy);
+    if (kept === undefined) return fail(stalePlan(id));
+    const { target } = kept;
+    const outcome = await this.runner.exclusively(kept.lab, async () => {
+      const recovered = await recoverRealm(this.options);
+      if (!recovered.ok) return recovered;
+      if (recovered.value !== null) {
+        this.reload(recovered.value.lab);
+        if (recovered.value.failure !== null) return fail(recovered.value.failure);
+      }
+      const draft = this.draft(target);
+      if (!draft.ok) {
+        // What could be planned and no longer can: that is what has changed.
+        return fail({ ...stalePlan(id), causes: [draft.failure] });
+      }
+      if (draft.value.plan.id !== id) return fail(stalePlan(id));
+      const [refusal, ...more] = draft.value.plan.refusals;
+      if (refusal !== undefined) {
+        return fail(more.length === 0 ? refusal : { ...refusal, causes: [refusal, ...more] });
+      }
+      return this.carryOut(draft.value, signal, onProgress, start);
+    });
+    if (outcome.ok) this.plans.delete(id);
+    // Only now is the lab not busy any more.
+    const state = this.labs.get(kept.lab);
+    if (state !== undefined) this.publishStatus(state);
+    this.lookSoon();
+    return outcome;
+  }
+
+  /** Carries the checks of the document in force out; results are kept with the lab and published. */
+  async check(
+    lab: string,
+    signal: AbortSignal,
+    onResult: (result: CheckResult) => void,
+  ): Promise<Result<readonly CheckResult[]>> {
+    const state = this.labs.get(lab);
+    if (state === undefined) return fail(unknownLab(lab));
+    const { record } = state;
+    if (!isUp(record, this.options.incarnation)) return fail(notUpForChecks(record));
+    const document = this.documentInForce(record);
+    if (!document.ok) return document;
+    const results = await runChecks({
+      document: document.value,
+      namespaceFd: (namespace) => {
+        const tracked = this.options.tracker.namespaceHandle(namespace);
+        return tracked.ok ? succeed(tracked.value.fd) : tracked;
+      },
+      signal,
+      onResult,
+    });
+    if (signal.aborted) {
+      return fail({
+        kind: 'cancelled',
+        code: 'checks-cancelled',
+        object: lab,
+        reason: `The checks of lab ${lab} were cancelled.`,
+        next: 'Run them again when they are wanted.',
+        values: { lab },
+      });
+    }
+    // Results of another revision say nothing about this one.
+    const now = this.labs.get(lab);
+    if (now !== undefined && now.record === record) {
+      now.checks = results;
+      this.publishStatus(now);
+    }
+    return succeed(results);
+  }
+
+  forget(lab: string): Result<void> {
+    const { readOnly, incarnation, store } = this.options;
+    if (readOnly !== null) return fail(readOnly);
+    const state = this.labs.get(lab);
+    if (state === undefined) return fail(unknownLab(lab));
+    if (isUp(state.record, incarnation) || this.runner.running === lab) {
+      return fail({
+        kind: 'refused',
+        code: 'lab-is-up',
+        object: lab,
+        reason: `Lab ${lab} is up; its history is what can take it down.`,
+        next: 'Take it down first.',
+        values: { lab },
+      });
+    }
+    const removed = store.remove(lab);
+    if (!removed.ok) return removed;
+    this.labs.delete(lab);
+    this.options.publish({ kind: 'removed', lab });
+    return succeed(undefined);
+  }
+
+  /** Namespace that a place is in; null is the realm's own. */
+  namespaceOf(place: ProcessPlace): Result<string | null> {
+    if (place.kind === 'realm') return succeed(null);
+    const state = this.labs.get(place.lab);
+    if (state === undefined) return fail(unknownLab(place.lab));
+    if (!isUp(state.record, this.options.incarnation)) return fail(notUpForNode(state.record));
+    const document = this.documentInForce(state.record);
+    if (!document.ok) return document;
+    const nodes = new Map(Object.entries(document.value.topology.nodes));
+    const node = nodes.get(place.node);
+    if (node === undefined) {
+      return fail({
+        kind: 'unknown-object',
+        code: 'unknown-node',
+        object: `${place.lab}:${place.node}`,
+        reason: `Lab ${place.lab} has no node ${place.node}.`,
+        next: 'Name one of its nodes.',
+        values: { lab: place.lab, node: place.node },
+      });
+    }
+    return succeed(node.kind === 'namespace' ? place.node : (node.namespace ?? null));
+  }
+
+  private statusOf(state: LabState): LabStatus {
+    return {
+      record: state.record,
+      drift: state.drift,
+      checks: [...state.checks],
+      busy: this.runner.running === state.record.name,
+    };
+  }
+
+  private publishStatus(state: LabState): void {
+    this.options.publish({ kind: 'status', status: this.statusOf(state) });
+  }
+
+  private readIntent(target: PlanTarget): Result<Intent> {
+    if (target.kind === 'document') {
+      const read = readDocument(target.text, target.path === null ? {} : { file: target.path });
+      if (read.document === null) return fail(invalidDocument(target.path, read.problems));
+      return succeed({
+        lab: read.document.name,
+        destination: { goal: { kind: 'document' }, cause: 'apply', revision: null },
+        text: target.text,
+        desired: read.document,
+        path: target.path,
+        replace: target.replace,
+        warnings: read.advice.map(({ code, object, sentence, values }) => ({
+          code,
+          object,
+          sentence,
+          ...(values === undefined ? {} : { values }),
+        })),
+      });
+    }
+    const record = this.labs.get(target.lab)?.record ?? null;
+    const found = findDestination(record, target, this.options.incarnation);
+    if (!found.ok) return found;
+    const revision = found.value.revision ?? 0;
+    const intent = {
+      lab: target.lab,
+      destination: found.value,
+      path: undefined,
+      replace: false,
+      warnings: [],
+    };
+    if (revision === 0) return succeed({ ...intent, text: null, desired: null });
+    const text = this.options.store.readRevision(target.lab, revision);
+    if (!text.ok) return text;
+    const document = this.parseKept(text.value);
+    return document.ok
+      ? succeed({ ...intent, text: text.value, desired: document.value })
+      : document;
+  }
+
+  /** A document that was valid when it was kept. */
+  private parseKept(text: string): Result<LabDocument> {
+    const hash = createHash('sha256').update(text).digest('hex');
+    const known = this.documents.get(hash);
+    if (known !== undefined) return succeed(known);
+    const read = readDocument(text);
+    if (read.document === null) return fail(invalidDocument(null, read.problems));
+    this.documents.set(hash, read.document);
+    for (const key of this.documents.keys()) {
+      if (this.documents.size <= keptDocuments) break;
+      this.documents.delete(key);
+    }
+    return succeed(read.document);
+  }
+
+  private documentInForce(record: LabRecord): Result<LabDocument> {
+    const known =
+      record.documentHash === null ? undefined : this.documents.get(record.documentHash);
+    if (known !== undefined) return succeed(known);
+    const text = this.options.store.readRevision(record.name, record.revision);
+    return text.ok ? this.parseKept(text.value) : text;
+  }
+
+  private draft(target: PlanTarget): Result<Draft> {
+    const intent = this.readIntent(target);
+    if (!intent.ok) return intent;
+    const { lab, destination, desired, text } = intent.value;
+    const { incarnation, realm, tracker, readOnly } = this.options;
+    const recordBefore = this.labs.get(lab)?.record ?? null;
+    const up = recordBefore !== null && isUp(recordBefore, incarnation);
+    const base = up ? recordBefore.revision : null;
+    let baseDocument: LabDocument | null = null;
+    if (up) {
+      const document = this.documentInForce(recordBefore);
+      if (!document.ok) return document;
+      baseDocument = document.value;
+    }
+    tracker.refresh();
+    const planned = planLab({
+      lab,
+      desired,
+      base: baseDocument,
+      inventory: tracker.snapshot(),
+    });
+    const refusals = [...planned.refusals];
+    if (destination.goal.kind === 'document') {
+      const conflict = nameConflict(
+        recordBefore,
+        intent.value.path ?? null,
+        intent.value.replace,
+      );
+      if (conflict !== null) refusals.unshift(conflict);
+    }
+    if (readOnly !== null) refusals.unshift(readOnly);
+    const id = planId([
+      realm,
+      incarnation,
+      lab,
+      destination.goal,
+      text,
+      intent.value.path ?? null,
+      intent.value.replace,
+      base,
+      recordBefore?.revision ?? null,
+      fingerprint(planned.operations),
+      refusals,
+    ]);
+    return succeed({
+      intent: intent.value,
+      operations: planned.operations,
+      recordBefore,
+      baseDocument,
+      plan: {
+        id,
+        lab,
+        realm,
+        goal: destination.goal,
+        base,
+        document: text,
+        steps: [...planned.steps],
+        warnings: [...intent.value.warnings, ...planned.warnings],
+        refusals,
+      },
+    });
+  }
+
+  private async carryOut(
+    draft: Draft,
+    signal: AbortSignal,
+    onProgress: (progress: TransactionProgress) => void,
+    start: number,
+  ): Promise<Result<ApplyOutcome>> {
+    const { intent, operations, recordBefore, plan } = draft;
+    const { incarnation, realm, tracker } = this.options;
+    const { lab, desired } = intent;
+    const arrival = recordAfter(recordBefore, {
+      lab,
+      realm,
+      incarnation,
+      destination: intent.destination,
+      document: intent.text,
+      path: intent.path,
+      steps: operations.length,
+      time: new Date().toISOString(),
+    });
+    const before = this.labs.get(lab);
+    if (before !== undefined) this.publishStatus(before);
+    if (operations.length > 0 || !sameRecord(recordBefore, arrival)) {
+      const done = await this.runner.run({
+        plan: plan.id,
+        lab,
+        goal: intent.destination.goal,
+        base: plan.base,
+        document: intent.text,
+        newRevision: arrival.newRevision,
+        recordBefore,
+        recordAfter: arrival.record,
+        operations,
+        makeExecutor: () => executorOf(this.options, lab, draft.baseDocument),
+        remaining: () => {
+          tracker.refresh();
+          const inventory = tracker.snapshot();
+          const planned = planLab({ lab, desired, base: draft.baseDocument, inventory });
+          return Promise.resolve(remainingOf(planned));
+        },
+        signal,
+        report: (progress) => {
+          onProgress(progress);
+          this.options.publish({ kind: 'transaction', progress });
+        },
+      });
+      if (!done.ok) {
+        this.reload(lab);
+        return done;
+      }
+    }
+    const drift = arrival.record.up ? 0 : null;
+    this.labs.set(lab, { record: arrival.record, drift, checks: [] });
+    return succeed({
+      lab,
+      up: arrival.record.up,
+      revision: arrival.record.revision,
+      operations: operations.length,
+      milliseconds: performance.now() - start,
+      realmEmpty: intent.destination.goal.kind === 'down' && !this.hasLabsUp(),
+    });
+  }
+
+  private hasLabsUp(): boolean {
+    return [...this.labs.values()].some(({ record }) => isUp(record, this.options.incarnation));
+  }
+
+  /** Takes a lab's record from the store again. */
+  private reload(lab: string): void {
+    const record = this.options.store.readRecord(lab);
+    if (!record.ok) return;
+    const state = this.labs.get(lab);
+    if (record.value === null) {
+      this.labs.delete(lab);
+    } else if (state === undefined) {
+      this.labs.set(lab, { record: record.value, drift: null, checks: [] });
+    } else {
+      state.record = record.value;
+    }
+  }
+
+  private lookSoon(): void {
+    if (this.closed || this.driftTimer !== undefined) return;
+    this.driftTimer = setTimeout(() => {
+      this.driftTimer = undefined;
+      this.lookAtDrift();
+    }, driftDelay);
+    this.driftTimer.unref();
+  }
+
+  /** Compares every lab that is up with what the inventory shows; tells of differences that are new. */
+  private lookAtDrift(): void {
+    // During a transaction everything drifts; it looks again at its end.
+    if (this.closed || this.runner.running !== null) return;
+    const inventory = this.options.tracker.snapshot();
+    for (const state of this.labs.values()) {
+      const drift = this.driftOf(state.record, inventory);
+      if (drift === state.drift) continue;
+      state.drift = drift;
+      this.publishStatus(state);
+    }
+  }
+
+  private driftOf(
+    record: LabRecord,
+    inventory: Parameters<typeof planLab>[0]['inventory'],
+  ): number | null {
+    if (!isUp(record, this.options.incarnation)) return null;
+    const document = this.documentInForce(record);
+    if (!document.ok) return null;
+    const desired = document.value;
+    const planned = planLab({ lab: record.name, desired, base: desired, inventory });
+    return planned.operations.length + planned.refusals.length;
+  }
+}
+
+export interface OpenedLabs {
+  readonly labs: LabService;
+  readonly recoveries: readonly Recovery[];
+  /** What could not be read; it is left as it is. */
+  readonly failures: readonly Failure[];
+}
+
+function recoverRealm(options: LabServiceOptions): Promise<Result<Recovery | null>> {
+  const { stateDirectory, incarnation, store, faults, tracker } = options;
+  return recover({
+    stateDirectory,
+    incarnation,
+    store,
+    faults,
+    makeExecutor: (entry) => {
+      const documents = documentsOf(store, entry);
+      return executorOf(options, entry.lab, documents.ok ? documents.value.base : null);
+    },
+    remaining: (entry) => {
+      const documents = documentsOf(store, entry);
+      if (!documents.ok) return Promise.resolve(documents);
+      tracker.refresh();
+      const inventory = tracker.snapshot();
+      return Promise.resolve(
+        remainingOf(planLab({ lab: entry.lab, ...documents.value, inventory })),
+      );
+    },
+  });
+}
+
+function executorOf(
+  options: LabServiceOptions,
+  lab: string,
+  base: LabDocument | null,
+): KernelExecutor {
+  const network = base === null ? null : networkOf(base);
+  const isListed = (namespace: string | null, link: string): boolean => {
+    if (network === null) return false;
+    if (namespace !== null && link === 'lo') return network.namespaces.has(namespace);
+    return network.links.has(linkKey(namespace, link));
+  };
+  return new KernelExecutor(lab, isListed, options.prepareRemoval);
+}
+
+function documentsOf(
+  store: LabStore,
+  entry: Journal,
+): Result<{ readonly desired: LabDocument | null; readonly base: LabDocument | null }> {
+  const parse = (text: string): Result<LabDocument> => {
+    const { document, problems } = readDocument(text);
+    return document === null ? fail(invalidDocument(null, problems)) : succeed(document);
+  };
+  const desired = entry.document === null ? succeed(null) : parse(entry.document);
+  if (!desired.ok) return desired;
+  if (entry.base === null) return succeed({ desired: desired.value, base: null });
+  const text = store.readRevision(entry.lab, entry.base);
+  if (!text.ok) return text;
+  const base = parse(text.value);
+  return base.ok ? succeed({ desired: desired.value, base: base.value }) : base;
+}
+
+function remainingOf(planned: LabPlan): Result<readonly Operation[]> {
+  const [refusal] = planned.refusals;
+  return refusal === undefined ? succeed(planned.operations) : fail(refusal);
+}
+
+function sameRecord(before: LabRecord | null, arrival: Arrival): boolean {
+  return JSON.stringify(before) === JSON.stringify(arrival.record);
+}
+
+function planId(parts: readonly (PlanGoal | readonly Failure[] | string | number | boolean | null)[]): string {
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
+function stalePlan(id: string): Failure {
+  return {
+    kind: 'stale-plan',
+    code: 'stale-plan',
+    object: id.slice(0, 128),
+    reason: 'The document, the revision in force or the network has changed since this plan was made.',
+    next: 'Plan again and look at the difference.',
+  };
+}
+
+function invalidDocument(path: string | null, problems: readonly Failure[]): Failure {
+  const [first] = problems;
+  return {
+    kind: 'invalid-document',
+    code: 'invalid-document',
+    object: (path ?? 'document').slice(0, 512),
+    reason:
+      problems.length === 1 && first !== undefined
+        ? first.reason
+        : `The document has ${problems.length} problems.`,
+    next: 'Correct the places that are listed.',
+    values: { problems: problems.length },
+    causes: problems.slice(0, 1000),
+  };
+}
+
+function notUpForChecks(record: LabRecord): Failure {
+  return {
+    kind: 'refused',
+    code: 'lab-not-up',
+    object: record.name,
+    reason: `Lab ${record.name} is not up, so there is nothing to check.`,
+    next: 'Bring it up first.',
+    values: { lab: record.name },
+  };
+}
+
+function notUpForNode(record: LabRecord): Failure {
+  return {
+    ...notUpForChecks(record),
+    reason: `Lab ${record.name} is not up, so its nodes do not exist.`,
+  };
+}

@@ -1,0 +1,281 @@
+/**
+ * Processes that a person runs in the realm or in a node: on a terminal or over pipes, with a window of output that is
+ * not yet acknowledged. They end with their call, and before their namespace does.
+ */
+import { randomUUID } from 'node:crypto';
+import { statSync } from 'node:fs';
+import type { ProcessExit, ProcessPlace, ProcessProgress, TerminalSize } from '../api/process.ts';
+import { fail, type Failure, type Result, succeed } from '../api/result.ts';
+import { findProgram, runCommand } from '../kernel/process.ts';
+import { openPipes, openTerminal, type Session, type TerminalSession } from '../kernel/terminal.ts';
+
+export interface ProcessServiceOptions {
+  /** Namespace that a place is in; null is the realm's own. */
+  readonly namespaceOf: (place: ProcessPlace) => Result<string | null>;
+  /** Descriptor of a named namespace. */
+  readonly namespaceFd: (namespace: string) => Result<number>;
+}
+
+export interface RunRequest {
+  readonly place: ProcessPlace;
+  readonly command: readonly string[];
+  readonly terminal: TerminalSize | null;
+  /** Tells clients apart: only who started a process may type into it. */
+  readonly owner: string;
+  readonly signal: AbortSignal;
+  readonly onProgress: (progress: ProcessProgress) => void;
+}
+
+/** Bytes of output under way to the client; the process blocks when it has written more. */
+const outputWindow = 256 * 1024;
+/** Milliseconds between asking a process to end and ending it. */
+const endPatience = 500;
+
+interface Running {
+  readonly owner: string;
+  readonly namespace: string | null;
+  readonly session: Session;
+  readonly terminal: TerminalSession | null;
+  unacknowledged: number;
+  paused: boolean;
+  /** Nobody listens any more: output is thrown away, so that the process can come to its end. */
+  deaf: boolean;
+}
+
+export class ProcessService {
+  private readonly options: ProcessServiceOptions;
+  private readonly running = new Map<string, Running>();
+  /** Whether `ip netns exec` works here; found out with the first process in a node. */
+  private wrapper: Promise<boolean> | null = null;
+
+  constructor(options: ProcessServiceOptions) {
+    this.options = options;
+  }
+
+  /** Ends when the process has ended; a cancellation ends the process. */
+  async run(request: RunRequest): Promise<Result<ProcessExit>> {
+    const { place, signal, terminal, onProgress } = request;
+    const namespace = this.options.namespaceOf(place);
+    if (!namespace.ok) return namespace;
+    const command = await this.commandIn(namespace.value, request.command);
+    if (!command.ok) return command;
+    if (signal.aborted) return fail(cancelled(request.command));
+    const id = randomUUID();
+    const output = (data: Buffer, stream: string): void => {
+      const running = this.running.get(id);
+      if (running === undefined || running.deaf) return;
+      running.unacknowledged += data.length;
+      onProgress({
+        kind: 'output',
+        stream: stream === 'stderr' ? 'error' : 'out',
+        data: data.toString('base64'),
+      });
+      if (running.unacknowledged < outputWindow || running.paused) return;
+      running.paused = true;
+      running.session.pause();
+    };
+    const options = {
+      ...command.value,
+      purpose: `a command in ${place.kind === 'realm' ? 'the realm' : `${place.lab}:${place.node}`}`,
+      environment: environmentOf(place, terminal !== null),
+      workingDirectory: homeDirectory(),
+      onOutput: output,
+    };
+    const opened = open(options, terminal);
+    if (!opened.ok) return opened;
+    const { session } = opened.value;
+    const running: Running = {
+      owner: request.owner,
+      namespace: namespace.value,
+      session,
+      terminal: opened.value.terminal,
+      unacknowledged: 0,
+      paused: false,
+      deaf: false,
+    };
+    this.running.set(id, running);
+    onProgress({ kind: 'started', session: id, pid: session.pid });
+    const onAbort = (): void => {
+      void end(running);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      const { exitCode, signal: killedBy } = await session.ended;
+      if (signal.aborted) return fail(cancelled(request.command));
+      return succeed({ exitCode, signal: killedBy });
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      this.running.delete(id);
+    }
+  }
+
+  /** `data` is base64. */
+  input(id: string, owner: string, data: string, finish: boolean): Result<void> {
+    const running = this.find(id, owner);
+    if (!running.ok) return running;
+    const { session } = running.value;
+    if (data !== '') session.write(Buffer.from(data, 'base64'));
+    if (finish) session.endInput();
+    return succeed(undefined);
+  }
+
+  resize(id: string, owner: string, size: TerminalSize): Result<void> {
+    const running = this.find(id, owner);
+    if (!running.ok) return running;
+    running.value.terminal?.resize(size);
+    return succeed(undefined);
+  }
+
+  acknowledge(id: string, owner: string, bytes: number): Result<void> {
+    const found = this.find(id, owner);
+    if (!found.ok) return found;
+    const running = found.value;
+    running.unacknowledged = Math.max(0, running.unacknowledged - bytes);
+    if (running.paused && running.unacknowledged <= outputWindow / 2) {
+      running.paused = false;
+      running.session.resume();
+    }
+    return succeed(undefined);
+  }
+
+  /** Ends what was started in a namespace that is about to go; resolves when it has ended. */
+  async endIn(namespace: string): Promise<void> {
+    const those = [...this.running.values()].filter((one) => one.namespace === namespace);
+    await Promise.all(those.map(end));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.running.values()].map(end));
+  }
+
+  private find(id: string, owner: string): Result<Running> {
+    const running = this.running.get(id);
+    if (running !== undefined && running.owner === owner) return succeed(running);
+    return fail({
+      kind: 'unknown-object',
+      code: 'unknown-session',
+      object: id.slice(0, 64),
+      reason: 'There is no such process, or it has ended.',
+      next: 'Start it again.',
+    });
+  }
+
+  /**
+   * In a node through `ip netns exec`, which gives the process a /sys of its namespace too (brctl looks there), and
+   * /etc/netns/NAME; where that does not work, by being born in the namespace.
+   */
+  private async commandIn(
+    namespace: string | null,
+    command: readonly string[],
+  ): Promise<Result<StartedCommand>> {
+    const [file = '', ...args] = command;
+    if (file === '' || (file.includes('/') && !file.startsWith('/'))) {
+      return fail(noProgram(file));
+    }
+    if (findProgram(file) === undefined) return fail(noProgram(file));
+    if (namespace === null) return succeed({ file, args });
+    const fd = this.options.namespaceFd(namespace);
+    if (!fd.ok) return fd;
+    this.wrapper ??= tryWrapper(namespace);
+    if (!(await this.wrapper)) return succeed({ file, args, namespaceFd: fd.value });
+    return succeed({ file: 'ip', args: ['netns', 'exec', namespace, file, ...args] });
+  }
+}
+
+interface StartedCommand {
+  readonly file: string;
+  readonly args: readonly string[];
+  readonly namespaceFd?: number;
+}
+
+async function tryWrapper(namespace: string): Promise<boolean> {
+  if (findProgram('ip') === undefined) return false;
+  const tried = await runCommand({
+    file: 'ip',
+    args: ['netns', 'exec', namespace, 'true'],
+    purpose: 'finding out how to run commands in a node',
+    timeout: 5000,
+  });
+  return tried.ok && tried.value.exitCode === 0;
+}
+
+function open(
+  options: Parameters<typeof openPipes>[0],
+  terminal: TerminalSize | null,
+): Result<{ readonly session: Session; readonly terminal: TerminalSession | null }> {
+  if (terminal === null) {
+    const pipes = openPipes(options);
+    return pipes.ok ? succeed({ session: pipes.value, terminal: null }) : pipes;
+  }
+  const opened = openTerminal({ ...options, size: terminal });
+  return opened.ok ? succeed({ session: opened.value, terminal: opened.value }) : opened;
+}
+
+async function end(running: Running): Promise<void> {
+  running.deaf = true;
+  // A paused session would never settle.
+  running.session.resume();
+  running.session.kill('SIGHUP');
+  running.session.kill('SIGTERM');
+  const timer = setTimeout(() => {
+    running.session.kill('SIGKILL');
+  }, endPatience);
+  try {
+    await running.session.ended;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function homeDirectory(): string {
+  const home = process.env['HOME'];
+  try {
+    return home !== undefined && home.startsWith('/') && statSync(home).isDirectory() ? home : '/';
+  } catch {
+    return '/';
+  }
+}
+
+/** What a shell needs to feel at home, and to show where it is. */
+function environmentOf(
+  place: ProcessPlace,
+  onTerminal: boolean,
+): Readonly<Record<string, string>> {
+  const where = place.kind === 'realm' ? 'realm' : place.node;
+  return {
+    HOME: homeDirectory(),
+    LC_ALL: 'C.UTF-8',
+    SHELL: findProgram('bash') ?? '/bin/sh',
+    NETLOOM_NODE: place.kind === 'realm' ? '' : place.node,
+    NETLOOM_LAB: place.kind === 'realm' ? '' : place.lab,
+    ...(onTerminal
+      ? {
+          TERM: 'xterm-256color',
+          PS1: `${where}# `,
+          // Debian's bash.bashrc overwrites PS1, and puts this in front of it.
+          debian_chroot: where,
+        }
+      : {}),
+  };
+}
+
+function noProgram(file: string): Failure {
+  return {
+    kind: 'process',
+    code: 'program-missing',
+    object: file.slice(0, 512),
+    reason: `There is no program ${file.slice(0, 200)} here.`,
+    next: 'Name an installed program, or its absolute path.',
+    values: { program: file.slice(0, 200) },
+  };
+}
+
+function cancelled(command: readonly string[]): Failure {
+  return {
+    kind: 'cancelled',
+    code: 'command-cancelled',
+    object: (command[0] ?? '').slice(0, 512),
+    reason: 'The command was cancelled and has been ended.',
+    next: 'Start it again when it is wanted.',
+  };
+}
