@@ -1,8 +1,8 @@
-const burst = 2_000;
-const perSecond = 1_000;
+const burst = 10_000;
+const perSecond = 5_000;
 
 /**
- * How fast one client is heard: 1,000 messages a second, and 2,000 at once. Beyond that its door is not read, and what
+ * How fast one client is heard: 5,000 messages a second, and 10,000 at once. Beyond that its door is not read, and what
  * it sends waits at its own end.
  */
 export class Pace {

@@ -122,11 +122,11 @@ export function checkOwner(directory: string, owner: number): Result<void> {
   return succeed(undefined);
 }
 
-/** Makes a directory of mode 0700 where there is none, and checks it as `checkOwner` does. */
-export function ensureOwnDirectory(directory: string): Result<void> {
+/** Makes a directory where there is none, and checks it as `checkOwner` does; ours gets the mode asked for. */
+export function ensureOwnDirectory(directory: string, mode = 0o700): Result<void> {
   try {
     mkdirSync(path.dirname(directory), { recursive: true, mode: 0o700 });
-    mkdirSync(directory, { mode: 0o700 });
+    mkdirSync(directory, { mode });
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) {
       return fail({
@@ -140,8 +140,7 @@ export function ensureOwnDirectory(directory: string): Result<void> {
   }
   const checked = checkOwner(directory, effectiveUser());
   if (!checked.ok) return checked;
-  // Ours and closed to writers; closed to readers too.
-  if ((lstatSync(directory).mode & 0o077) !== 0) chmodSync(directory, 0o700);
+  if ((lstatSync(directory).mode & 0o777) !== mode) chmodSync(directory, mode);
   return succeed(undefined);
 }
 
@@ -151,22 +150,23 @@ export function ensureRealmDirectories(
   directories: Directories,
 ): Result<RealmDirectories> {
   const found = realmDirectories(realm, directories);
-  if (realm !== 'host') {
-    for (const directory of [directories.runtime, found.runtime, directories.state, found.state]) {
-      const made = ensureOwnDirectory(directory);
-      if (!made.ok) return made;
-    }
-    return succeed(found);
-  }
-  // Others must get through to their sockets, and see nothing else.
-  for (const [directory, mode] of [
-    [path.dirname(found.runtime), 0o755],
-    [found.runtime, 0o711],
-    [found.state, 0o700],
-  ] as const) {
-    const made = ensureOwnDirectory(directory);
+  const wanted =
+    realm === 'host'
+      ? ([
+          // Others must get through to their sockets, and list nothing.
+          [path.dirname(found.runtime), 0o755],
+          [found.runtime, 0o711],
+          [found.state, 0o700],
+        ] as const)
+      : ([
+          [directories.runtime, 0o700],
+          [found.runtime, 0o700],
+          [directories.state, 0o700],
+          [found.state, 0o700],
+        ] as const);
+  for (const [directory, mode] of wanted) {
+    const made = ensureOwnDirectory(directory, mode);
     if (!made.ok) return made;
-    chmodSync(directory, mode);
   }
   return succeed(found);
 }

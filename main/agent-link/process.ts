@@ -2,19 +2,22 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fail, type Result, succeed } from '../../agent/api/index.ts';
 
-const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Variables that started programs get from ours. */
-const inherited = ['HOME', 'LANG', 'TERM', 'TMPDIR', 'USER', 'LOGNAME', 'SHELL'] as const;
+const inherited = ['HOME', 'LANG', 'TERM', 'USER', 'LOGNAME', 'SHELL'] as const;
+
+/** Ours, with the directories of system programs, which an ordinary user's lacks on Debian. */
+export function searchPath(): string {
+  const own = process.env['PATH'];
+  return own === undefined || own === '' ? systemPath : `${own}:${systemPath}`;
+}
 
 /** The environment of a started program: few variables of ours, a PATH that holds sbin, and what the caller names. */
 export function childEnvironment(
   extra: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  const own = process.env['PATH'];
-  const environment: Record<string, string> = {
-    PATH: own === undefined || own === '' ? searchPath : `${own}:${searchPath}`,
-  };
+  const environment: Record<string, string> = { PATH: searchPath() };
   for (const name of inherited) {
     const value = process.env[name];
     if (value !== undefined) environment[name] = value;
@@ -109,9 +112,16 @@ export function run(
 }
 
 export interface DetachedOptions {
+  /** The whole environment; `childEnvironment()` unless given. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Descriptors or kinds of standard input, output and errors. */
   readonly stdio: readonly ['ignore' | 'pipe', 'ignore' | 'pipe' | number, 'ignore' | 'pipe' | number];
-  readonly environment?: Readonly<Record<string, string>>;
+}
+
+export interface ProcessEnd {
+  /** Null when a signal ended it. */
+  readonly status: number | null;
+  readonly sentence: string;
 }
 
 /** A program in a session of its own, which goes on when we end. */
@@ -120,8 +130,9 @@ export interface DetachedProcess {
   readonly stdin: NodeJS.WritableStream | null;
   readonly stdout: NodeJS.ReadableStream | null;
   readonly stderr: NodeJS.ReadableStream | null;
-  /** Resolves with a sentence when it ends; it may well outlive us. */
-  readonly ended: Promise<string>;
+  /** Resolves when it ends; it may well outlive us. */
+  readonly ended: Promise<ProcessEnd>;
+  /** Kills it and what it started in its session's first group. */
   readonly kill: () => void;
   /** Lets go of its pipes, so that it keeps nothing of ours and does not keep us. */
   readonly release: () => void;
@@ -136,14 +147,18 @@ export function startDetached(
   return new Promise((resolve) => {
     const child: ChildProcess = spawn(program, args, {
       cwd: '/',
-      env: childEnvironment(options.environment),
+      env: { ...(options.environment ?? childEnvironment()) },
       shell: false,
       detached: true,
       stdio: [...options.stdio],
     });
-    const ended = new Promise<string>((settle) => {
+    const ended = new Promise<ProcessEnd>((settle) => {
       child.once('exit', (status, signal) =>
-        settle(signal === null ? `It ended with status ${status}.` : `It was ended by ${signal}.`),
+        settle({
+          status,
+          sentence:
+            signal === null ? `It ended with status ${status}.` : `It was ended by ${signal}.`,
+        }),
       );
     });
     child.stdin?.on('error', () => undefined);
@@ -166,7 +181,13 @@ export function startDetached(
           stdout: child.stdout,
           stderr: child.stderr,
           ended,
-          kill: () => child.kill('SIGKILL'),
+          kill: () => {
+            try {
+              process.kill(-pid, 'SIGKILL');
+            } catch {
+              // It has ended.
+            }
+          },
           release: () => {
             child.stdin?.destroy();
             child.stdout?.destroy();
