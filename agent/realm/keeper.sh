@@ -121,6 +121,7 @@ case $stage in
     # Between setns and exec the process that enters is in sight of the realm, with the machine's nsenter as its
     # /proc/PID/exe. The uid of the machine's root may write that file, so root starts from M1, where it is read-only
     # and where nobody in the realm can mount anything; the /proc there knows the keeper as 1.
+    gate=
     if [ "$(id -u)" = 0 ]; then
       # From `status`, not `stat`: the name in it can be changed inside, and only here it cannot imitate a field.
       while read -r key value; do
