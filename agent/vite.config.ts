@@ -4,6 +4,7 @@ import { defineConfig } from 'vite';
 const entries: Readonly<Record<string, string>> = {
   agent: 'agent.ts',
   'realm-setup': 'realm/setup.ts',
+  probe: 'probe.ts',
 };
 
 const native = ['zeromq', 'koffi'];

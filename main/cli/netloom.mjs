@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { applicationRoot, build, BuildError } from '../start/build.mjs';
 
 try {
-  await build({ install: false, only: ['agent', 'realm-setup', 'keeper', 'cli'] });
+  await build({ install: false, only: ['agent', 'realm-setup', 'probe', 'keeper', 'cli'] });
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;
   process.stderr.write(`error: netloom: ${error.message}\n`);

@@ -1,5 +1,5 @@
-import { homedir } from 'node:os';
 import path from 'node:path';
+import type { Directories } from '../agent-link/directories.ts';
 
 export interface LibraryDirectories {
   /** New labs are kept here. */
@@ -11,21 +11,14 @@ export interface LibraryDirectories {
   readonly gallery: string;
 }
 
-/** A directory of the XDG Base Directory Specification: absolute, or its default. */
-function baseDirectory(value: string | undefined, fallback: string): string {
-  return value !== undefined && path.isAbsolute(value) ? value : path.join(homedir(), fallback);
-}
-
 export function libraryDirectories(
+  directories: Pick<Directories, 'data' | 'labs' | 'config'>,
   applicationRoot: string,
-  environment: NodeJS.ProcessEnv = process.env,
 ): LibraryDirectories {
-  const data = path.join(baseDirectory(environment['XDG_DATA_HOME'], '.local/share'), 'netloom');
-  const config = path.join(baseDirectory(environment['XDG_CONFIG_HOME'], '.config'), 'netloom');
   return {
-    labs: path.join(data, 'labs'),
-    recentFile: path.join(data, 'recent.json'),
-    settingsFile: path.join(config, 'settings.json'),
+    labs: directories.labs,
+    recentFile: path.join(directories.data, 'recent.json'),
+    settingsFile: path.join(directories.config, 'settings.json'),
     gallery: path.join(applicationRoot, 'assets/labs'),
   };
 }

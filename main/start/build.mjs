@@ -49,6 +49,13 @@ const targets = [
     config: 'agent/vite.config.ts',
   },
   {
+    name: 'probe',
+    entry: 'agent/probe.ts',
+    output: 'dist/agent/probe.js',
+    sources: ['agent'],
+    config: 'agent/vite.config.ts',
+  },
+  {
     name: 'keeper',
     entry: 'agent/realm/keeper.sh',
     output: 'dist/agent/keeper.sh',

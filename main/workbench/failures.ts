@@ -8,7 +8,8 @@ export function invalidDocument(object: string, problems: readonly Failure[]): F
     kind: 'invalid-document',
     code: 'invalid-document',
     object,
-    reason: count === 1 ? 'The document has a problem.' : `The document has ${String(count)} problems.`,
+    reason:
+      count === 1 ? 'The document has a problem.' : `The document has ${String(count)} problems.`,
     next: 'Correct them and try again.',
     values: { count },
     causes: problems.slice(0, 1000),

@@ -42,8 +42,6 @@ export function asksForTheSame(left: string, right: string): boolean {
   const first = parseDocument(left).document;
   const second = parseDocument(right).document;
   return (
-    first !== null &&
-    second !== null &&
-    isDeepStrictEqual(substance(first), substance(second))
+    first !== null && second !== null && isDeepStrictEqual(substance(first), substance(second))
   );
 }

@@ -53,12 +53,18 @@ export interface RealmDoor {
   /** Realms that are there or have left state behind. */
   list(): Promise<readonly RealmName[]>;
   look(realm: RealmName): Promise<RealmSight>;
+  /** False when a look would find nothing that runs; costs next to nothing. */
+  mayRun(realm: RealmName): boolean;
   /** Where a realm's records and revisions are kept; it need not exist. */
   stateDirectory(realm: RealmName): string;
   /** Connects to the agent that runs. Fails with `unreachable` or `realm-gone`; starts nothing. */
   connect(realm: RealmName): Promise<Result<AgentConnection>>;
   /** Makes what is missing of keeper and agent, and connects. */
   start(realm: RealmName): Promise<Result<AgentConnection>>;
+  /** Starts the agent into the realm that is there; one that has ended is not made again. */
+  restart(realm: RealmName): Promise<Result<AgentConnection>>;
+  /** Ends the agent; the realm and its labs go on. */
+  stop(realm: RealmName): Promise<Result<void>>;
   /** Ends the realm and everything in it; its state stays. */
   end(realm: RealmName): Promise<Result<void>>;
 }

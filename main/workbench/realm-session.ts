@@ -64,6 +64,11 @@ export class RealmSession {
     return this.#open(() => this.#door.start(this.realm));
   }
 
+  /** Starts the agent again where the realm is still there. */
+  restart(): Promise<Result<AgentConnection>> {
+    return this.#open(() => this.#door.restart(this.realm));
+  }
+
   /** The inventory, followed from now on. */
   async inventory(): Promise<Result<Inventory>> {
     const connected = await this.connect();
@@ -132,7 +137,10 @@ export class RealmSession {
     const listed = await connection.call('lab.list', {});
     if (!listed.ok) return listed;
     if (this.#connection !== connection) return succeed(undefined);
-    const known = new Set([...this.#labs.keys(), ...listed.value.labs.map((lab) => lab.record.name)]);
+    const known = new Set([
+      ...this.#labs.keys(),
+      ...listed.value.labs.map((lab) => lab.record.name),
+    ]);
     this.#labs.clear();
     for (const status of listed.value.labs) this.#labs.set(status.record.name, status);
     for (const lab of known) this.#listener.labChanged(this.realm, lab);

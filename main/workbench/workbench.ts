@@ -149,21 +149,22 @@ export class Workbench {
   }
 
   /** Makes what is missing of the realm's keeper and agent. */
-  async startAgent(realm: RealmName): Promise<Result<RealmOverview>> {
+  async startRealm(realm: RealmName): Promise<Result<RealmOverview>> {
     const started = await this.#session(realm).start();
-    if (!started.ok) return started;
-    return succeed(await this.realm(realm));
+    return started.ok ? succeed(await this.realm(realm)) : started;
+  }
+
+  /** Starts the agent of a realm that has lost its own; one that has ended is not made again. */
+  async startAgent(realm: RealmName): Promise<Result<RealmOverview>> {
+    const started = await this.#session(realm).restart();
+    return started.ok ? succeed(await this.realm(realm)) : started;
   }
 
   /** Ends the agent; the realm and its labs go on. */
   async stopAgent(realm: RealmName): Promise<Result<void>> {
-    const connected = await this.#connect(realm);
-    if (!connected.ok) return connected;
-    const stopped = await connected.value.call('agent.stop', {});
-    // It may end before its answer is out.
-    if (!stopped.ok && stopped.failure.kind !== 'unreachable') return stopped;
-    this.#session(realm).close();
-    return succeed(undefined);
+    const stopped = await this.#door.stop(realm);
+    await this.#announceRealm(realm);
+    return stopped;
   }
 
   /** Ends a realm and everything in it. */
@@ -488,7 +489,14 @@ export class Workbench {
     const before = await this.#door.look(realm);
     const started = await this.#session(realm).start();
     if (!started.ok) return started;
-    const outcome = await this.#applyInNewRealm(started.value, plan, realm, target, shownId, options);
+    const outcome = await this.#applyInNewRealm(
+      started.value,
+      plan,
+      realm,
+      target,
+      shownId,
+      options,
+    );
     // A realm that was made for this and holds nothing is not left behind.
     if (!outcome.ok && !isThere(before.state)) await this.#endIfEmpty(realm);
     return outcome;
@@ -508,7 +516,9 @@ export class Workbench {
     const refusal = again.value.refusals[0];
     if (refusal !== undefined) return fail(refusal);
     if (again.value.id === null || !isDeepStrictEqual(again.value.steps, plan.steps)) {
-      return fail(stalePlan(plan.lab, 'The realm is not as empty as it was when the plan was made.'));
+      return fail(
+        stalePlan(plan.lab, 'The realm is not as empty as it was when the plan was made.'),
+      );
     }
     return this.#applyPlan(realm, again.value.id, shownId, options);
   }
@@ -659,9 +669,12 @@ export class Workbench {
   async #lookAround(): Promise<void> {
     const realms = new Set([...(await this.#door.list()), ...this.#sights.keys()]);
     for (const realm of realms) {
-      const sight = await this.#door.look(realm);
       const known = this.#sights.get(realm);
       const session = this.#session(realm);
+      // A connection says by itself when it ends, and of what does not run there is nothing new.
+      if (session.connection !== null && known === 'running') continue;
+      if (!this.#door.mayRun(realm) && (known === 'gone' || known === 'absent')) continue;
+      const sight = await this.#door.look(realm);
       const connects = sight.state === 'running' && session.connection === null;
       if (sight.state === known && !connects) continue;
       this.#sights.set(realm, sight.state);

@@ -1,0 +1,259 @@
+/** The command line: what it understands, and the exit status of what comes of it. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import type { RealmName } from '../../agent/api/index.ts';
+import { findApplicationRoot } from '../start/application-root.ts';
+import {
+  agentEnrol,
+  agentRevoke,
+  agentServe,
+  agentStart,
+  agentStatus,
+  agentStop,
+} from './agent-verbs.ts';
+import { type Context, createContext } from './context.ts';
+import { doctor } from './doctor-verb.ts';
+import { check, down, list, plan, step, up, type UpOptions } from './lab-verbs.ts';
+import { printFailure } from './output.ts';
+import { exec, shell } from './process-verbs.ts';
+import { show, watchInventory } from './show-verb.ts';
+import { test } from './test-verb.ts';
+
+/** Usage errors have the same status as documents that are wrong. */
+const usageStatus = 2;
+
+function parseRevision(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is a number from 1.');
+  return Number(text);
+}
+
+function readVersion(): string {
+  const text = readFileSync(path.join(findApplicationRoot(), 'package.json'), 'utf8');
+  const value: unknown = JSON.parse(text);
+  return typeof value === 'object' && value !== null && 'version' in value
+    ? String(value.version)
+    : '0';
+}
+
+const realmOption = (): Option =>
+  new Option('--realm <realm>', 'sandbox (the lab’s own), sandbox:NAME (shared) or host');
+const jsonOption = (): Option => new Option('--json', 'print the result as JSON');
+
+interface Program {
+  readonly command: Command;
+  /** Exit status of the verb that ran; 0 for --help and --version. */
+  readonly status: () => number;
+}
+
+/** Listeners of `show --watch`: the workbench is made before the verb knows what it listens to. */
+type RealmListener = (realm: RealmName) => void;
+
+function buildProgram(): Program {
+  let status = 0;
+  let listener: RealmListener = () => undefined;
+  const command = new Command('netloom')
+    .description('Brings labs up and down, shows what would change and what exists.')
+    .version(readVersion())
+    .configureHelp({ showGlobalOptions: false })
+    .showHelpAfterError('(netloom --help shows what it understands)')
+    .exitOverride();
+
+  /** Runs a verb with a context of its own, and lets go of all agents after it. */
+  const run = async (verb: (context: Context) => Promise<number>): Promise<void> => {
+    const context = createContext((message) => {
+      if (message.stream === 'inventory' || message.stream === 'realm') {
+        listener(message.value.realm);
+      }
+    });
+    try {
+      status = await verb(context);
+    } finally {
+      context.workbench.close();
+      context.library.close();
+    }
+  };
+
+  command
+    .command('up')
+    .argument('<file>', 'lab file, or the name of a lab in the library')
+    .description('bring a lab up, or change it to its file; then run its checks')
+    .addOption(realmOption())
+    .option('--yes', 'apply without asking')
+    .option('--replace', 'take the lab’s name over from another file')
+    .option('--revision <n>', 'bring up a kept revision instead of the file', parseRevision)
+    .addOption(jsonOption())
+    .action((file: string, options: UpOptions) => run((context) => up(context, file, options)));
+  command
+    .command('plan')
+    .argument('<file>', 'lab file, or the name of a lab in the library')
+    .description('show what would change; without a realm against nothing')
+    .addOption(realmOption())
+    .addOption(
+      new Option('--commands', 'print the standard commands that do the same').conflicts('json'),
+    )
+    .addOption(jsonOption())
+    .action((file: string, options: Parameters<typeof plan>[2]) =>
+      run((context) => plan(context, file, options)),
+    );
+  command
+    .command('check')
+    .argument('<lab>', 'lab that is up, or its file')
+    .description('run the checks of a lab')
+    .addOption(jsonOption())
+    .action((lab: string, options: Parameters<typeof check>[2]) =>
+      run((context) => check(context, lab, options)),
+    );
+  for (const verb of ['undo', 'redo'] as const) {
+    command
+      .command(verb)
+      .argument('<lab>', 'lab, or its file')
+      .description(verb === 'undo' ? 'go one revision back' : 'go one revision forth')
+      .addOption(jsonOption())
+      .action((lab: string, options: Parameters<typeof step>[3]) =>
+        run((context) => step(context, verb, lab, options)),
+      );
+  }
+  command
+    .command('down')
+    .argument('[lab]', 'lab, or its file')
+    .description('take a lab down; the last one ends its sandbox')
+    .option('--all', 'take every lab down')
+    .addOption(jsonOption())
+    .action((lab: string | undefined, options: Parameters<typeof down>[2]) =>
+      run((context) => down(context, lab, options)),
+    );
+  command
+    .command('list')
+    .description('list the labs and their states')
+    .addOption(jsonOption())
+    .action((options: Parameters<typeof list>[1]) => run((context) => list(context, options)));
+  command
+    .command('show')
+    .description('show what exists in the realms')
+    .addOption(realmOption())
+    .option('--watch', 'go on showing as it changes')
+    .addOption(jsonOption())
+    .action((options: Parameters<typeof show>[1] & { readonly watch?: boolean }) =>
+      run((context) =>
+        options.watch === true
+          ? watchInventory(context, options, (handler) => {
+              listener = handler;
+            })
+          : show(context, options),
+      ),
+    );
+  command
+    .command('exec')
+    .argument('<lab>', 'lab that is up')
+    .argument('<node>', 'node of it; - is the realm itself')
+    .argument('<command...>', 'command and its arguments, after --')
+    .description('run a command in a node; its exit status is the command’s')
+    .passThroughOptions()
+    .action((lab: string, node: string, words: string[]) =>
+      run((context) => exec(context, lab, node, words)),
+    );
+  command
+    .command('shell')
+    .argument('<lab>', 'lab that is up')
+    .argument('[node]', 'node of it; without one the realm itself')
+    .description('open a shell in a node or in the realm')
+    .action((lab: string, node: string | undefined) => run((context) => shell(context, lab, node)));
+  command
+    .command('test')
+    .argument('<file...>', 'lab files')
+    .description('try each lab in a fresh sandbox: up, check, down, nothing left')
+    .addOption(jsonOption())
+    .action((files: string[], options: Parameters<typeof test>[2]) =>
+      run((context) => test(context, files, options)),
+    );
+  command
+    .command('doctor')
+    .description('try what this machine can do, and say what is missing')
+    .addOption(jsonOption())
+    .action((options: Parameters<typeof doctor>[1]) => run((context) => doctor(context, options)));
+
+  const agent = command.command('agent').description('start, stop and look at agents');
+  agent
+    .command('start')
+    .description('make what is missing of a realm and its agent')
+    .addOption(realmOption())
+    .addOption(jsonOption())
+    .action((options: Parameters<typeof agentStart>[1]) =>
+      run((context) => agentStart(context, options)),
+    );
+  agent
+    .command('stop')
+    .description('end the agent; the realm and its labs go on')
+    .addOption(realmOption())
+    .action((options: Parameters<typeof agentStop>[1]) =>
+      run((context) => agentStop(context, options)),
+    );
+  agent
+    .command('status')
+    .description('show the realms, their keepers, agents and labs')
+    .addOption(realmOption())
+    .addOption(jsonOption())
+    .action((options: Parameters<typeof agentStatus>[1]) =>
+      run((context) => agentStatus(context, options)),
+    );
+  agent
+    .command('enrol')
+    .argument('<user>', 'user of this machine')
+    .description('let a user speak to the host’s agent (as root)')
+    .action((user: string) => run((context) => agentEnrol(context, user)));
+  agent
+    .command('revoke')
+    .argument('<user>', 'user of this machine')
+    .description('no longer let a user speak to the host’s agent (as root)')
+    .action((user: string) => run((context) => agentRevoke(context, user)));
+  agent
+    .command('serve')
+    .description('run an agent in the foreground')
+    .addOption(realmOption())
+    .action((options: Parameters<typeof agentServe>[1]) =>
+      run((context) => agentServe(context, options)),
+    );
+  // Options after the words of `exec` belong to the command that it runs.
+  command.enablePositionalOptions();
+  return { command, status: () => status };
+}
+
+function usageStatusOf(error: CommanderError): number {
+  const shown = ['commander.helpDisplayed', 'commander.version'];
+  return shown.includes(error.code) ? 0 : usageStatus;
+}
+
+/** Understands `words` (without program and script) and does it; gives the exit status. */
+export async function runCommandLine(words: readonly string[]): Promise<number> {
+  const program = buildProgram();
+  const { command } = program;
+  try {
+    // Without a verb there is nothing to do: that is how to ask what there is.
+    if (words.length === 0) {
+      command.outputHelp({ error: true });
+      return usageStatus;
+    }
+    await command.parseAsync([...words], { from: 'user' });
+    return program.status();
+  } catch (error) {
+    if (error instanceof CommanderError) return usageStatusOf(error);
+    return printFailure({
+      kind: 'bug',
+      code: 'unexpected-error',
+      object: 'netloom',
+      reason: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      next: 'Report this.',
+    });
+  }
+}
+
+/** Entry of the bundle: ends the process when all that was written is out. */
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`| head`) is no error of ours.
+  process.stdout.on('error', () => process.exit(0));
+  const status = await runCommandLine(argv.slice(2));
+  await new Promise((resolve) => process.stdout.write('', resolve));
+  await new Promise((resolve) => process.stderr.write('', resolve));
+  process.exit(status);
+}

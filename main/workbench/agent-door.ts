@@ -1,0 +1,62 @@
+/** The realms and agents of this machine as the workbench asks for them. */
+import type { RealmName, Result } from '../../agent/api/index.ts';
+import { succeed } from '../../agent/api/index.ts';
+import type { Directories } from '../agent-link/directories.ts';
+import { type ConnectedAgent, Realms } from '../agent-link/realms.ts';
+import type { AgentConnection, RealmDoor } from './realm-door.ts';
+
+export interface AgentDoorOptions {
+  readonly applicationRoot: string;
+  readonly directories: Directories;
+  /** What a realm works without, in a sentence. */
+  readonly onWarning?: (realm: RealmName, sentence: string) => void;
+}
+
+function connectionOf({ client, info }: ConnectedAgent): AgentConnection {
+  return {
+    info,
+    call: (name, args, options) => client.call(name, args, options),
+    subscribe: async (stream, listener) => {
+      const subscribed = await client.subscribe(
+        stream,
+        (value) => {
+          listener.value(value);
+        },
+        () => {
+          listener.gap();
+        },
+      );
+      return subscribed.ok ? succeed(undefined) : subscribed;
+    },
+    onLost: (listener) => {
+      void client.ended.then(listener);
+    },
+    close: () => {
+      client.close();
+    },
+  };
+}
+
+async function connected(agent: Promise<Result<ConnectedAgent>>): Promise<Result<AgentConnection>> {
+  const result = await agent;
+  return result.ok ? succeed(connectionOf(result.value)) : result;
+}
+
+export function agentDoor(options: AgentDoorOptions): RealmDoor {
+  const realms = new Realms({
+    applicationRoot: options.applicationRoot,
+    directories: options.directories,
+    onWarning: (realm, _code, sentence) => options.onWarning?.(realm, sentence),
+  });
+  return {
+    list: () => Promise.resolve(realms.list()),
+    look: (realm) => realms.look(realm),
+    mayRun: (realm) => realm === 'host' || realms.findKeeper(realm) !== null,
+    stateDirectory: (realm) => realms.directoriesOf(realm).state,
+    connect: (realm) => connected(realms.connect(realm)),
+    start: (realm) => connected(realms.ensure(realm)),
+    restart: (realm) => connected(realms.startAgent(realm)),
+    stop: (realm) => realms.stopAgent(realm),
+    end: (realm) => realms.end(realm),
+  };
+}
