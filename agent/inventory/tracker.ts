@@ -10,6 +10,7 @@ import {
   type NamespaceHandle,
   namespaceDirectory,
   openNamespacePath,
+  runIn,
 } from '../kernel/namespaces.ts';
 import type { RequestSocket } from '../kernel/netlink-socket.ts';
 import { type Link } from '../kernel/rtnetlink.ts';
@@ -166,13 +167,20 @@ export class InventoryTracker {
     if (inode === undefined) return unknownNamespace(name);
     const known = this.monitors.get(inode);
     if (known !== undefined) return this.trackedNamespace(known, name);
-    const handle = openNamespacePath(path, `namespace ${name}`);
+    const handle = openDetached(path, `namespace ${name}`);
     if (!handle.ok) return unknownNamespace(name);
     const monitor = this.attach(inodeOf(handle.value.identity), handle.value);
     if (!monitor.ok) return monitor;
     monitor.value.names = [name];
     this.requestScan(0);
     return this.trackedNamespace(monitor.value, name);
+  }
+
+  /** Times that a namespace's events were lost and it was read anew, for health and tests. */
+  get overruns(): number {
+    let count = 0;
+    for (const monitor of this.monitors.values()) count += monitor.overruns;
+    return count;
   }
 
   /** Releases all namespaces. May be called more than once. */
@@ -401,7 +409,7 @@ export class InventoryTracker {
       ...holders.pids.slice(0, 3).map((pid) => `/proc/${pid}/ns/net`),
     ];
     for (const path of paths) {
-      const handle = openNamespacePath(path, `namespace ${name ?? holders.inode}`);
+      const handle = openDetached(path, `namespace ${name ?? holders.inode}`);
       if (!handle.ok) continue;
       const inode = inodeOf(handle.value.identity);
       if (inode !== holders.inode) {
@@ -491,6 +499,18 @@ export class InventoryTracker {
       // Gone again, or no watch is left: the regular looks find names too.
     }
   }
+}
+
+/**
+ * Opens a namespace without holding what it was found by: a descriptor opened through a bind mount would keep that
+ * mount busy for `umount`. The one of /proc belongs to the kernel's own mount of nsfs.
+ */
+function openDetached(path: string, object: string): Result<NamespaceHandle> {
+  const found = openNamespacePath(path, object);
+  if (!found.ok) return found;
+  const inside = runIn(found.value.fd, () => openNamespacePath('/proc/thread-self/ns/net', object));
+  closeNamespace(found.value);
+  return inside.ok ? inside.value : inside;
 }
 
 function wireEnd(monitor: NamespaceMonitor, link: Link): WireEnd {
