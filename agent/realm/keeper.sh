@@ -64,9 +64,10 @@ close_leaks() {
   [ -z "$leaks" ] && return
   # dash, unlike bash, can only close descriptors of one digit. With a socket for standard input, as Node makes its
   # pipes, bash takes itself for the shell of a remote login and would read ~/.bashrc: not with these options.
-  command -v bash >/dev/null || fail leaked-descriptors "Descriptors$leaks are open and cannot be closed without bash."
+  bash=$(command -v bash) || fail leaked-descriptors "Descriptors$leaks are open and cannot be closed without bash."
   # shellcheck disable=SC2016
-  exec bash --norc --noprofile -p -c 'for fd in $1; do eval "exec $fd>&-"; done; shift; exec sh "$@"' bash "$leaks" "$0" "$@"
+  PATH=$given_path exec "$bash" --norc --noprofile -p -c \
+    'for fd in $1; do eval "exec $fd>&-"; done; shift; exec /bin/sh "$@"' bash "$leaks" "$0" "$@"
 }
 
 # `identity MAP`: the same ids, no others, for a child of the namespace that MAP belongs to.

@@ -102,6 +102,10 @@ describe.each([
     expect(run(realm, [process.execPath, probe, 'raw-socket'])).toMatchObject({ status: 0 });
   });
 
+  it('leaves the environment of a command as it was', () => {
+    expect(succeed('echo $PATH')).toBe('/usr/sbin:/usr/bin:/sbin:/bin');
+  });
+
   it('opens pseudo terminals', () => {
     expect(succeed('script --quiet --command tty /dev/null')).toMatch(/^\/dev\/pts\/\d+/);
   });
