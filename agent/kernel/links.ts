@@ -7,7 +7,6 @@ import {
   type BridgePortChange,
   type BridgeSettings,
   decodeLink,
-  decodeNamespaceId,
   deleteLinkRequest,
   dumpLinksRequest,
   getLinkRequest,
@@ -121,6 +120,3 @@ export function assignNamespaceId(
 ): Result<void> {
   return socket.execute(newNamespaceIdRequest(namespaceFd, namespaceId));
 }
-
-/** Namespace ids that are assigned here are decoded by this; exported for dumps of one's own. */
-export { decodeNamespaceId };

@@ -32,7 +32,6 @@ import {
   decodeAcknowledgement,
   locateAttribute,
   type MessageHeader,
-  messageHeaderLength,
   MessageWriter,
   NLM_F_ACK,
   NLM_F_DUMP_INTR,
@@ -515,6 +514,3 @@ function readNamespaceId(control: Buffer, length: number): number | undefined {
   }
   return undefined;
 }
-
-/** Smallest message there is; exported for sizing buffers. */
-export const smallestMessage = messageHeaderLength;

@@ -190,9 +190,9 @@ export interface Link {
   readonly bridgePort: BridgePortInfo | undefined;
   /** Kind of the master as its ports see it (IFLA_INFO_SLAVE_KIND): `bridge`, `bond`, `openvswitch`, `vrf`. */
   readonly portKind: string | undefined;
-  /** Payload of IFLA_INFO_DATA, for kinds that another module decodes. */
+  /** Payload of IFLA_INFO_DATA, for kinds that another module decodes; undefined for a bridge. */
   readonly infoData: Uint8Array | undefined;
-  /** Payload of IFLA_INFO_SLAVE_DATA. */
+  /** Payload of IFLA_INFO_SLAVE_DATA; undefined for a bridge's port. */
   readonly portData: Uint8Array | undefined;
   /** IFLA_TARGET_NETNSID: which namespace it was asked in, when the request said so. */
   readonly targetNamespaceId: number | undefined;
@@ -524,8 +524,8 @@ export function decodeLink(bytes: Buffer, start: number, end: number): Link | un
       decodeBridgePort,
     ),
     portKind,
-    infoData: decodeOptional(infoRange, bytes, readBytes),
-    portData: decodeOptional(portRange, bytes, readBytes),
+    infoData: decodeOptional(infoKind === 'bridge' ? undefined : infoRange, bytes, readBytes),
+    portData: decodeOptional(portKind === 'bridge' ? undefined : portRange, bytes, readBytes),
     targetNamespaceId,
     newNamespaceId,
     newIndex,
@@ -603,24 +603,42 @@ function decodeBridgeId(bytes: Buffer, start: number, end: number): string | und
 }
 
 function decodeBridgePort(bytes: Buffer, start: number, end: number): BridgePortInfo {
-  const numbers = new Map<number, number>();
+  let state: number | undefined;
+  let priority: number | undefined;
+  let cost: number | undefined;
+  let number: number | undefined;
+  let hairpin = false;
+  let guard = false;
+  let rootBlock = false;
+  let fastLeave = false;
+  let learning = false;
+  let unicastFlood = false;
+  let isolated = false;
   visitAttributes(bytes, start, end, (type, from, to) => {
-    const value = readU32(bytes, from, to) ?? readU16(bytes, from, to) ?? readU8(bytes, from, to);
-    if (value !== undefined) numbers.set(type, value);
+    if (type === 1) state = readU8(bytes, from, to);
+    else if (type === 2) priority = readU16(bytes, from, to);
+    else if (type === 3) cost = readU32(bytes, from, to);
+    else if (type === 4) hairpin = readU8(bytes, from, to) === 1;
+    else if (type === 5) guard = readU8(bytes, from, to) === 1;
+    else if (type === 6) rootBlock = readU8(bytes, from, to) === 1;
+    else if (type === 7) fastLeave = readU8(bytes, from, to) === 1;
+    else if (type === 8) learning = readU8(bytes, from, to) === 1;
+    else if (type === 9) unicastFlood = readU8(bytes, from, to) === 1;
+    else if (type === 18) number = readU16(bytes, from, to);
+    else if (type === 33) isolated = readU8(bytes, from, to) === 1;
   });
-  const on = (type: number): boolean => numbers.get(type) === 1;
   return {
-    state: bridgePortStates[numbers.get(1) ?? -1],
-    priority: numbers.get(2),
-    cost: numbers.get(3),
-    number: numbers.get(18),
-    hairpin: on(4),
-    guard: on(5),
-    rootBlock: on(6),
-    fastLeave: on(7),
-    learning: on(8),
-    unicastFlood: on(9),
-    isolated: on(33),
+    state: bridgePortStates[state ?? -1],
+    priority,
+    cost,
+    number,
+    hairpin,
+    guard,
+    rootBlock,
+    fastLeave,
+    learning,
+    unicastFlood,
+    isolated,
   };
 }
 
