@@ -150,6 +150,7 @@ await tier('kernel', 'test/kernel', { wrap: privately });
 await tier('cli', 'test/cli');
 await tier('security', 'test/security');
 await tier('chaos', 'test/chaos');
+await tier('desktop', 'test/desktop');
 await tier('ui', 'test/ui');
 
 process.stderr.write(`\n${remarks.join('\n')}\n`);
