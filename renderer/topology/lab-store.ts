@@ -212,8 +212,15 @@ export const useLab = defineStore('lab', () => {
     return { kind: 'document', path: path.value, text: text.value, replace };
   };
 
+  /** Fields that are still asking whether what was typed will do. */
+  const unsettled = new Set<Promise<unknown>>();
+  const settled = async () => {
+    await Promise.allSettled([...unsettled]);
+  };
+
   /** Makes the plan and shows it; null when it cannot be made. */
   const makePlan = async (wish: PlanWish, replace = false): Promise<Plan | null> => {
+    await settled();
     const target = targetOf(wish, replace);
     if (target === null || activity.value !== null) return null;
     activity.value = 'planning';
@@ -455,6 +462,12 @@ export const useLab = defineStore('lab', () => {
       savedText = theirs.value.text;
       conflict.value = false;
       await save();
+    },
+    settled,
+    /** Keeps a plan waiting until the work of a field is done. */
+    track(work: Promise<unknown>) {
+      unsettled.add(work);
+      void work.finally(() => unsettled.delete(work));
     },
     closePlan() {
       shownPlan.value = null;

@@ -1,0 +1,260 @@
+export interface FailureSentences {
+  readonly reason: string;
+  readonly next: string;
+}
+
+/**
+ * Chinese sentences by the code of a failure or warning. `{object}` and the failure's own `values` may be used; a code
+ * that is not here, or whose values are not all there, is said in English as it came.
+ */
+export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
+  // This window
+  'bridge-lost': {
+    reason: '与 Netloom 的连接在收到应答之前断开了。',
+    next: '窗口会自动重连；重连后请查看状态再试一次。',
+  },
+  'bridge-timeout': { reason: 'Netloom 没有及时应答。', next: '请确认程序仍在运行，然后重试。' },
+  cancelled: { reason: '请求已取消。', next: '无需任何操作。' },
+  // The text
+  'document-too-large': {
+    reason: '文件有 {bytes} 字节，最多读取 {limit} 字节。',
+    next: '请拆分成多个实验。',
+  },
+  'document-empty': {
+    reason: '文件是空的。',
+    next: '请以 `netloom: 1`、`name` 和 `topology` 开头。',
+  },
+  'yaml-syntax': { reason: '不是有效的 YAML：{message}。', next: '请在此处改正。' },
+  'yaml-multiple-documents': {
+    reason: '文件中有多个 YAML 文档。',
+    next: '一个文件只能有一个实验。',
+  },
+  'yaml-aliases': { reason: '文件中的别名展开后过大。', next: '请把重复的部分写出来。' },
+  'yaml-nesting': { reason: '文件嵌套过深。', next: '请减少层级。' },
+  'duplicate-key': { reason: '键 {key} 出现了两次。', next: '请只保留一个。' },
+  'unsafe-key': { reason: '{key} 不能用作键。', next: '请换一个名称。' },
+  'too-many-problems': { reason: '问题超过 {limit} 个，其余未列出。', next: '请先改正这些。' },
+  // The schema
+  'unknown-key': { reason: '这里没有 {key} 这个键。', next: '请删除，或检查拼写。' },
+  'unknown-key-near': { reason: '这里没有 {key} 这个键。', next: '是否应为 `{near}`？' },
+  'missing-key': { reason: '缺少键 {key}。', next: '请补上。' },
+  'wrong-type': { reason: '这里是 {actual}，应为 {expected}。', next: '请改正。' },
+  'number-for-text': { reason: '这里是 {actual}，应为文本。', next: '请加上引号。' },
+  'wrong-choice': { reason: '{value} 不在 {choices} 之中。', next: '请从中选择一个。' },
+  'wrong-format': { reason: '{value} 不符合格式：{rule}。', next: '请改正。' },
+  'wrong-value': { reason: '取值不符合要求：{rule}。', next: '请改正。' },
+  'name-with-pattern': {
+    reason: '内核会把 {name} 中的 % 替换成自己的编号。',
+    next: '请只用字母、数字、`.`、`_` 和 `-`。',
+  },
+  'name-starts-wrong': {
+    reason: '名称 {name} 不是以字母或数字开头，命令会把它当成别的东西。',
+    next: '请以字母或数字开头。',
+  },
+  'name-too-long': {
+    reason: '名称 {name} 有 {length} 个字符，内核只保留 15 字节。',
+    next: '请用不超过 15 个字符的名称。',
+  },
+  'name-reserved': {
+    reason: '名称 {name} 对内核或 `ip` 有特殊含义。',
+    next: '请换一个名称。',
+  },
+  'name-characters': {
+    reason: '名称 {name} 含有字母、数字、`.`、`_`、`-` 之外的字符。',
+    next: '请只用这些字符。',
+  },
+  'name-empty': { reason: '名称为空。', next: '请填 1 到 15 个字母或数字。' },
+  'not-an-endpoint': {
+    reason: '{value} 不是“节点:接口”的形式。',
+    next: '格式如 `r1:eth0`。',
+  },
+  'invalid-lab-name': {
+    reason: '实验名 {name} 不是 1 到 32 个小写字母、数字或中间的连字符。',
+    next: '请换一个名称。',
+  },
+  'invalid-mac': {
+    reason: '{mac} 不是 MAC 地址。',
+    next: '应为六个字节，如 `02:00:00:00:00:01`。',
+  },
+  // Nodes, links and interfaces
+  'unknown-node': { reason: '没有名为 {node} 的节点。', next: '请添加该节点，或改正名称。' },
+  'same-endpoints': {
+    reason: '链路的两端都是 {endpoint}。',
+    next: '两端应各有自己的接口。',
+  },
+  'duplicate-interface': {
+    reason: '{place} 中已有接口 {interface}，由 {other} 创建。',
+    next: '请换一个接口名。',
+  },
+  'interface-without-link': {
+    reason: '没有链路创建 {node} 的接口 {interface}。',
+    next: '请添加端点为 {node}:{interface} 的链路，或删除这些设置。',
+  },
+  'settings-of-bridge': {
+    reason: '{interface} 是网桥，它的设置在自己的节点上。',
+    next: '请移到节点 {interface}。',
+  },
+  'not-a-namespace': {
+    reason: '{node} 不是网络命名空间节点。',
+    next: '请填一个命名空间节点。',
+  },
+  'too-many-ports': {
+    reason: '网桥 {bridge} 有 {count} 个端口，内核最多允许 {limit} 个。',
+    next: '请分到多个网桥上。',
+  },
+  'bridge-loop': {
+    reason: '该链路使网桥成环，而环上没有网桥启用 STP：{bridges}。',
+    next: '请在环上的网桥设置 `stp: true`，或删除一条链路。',
+  },
+  'unusable-mac': {
+    reason: 'MAC 地址 {mac} 是组播地址或全零。',
+    next: '请用单播地址，如 `02:00:00:00:00:01`。',
+  },
+  'duplicate-mac': { reason: 'MAC 地址 {mac} 已用于 {other}。', next: '每个接口应各用一个。' },
+  'repeated-mac': { reason: 'MAC 地址 {mac} 也用于另一广播域的 {other}。', next: '' },
+  'mtu-mismatch': {
+    reason: '这里的 MTU 是 {mtu}，{other} 的是 {otherMtu}；较长的包会丢失。',
+    next: '两端应使用相同的 MTU。',
+  },
+  'mtu-mismatch-at-bridge': {
+    reason: '{bridge} 各端口 MTU 不同（{port} 为 {mtu}，{other} 为 {otherMtu}）；较长的包会丢失。',
+    next: '同一网桥上的链路应使用相同的 MTU。',
+  },
+  'mtu-too-small-for-ipv6': {
+    reason: 'MTU {mtu} 小于 IPv6 要求的 1280，内核会丢掉 {address}。',
+    next: '请增大 MTU，或删除该 IPv6 地址。',
+  },
+  // Addresses
+  'invalid-address': {
+    reason: '{address} 不是带前缀长度的 IPv4 或 IPv6 地址。',
+    next: '格式如 `172.16.0.1/24` 或 `fd00::1/64`。',
+  },
+  'address-without-prefix': {
+    reason: '地址 {address} 没有前缀长度。',
+    next: '请加上，如 `{address}/{length}`。',
+  },
+  'prefix-out-of-range': {
+    reason: '{address} 的前缀长度超过 {limit}。',
+    next: '请取 0 到 {limit} 之间的值。',
+  },
+  'special-address': {
+    reason: '{address} 不能用作接口地址：{sort}。',
+    next: '请换一个普通地址。',
+  },
+  'duplicate-address': { reason: '地址 {address} 已用于 {other}。', next: '请换一个地址。' },
+  'repeated-address': { reason: '地址 {address} 也用于另一广播域的 {other}。', next: '' },
+  'network-address': {
+    reason: '{address} 是子网本身的地址。',
+    next: '除非有意如此，请换一个地址。',
+  },
+  'broadcast-address': { reason: '{address} 是子网的广播地址。', next: '请换一个地址。' },
+  // Routes
+  'invalid-route': {
+    reason: '{to} 不是有效的目的网段。',
+    next: '可填 `default`、`10.0.0.0/8` 这样的网段或一个地址。',
+  },
+  'prefix-with-host-bits': { reason: '{to} 在前缀之外还有主机位。', next: '应写作 {canonical}。' },
+  'route-without-target': {
+    reason: '到 {to} 的路由既没有网关也没有设备。',
+    next: '请加上 `via` 或 `dev`。',
+  },
+  'invalid-gateway': { reason: '网关 {via} 不是地址。', next: '请填不带前缀长度的地址。' },
+  'gateway-of-other-family': {
+    reason: '网关 {via} 与目的 {to} 不是同一地址族。',
+    next: '请用同一地址族的网关。',
+  },
+  'gateway-outside-subnets': {
+    reason: '网关 {via} 不在 {place} 的任何子网中。',
+    next: '请用该节点子网内的网关，或添加地址。',
+  },
+  'gateway-is-own': {
+    reason: '网关 {via} 是该节点自己的地址。',
+    next: '请填邻居的地址。',
+  },
+  'gateway-needs-device': {
+    reason: '链路本地网关 {via} 必须指明经由哪个设备。',
+    next: '请加上 `dev`。',
+  },
+  'route-device-unknown': {
+    reason: '{node} 没有接口 {dev}。',
+    next: '请填该节点的接口。',
+  },
+  'route-device-down': { reason: '接口 {dev} 停用期间，到 {to} 的路由不生效。', next: '' },
+  'duplicate-route': {
+    reason: '已有到 {to} 且度量为 {metric} 的路由。',
+    next: '请删除其一，或改用其他度量。',
+  },
+  'route-is-connected': {
+    reason: '到 {to} 的路由由内核根据 {address} 自动生成。',
+    next: '请删除这条路由。',
+  },
+  // Checks and positions
+  'check-from-bridge': {
+    reason: '{node} 是网桥；检查要从命名空间发起。',
+    next: '请填一个命名空间节点。',
+  },
+  'check-target-without-address': {
+    reason: '{target} 没有地址。',
+    next: '请给它一个地址，或直接填地址。',
+  },
+  'check-target-unknown': {
+    reason: '{target} 既不是节点、接口，也不是地址。',
+    next: '请改正名称。',
+  },
+  'check-family-missing': { reason: '{node} 没有与 {target} 同一地址族的地址。', next: '' },
+  'position-of-unknown-node': { reason: '没有名为 {node} 的节点，其位置未使用。', next: '' },
+  // Plans
+  'namespace-taken': {
+    reason: '命名空间 {name} 已存在，且不属于本实验。',
+    next: '请重命名节点，或删除该命名空间。',
+  },
+  'namespace-of-other-lab': {
+    reason: '命名空间 {name} 属于实验 {other}。',
+    next: '请重命名节点，或停止实验 {other}。',
+  },
+  'interface-taken': {
+    reason: '接口 {name} 已存在，且不属于本实验。',
+    next: '请在实验中改名，或删除该接口。',
+  },
+  'interface-of-other-lab': {
+    reason: '接口 {name} 属于实验 {other}。',
+    next: '请在实验中改名，或停止实验 {other}。',
+  },
+  'address-taken': {
+    reason: '{interface} 上已有地址 {address}，且不属于本实验。',
+    next: '请删除该地址，或换一个。',
+  },
+  'route-taken': {
+    reason: '{place} 中已有到 {to} 且度量为 {metric} 的路由，且不属于本实验。',
+    next: '请删除该路由，或改用其他度量。',
+  },
+  'foreign-address': {
+    reason: '{interface} 上的地址 {address} 不属于本实验，予以保留。',
+    next: '',
+  },
+  'foreign-address-lost': {
+    reason: '{interface} 上的地址 {address} 不属于本实验，但会随此变更消失。',
+    next: '',
+  },
+  'foreign-route': { reason: '{place} 中到 {to} 的路由不属于本实验，予以保留。', next: '' },
+  'foreign-route-lost': {
+    reason: '{place} 中到 {to} 的路由不属于本实验，但会随此变更消失。',
+    next: '',
+  },
+  'foreign-interface-lost': {
+    reason: '接口 {name} 不属于本实验，但会随其命名空间消失。',
+    next: '',
+  },
+  'foreign-port-released': {
+    reason: '接口 {name} 不属于本实验，网桥 {bridge} 会将其释放。',
+    next: '',
+  },
+  'processes-lose-name': {
+    reason: '命名空间 {name} 中仍有 {count} 个进程，它们结束前命名空间不会释放。',
+    next: '结束这些进程即可释放。',
+  },
+  'out-of-reach': {
+    reason: '本实验的接口 {name} 位于没有名称的命名空间中，暂时保留。',
+    next: '请结束占用该命名空间的进程。',
+  },
+};

@@ -1,0 +1,33 @@
+import type { Plan, PlanStep } from '../../agent/api/index.ts';
+
+/** Steps of a plan that touch a node, or one interface of it where it is named. */
+export function stepsFor(
+  plan: Plan | null,
+  node: string,
+  name: string | null,
+): readonly PlanStep[] {
+  return (plan?.steps ?? []).filter((step) =>
+    step.targets.some(
+      (target) => target.node === node && (name === null || target.interface === name),
+    ),
+  );
+}
+
+/**
+ * What a plan does to a node or to an interface, as one mark: what makes or removes the object itself says add or
+ * remove; anything less is a change.
+ */
+export function verbOf(
+  plan: Plan | null,
+  node: string,
+  name: string | null,
+): 'add' | 'remove' | 'change' | null {
+  const steps = stepsFor(plan, node, name);
+  const own = steps.find((step) =>
+    name === null
+      ? step.object === 'namespace' || step.object === 'bridge'
+      : step.object === 'veth' || step.object === 'interface',
+  );
+  if (own !== undefined) return own.verb;
+  return steps.length > 0 ? 'change' : null;
+}
