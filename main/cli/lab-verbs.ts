@@ -106,9 +106,8 @@ function sentenceOf(outcome: ApplyOutcome, realm: string): string {
   const { lab, up, revision, operations, milliseconds } = outcome;
   const count = `${String(operations)} ${operations === 1 ? 'operation' : 'operations'}`;
   const effort = `${count} in ${milliseconds.toFixed(0)} ms`;
-  return up
-    ? `${lab} is up in ${realm} at revision ${String(revision)}: ${effort}.`
-    : `${lab} is down: ${effort}.`;
+  if (up) return `${lab} is up in ${realm} at revision ${String(revision)}: ${effort}.`;
+  return revision === 0 ? `${lab} is back at nothing: ${effort}.` : `${lab} is down: ${effort}.`;
 }
 
 async function runChecks(

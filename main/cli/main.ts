@@ -56,6 +56,8 @@ function buildProgram(): Program {
     .description('Brings labs up and down, shows what would change and what exists.')
     .version(readVersion())
     .configureHelp({ showGlobalOptions: false })
+    // Options after the words of `exec` belong to the command that it runs.
+    .enablePositionalOptions()
     .showHelpAfterError('(netloom --help shows what it understands)')
     .exitOverride();
 
@@ -214,8 +216,6 @@ function buildProgram(): Program {
     .action((options: Parameters<typeof agentServe>[1]) =>
       run((context) => agentServe(context, options)),
     );
-  // Options after the words of `exec` belong to the command that it runs.
-  command.enablePositionalOptions();
   return { command, status: () => status };
 }
 
@@ -252,7 +252,10 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
 export async function main(argv: readonly string[]): Promise<void> {
   // A reader that has seen enough (`| head`) is no error of ours.
   process.stdout.on('error', () => process.exit(0));
+  // What is waited for may be a process that by itself keeps nothing going (detached, its pipes closed).
+  const vigil = setInterval(() => undefined, 60_000);
   const status = await runCommandLine(argv.slice(2));
+  clearInterval(vigil);
   await new Promise((resolve) => process.stdout.write('', resolve));
   await new Promise((resolve) => process.stderr.write('', resolve));
   process.exit(status);

@@ -158,7 +158,20 @@ export function exec(
   node: string,
   command: readonly string[],
 ): Promise<number> {
-  return runIn(context, lab, node === '-' ? null : node, command, false);
+  // Commander leaves the first `--` where it is when options are passed through.
+  const words = command[0] === '--' ? command.slice(1) : command;
+  if (words.length === 0) {
+    return Promise.resolve(
+      printFailure({
+        kind: 'invalid-request',
+        code: 'no-command',
+        object: 'exec',
+        reason: 'There is no command after --.',
+        next: 'Name one: netloom exec LAB NODE -- COMMAND.',
+      }),
+    );
+  }
+  return runIn(context, lab, node === '-' ? null : node, words, false);
 }
 
 export async function shell(

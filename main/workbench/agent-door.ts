@@ -1,8 +1,9 @@
 /** The realms and agents of this machine as the workbench asks for them. */
-import type { RealmName, Result } from '../../agent/api/index.ts';
-import { succeed } from '../../agent/api/index.ts';
+import { rm } from 'node:fs/promises';
+import { type RealmName, type Result, succeed } from '../../agent/api/index.ts';
 import type { Directories } from '../agent-link/directories.ts';
 import { type ConnectedAgent, Realms } from '../agent-link/realms.ts';
+import { RealmWatcher } from '../agent-link/watch.ts';
 import type { AgentConnection, RealmDoor } from './realm-door.ts';
 
 export interface AgentDoorOptions {
@@ -50,13 +51,27 @@ export function agentDoor(options: AgentDoorOptions): RealmDoor {
   });
   return {
     list: () => Promise.resolve(realms.list()),
-    look: (realm) => realms.look(realm),
-    mayRun: (realm) => realm === 'host' || realms.findKeeper(realm) !== null,
+    look: (realm) => Promise.resolve(realms.look(realm)),
+    watch: (onChange) => {
+      const watcher = new RealmWatcher(realms, onChange);
+      void watcher.start();
+      return () => {
+        watcher.close();
+      };
+    },
     stateDirectory: (realm) => realms.directoriesOf(realm).state,
     connect: (realm) => connected(realms.connect(realm)),
     start: (realm) => connected(realms.ensure(realm)),
     restart: (realm) => connected(realms.startAgent(realm)),
     stop: (realm) => realms.stopAgent(realm),
     end: (realm) => realms.end(realm),
+    discard: async (realm) => {
+      const ended = await realms.end(realm);
+      if (!ended.ok) return ended;
+      const { runtime, state } = realms.directoriesOf(realm);
+      await rm(state, { recursive: true, force: true });
+      await rm(`${runtime}.lock`, { force: true });
+      return ended;
+    },
   };
 }

@@ -53,8 +53,8 @@ export interface RealmDoor {
   /** Realms that are there or have left state behind. */
   list(): Promise<readonly RealmName[]>;
   look(realm: RealmName): Promise<RealmSight>;
-  /** False when a look would find nothing that runs; costs next to nothing. */
-  mayRun(realm: RealmName): boolean;
+  /** Calls back with every realm once, and whenever one looks different; gives the function that stops it. */
+  watch(onChange: (sight: RealmSight) => void): () => void;
   /** Where a realm's records and revisions are kept; it need not exist. */
   stateDirectory(realm: RealmName): string;
   /** Connects to the agent that runs. Fails with `unreachable` or `realm-gone`; starts nothing. */
@@ -67,4 +67,6 @@ export interface RealmDoor {
   stop(realm: RealmName): Promise<Result<void>>;
   /** Ends the realm and everything in it; its state stays. */
   end(realm: RealmName): Promise<Result<void>>;
+  /** Ends a realm of a name that nobody else uses, and removes all that is kept of it. */
+  discard(realm: RealmName): Promise<Result<void>>;
 }

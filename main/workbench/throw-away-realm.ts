@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import type { RealmName, Result } from '../../agent/api/index.ts';
 import type { AgentConnection, RealmDoor } from './realm-door.ts';
@@ -19,7 +18,6 @@ export async function inThrowAwayRealm<T>(
       started.value.close();
     }
   } finally {
-    await door.end(realm);
-    await rm(door.stateDirectory(realm), { recursive: true, force: true });
+    await door.discard(realm);
   }
 }

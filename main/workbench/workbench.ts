@@ -94,11 +94,12 @@ export class Workbench {
   readonly #plans = new Map<string, RememberedPlan>();
   /** The agent's id of a plan that was shown under an id of ours. */
   readonly #shownIds = new Map<string, string>();
+  /** What watched realms looked like last. */
   readonly #sights = new Map<RealmName, RealmSight['state']>();
   readonly #settling = new Map<string, NodeJS.Timeout>();
   /** Texts of kept revisions; they never change. */
   readonly #revisionTexts = new Map<string, string>();
-  #watching: NodeJS.Timeout | null = null;
+  #stopWatching: (() => void) | null = null;
 
   constructor(options: WorkbenchOptions) {
     this.#door = options.door;
@@ -106,25 +107,14 @@ export class Workbench {
   }
 
   /** Follows realms that come, go and lose their agent, whoever causes it; publishes what changes. */
-  watch(milliseconds = 1000): void {
-    if (this.#watching !== null) return;
-    let busy = false;
-    const look = (): void => {
-      if (busy) return;
-      busy = true;
-      void this.#lookAround().finally(() => {
-        busy = false;
-      });
-    };
-    look();
-    this.#watching = setInterval(look, milliseconds);
-    this.#watching.unref();
+  watch(): void {
+    this.#stopWatching ??= this.#door.watch((sight) => void this.#follow(sight));
   }
 
   /** Lets go of all agents; realms and labs go on. */
   close(): void {
-    if (this.#watching !== null) clearInterval(this.#watching);
-    this.#watching = null;
+    this.#stopWatching?.();
+    this.#stopWatching = null;
     for (const timer of this.#settling.values()) clearTimeout(timer);
     this.#settling.clear();
     for (const session of this.#sessions.values()) session.close();
@@ -665,30 +655,21 @@ export class Workbench {
     };
   }
 
-  /** Looks at every realm once; tells of those that are not as they were. */
-  async #lookAround(): Promise<void> {
-    const realms = new Set([...(await this.#door.list()), ...this.#sights.keys()]);
-    for (const realm of realms) {
-      const known = this.#sights.get(realm);
-      const session = this.#session(realm);
-      // A connection says by itself when it ends, and of what does not run there is nothing new.
-      if (session.connection !== null && known === 'running') continue;
-      if (!this.#door.mayRun(realm) && (known === 'gone' || known === 'absent')) continue;
-      const sight = await this.#door.look(realm);
-      const connects = sight.state === 'running' && session.connection === null;
-      if (sight.state === known && !connects) continue;
-      this.#sights.set(realm, sight.state);
-      if (!isThere(sight.state)) session.close();
-      if (connects) await session.connect();
-      if (known === undefined && !isThere(sight.state)) continue;
-      await this.#announceRealm(realm);
-    }
+  /** A realm looks different: connects to an agent that has come, lets go of one that has gone, and tells. */
+  async #follow(sight: RealmSight): Promise<void> {
+    const { realm, state } = sight;
+    const known = this.#sights.get(realm);
+    this.#sights.set(realm, state);
+    const session = this.#session(realm);
+    if (!isThere(state)) session.close();
+    if (state === 'running' && session.connection === null) await session.connect();
+    if (known === undefined && !isThere(state)) return;
+    await this.#announceRealm(realm);
   }
 
   async #announceRealm(realm: RealmName): Promise<void> {
-    const sight = await this.#door.look(realm);
-    this.#sights.set(realm, sight.state);
-    const overview = await this.#compose(sight);
+    if (this.#stopWatching === null) return;
+    const overview = await this.#compose(await this.#door.look(realm));
     this.#publish({ stream: 'realm', value: overview });
     for (const { record } of await readRecords(this.#door.stateDirectory(realm), realm)) {
       this.#announceLab(record.name);
@@ -697,7 +678,7 @@ export class Workbench {
 
   /** Several events at once make one message. */
   #announceLab(lab: string): void {
-    if (this.#settling.has(lab) || this.#watching === null) return;
+    if (this.#settling.has(lab) || this.#stopWatching === null) return;
     this.#settling.set(
       lab,
       setTimeout(() => {
