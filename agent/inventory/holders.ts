@@ -239,7 +239,7 @@ export class ProcessScan {
       command ??
       `[${readText(`/proc/${pid}/comm`)
         .trimEnd()
-        .replace(/^(kworker\/[^-+]*).*$/, '$1')}]`;
+        .replace(/^(kworker\/[^-+]*:[^-+]*).*$/, '$1')}]`;
     if (known !== undefined) known.command = text;
     return text;
   }

@@ -39,8 +39,9 @@ export interface TrackedNamespace {
 const deltaInterval = 30;
 /** Milliseconds between two looks at names, mounts and processes, when nothing hints at a change. */
 const scanInterval = 1000;
-/** A look takes at most this part of the time. */
+/** A look takes at most this part of the time, unless it is longer than this (ms) ago. */
 const scanShare = 100;
+const longestScanInterval = 5000;
 /** Hints of changes lead to looks this far apart at least, and ten times as far as one takes. */
 const hintedScanInterval = 10;
 /** Milliseconds during which a file in /run/netns without a namespace is looked at again quickly. */
@@ -84,7 +85,8 @@ export class InventoryTracker {
   private scanTimer: NodeJS.Timeout | undefined;
   private scanDue = Infinity;
   private lastScan = -Infinity;
-  private scanDuration = 0;
+  /** Milliseconds of processor time that the last look took. */
+  private scanCost = 0;
   private scanCount = 0;
   private incompleteSince: number | undefined;
   private sweepPosition = 0;
@@ -344,7 +346,7 @@ export class InventoryTracker {
   private requestScan(delay: number): void {
     if (this.closed) return;
     const now = performance.now();
-    const pause = Math.max(hintedScanInterval, this.scanDuration * 10);
+    const pause = Math.max(hintedScanInterval, this.scanCost * 10);
     const due = Math.max(now + delay, this.lastScan + pause);
     if (due >= this.scanDue) return;
     this.scanDue = due;
@@ -360,7 +362,8 @@ export class InventoryTracker {
 
   /** Looks which namespaces there are, and at links whose changes may have come without an event. */
   private scan(whole: boolean): void {
-    const start = performance.now();
+    // Processor time: on a busy machine the clock would make looks rare.
+    const before = process.cpuUsage();
     clearTimeout(this.scanTimer);
     this.scanDue = Infinity;
     this.scanCount += 1;
@@ -368,6 +371,8 @@ export class InventoryTracker {
     this.mounts.scan();
     this.processes.scan(whole);
     this.holders = joinHolders(this.mounts, this.processes.byNamespace());
+    const { user, system } = process.cpuUsage(before);
+    this.scanCost = (user + system) / 1000;
     for (const monitor of this.monitors.values()) {
       if (!monitor.root && !this.holders.has(monitor.inode)) this.detach(monitor);
     }
@@ -381,13 +386,12 @@ export class InventoryTracker {
     if (!whole) this.sweep();
     if (this.dirty.size + this.dirtyViews.size + this.detached.length > 0) this.requestFlush(0);
     this.lastScan = performance.now();
-    this.scanDuration = this.lastScan - start;
     this.requestScan(this.nextScan());
   }
 
   /** Milliseconds until the next look. */
   private nextScan(): number {
-    const usual = Math.max(scanInterval, this.scanDuration * scanShare);
+    const usual = Math.min(longestScanInterval, Math.max(scanInterval, this.scanCost * scanShare));
     if (!this.mounts.incomplete) {
       this.incompleteSince = undefined;
       return usual;
