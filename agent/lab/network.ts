@@ -58,6 +58,9 @@ export interface NetworkRoute {
 
 export const defaultMtu = 1500;
 
+/** IPV6_MIN_MTU: an interface with less has no IPv6. */
+export const smallestIpv6Mtu = 1280;
+
 /** Key of an interface by the name of its namespace; neither name can hold a slash. */
 export function linkKey(namespace: string | null, name: string): string {
   return `${namespace ?? ''}/${name}`;

@@ -4,7 +4,7 @@ import type { PlanStep, Warning } from '../api/plan.ts';
 import type { Failure } from '../api/result.ts';
 import { isInSubnet, parseHostAddress, parseSubnetAddress } from './address.ts';
 import type { CommandContext } from './command.ts';
-import { defaultMtu, linkKey, networkOf, routeKey } from './network.ts';
+import { defaultMtu, linkKey, networkOf, routeKey, smallestIpv6Mtu } from './network.ts';
 import type { Network, NetworkLink, NetworkRoute } from './network.ts';
 import { givenAddresses, observe, ownershipOf, routeOfOperation } from './observed.ts';
 import type { Observed, ObservedLink, ObservedRoute, Ownership } from './observed.ts';
@@ -36,10 +36,11 @@ export interface LabPlan {
  *
  * What the kernel does by itself along the way is planned for, so that every inverse is exact:
  * - a link that goes down loses its IPv6 addresses (addrconf_ifdown) and all routes through it (fib_sync_down_dev);
+ *   so does one whose MTU falls below 1280, as to IPv6;
  * - a link that loses its last IPv4 address loses its IPv4 routes (fib_disable_ip);
  * - an IPv4 address takes the later ones of its subnet with it (__inet_del_ifa, unless promote_secondaries is set);
  * - a bridge follows the smallest MTU of its ports until its own is set after creation (br_mtu_auto_adjust).
- * Addresses and routes that would vanish so are removed first and added again, as operations of their own.
+ * Addresses and routes that would vanish so, on the way there or back, are removed first and added again, as operations of their own.
  */
 export function planLab(input: PlanInput): LabPlan {
   const desired = input.desired === null ? emptyNetwork : networkOf(input.desired);
@@ -100,6 +101,8 @@ const phases = [
   'loopbacks',
   'bridges-up',
   'links-up',
+  // After the links are up: their inverses come before the links go down, which would take them along.
+  'ipv6-addresses',
   'add-routes',
 ] as const;
 type Phase = (typeof phases)[number];
@@ -112,7 +115,8 @@ interface KeptLink {
 /** What happens to the addresses of a link that stays. */
 interface AddressChange {
   readonly removed: ReadonlySet<string>;
-  readonly losesIpv4: boolean;
+  /** Whether it is without any IPv4 address at some time, this way or on the way back. */
+  readonly baresIpv4: boolean;
 }
 
 class Planner {
@@ -325,22 +329,30 @@ class Planner {
     const pinsMtu = (listed?.mtu ?? null) !== null || view.mtu !== automatic;
     const pinsMac = (listed?.mac ?? null) !== null && view.mac !== null;
     const after: LinkSettings = {
-      ...(pinsMtu && view.mtu !== defaultMtu ? { mtu: view.mtu } : {}),
+      ...(pinsMtu ? { mtu: view.mtu } : {}),
       ...(pinsMac && view.mac !== null ? { mac: view.mac } : {}),
       ...(view.bridge?.stp === true ? { stp: true } : {}),
     };
     if (Object.keys(after).length === 0) return [];
+    // Setting the MTU that a bridge has does not pin it (dev_set_mtu returns early): there and back does.
+    const passing = pinsMtu && view.mtu === defaultMtu ? defaultMtu - 1 : defaultMtu;
     const before: LinkSettings = {
       ...after,
-      ...(after.mtu === undefined ? {} : { mtu: defaultMtu }),
+      ...(after.mtu === undefined ? {} : { mtu: passing }),
       ...(after.stp === undefined ? {} : { stp: false }),
     };
-    return [changeOf(bridge.namespace, view.name, before, after)];
+    const { namespace } = bridge;
+    const detour = changeOf(namespace, view.name, { mtu: defaultMtu }, { mtu: passing });
+    return [
+      ...(passing === defaultMtu ? [] : [detour]),
+      changeOf(namespace, view.name, before, after),
+    ];
   }
 
   /** Addresses, administrative states and routes that go with links, in the order that puts them back. */
   private contentsOf(links: readonly ObservedLink[]): readonly Operation[] {
     const addresses: Operation[] = [];
+    const ipv6Addresses: Operation[] = [];
     const ups: Operation[] = [];
     const routes: Operation[] = [];
     for (const { view, namespace, key } of links) {
@@ -352,7 +364,7 @@ class Planner {
             interface: this.labelOf(namespace, view.name),
           });
         }
-        addresses.push({
+        (address.family === 'ipv6' ? ipv6Addresses : addresses).push({
           kind: 'add-address',
           namespace,
           interface: view.name,
@@ -374,7 +386,7 @@ class Planner {
         });
       }
     }
-    return [...addresses, ...ups, ...routes];
+    return [...addresses, ...ups, ...ipv6Addresses, ...routes];
   }
 
   private addLinks(): void {
@@ -459,6 +471,17 @@ class Planner {
     this.push('settle-bridges', changeOf(wanted.namespace, wanted.name, { mtu: before }, { mtu }));
   }
 
+  /**
+   * Whether a bridge with a pinned MTU may yet follow its ports below 1280 for a moment, where IPv6 ends: there is no
+   * telling whether it still follows them.
+   */
+  private passesSmallMtu(bridge: ObservedLink, wanted: NetworkLink): boolean {
+    if (wanted.kind !== 'bridge') return false;
+    const before = smallestMtu(this.observed.portsOf(bridge).map((port) => port.view.mtu));
+    const after = smallestMtu(this.portMtus(wanted, bridge));
+    return before < smallestIpv6Mtu !== after < smallestIpv6Mtu;
+  }
+
   private portMtus(wanted: NetworkLink, bridge: ObservedLink | undefined): readonly number[] {
     const foreign =
       bridge === undefined
@@ -503,6 +526,7 @@ class Planner {
     const texts = new Set(present.map((address) => address.address));
     const wantedTexts = new Set(wanted.addresses);
     const goesDown = view.up && !wanted.up;
+    const flushesIpv6 = view.up !== wanted.up || this.passesSmallMtu(observed, wanted);
     const removed = new Set<string>();
     const lost = new Set<string>();
     const isOurs = (address: (typeof present)[number]): boolean =>
@@ -511,9 +535,9 @@ class Planner {
     for (const address of present) {
       const ours = isOurs(address);
       if (ours && !wantedTexts.has(address.address)) removed.add(address.address);
-      if (!goesDown || address.family !== 'ipv6') continue;
+      if (!flushesIpv6 || address.family !== 'ipv6') continue;
       if (ours) removed.add(address.address);
-      else lost.add(address.address);
+      else if (goesDown) lost.add(address.address);
     }
     // The first address of an IPv4 subnet takes the others with it; take them away before it.
     const firsts = new Map<string, string>();
@@ -539,8 +563,8 @@ class Planner {
       const [old] = before;
       const [fresh] = after;
       const simple = before.length === 1 && after.length === 1 && old !== fresh;
-      if (simple && old !== undefined && fresh !== undefined && (!goesDown || isIpv4(old))) {
-        this.push('addresses', {
+      if (simple && old !== undefined && fresh !== undefined && (!flushesIpv6 || isIpv4(old))) {
+        this.push(isIpv4(old) ? 'addresses' : 'ipv6-addresses', {
           kind: 'change-address',
           namespace,
           interface: view.name,
@@ -563,9 +587,10 @@ class Planner {
     const ipv4 = present.filter((address) => address.family === 'ipv4');
     this.addressChanges.set(key, {
       removed,
-      losesIpv4:
-        ipv4.length > 0 &&
-        ipv4.every((address) => removed.has(address.address) || lost.has(address.address)),
+      baresIpv4:
+        added.some((text) => isIpv4(text)) || removed.size > 0
+          ? ipv4.every((address) => removed.has(address.address) || lost.has(address.address))
+          : false,
     });
   }
 
@@ -593,7 +618,7 @@ class Planner {
   }
 
   private addAddress(link: NetworkLink, address: string): void {
-    this.push('addresses', {
+    this.push(address.includes(':') ? 'ipv6-addresses' : 'addresses', {
       kind: 'add-address',
       namespace: link.namespace,
       interface: link.name,
@@ -654,7 +679,7 @@ class Planner {
     if (link.observed.view.up && !link.wanted.up) return true;
     const change = this.addressChanges.get(deviceKey);
     if (change === undefined) return false;
-    if (route.family === 'ipv4' && change.losesIpv4) return true;
+    if (route.family === 'ipv4' && change.baresIpv4) return true;
     const gateway = route.via === null ? null : parseHostAddress(route.via);
     if (gateway === null) return false;
     // Linux keeps such a route, but could not make it again; this way both directions are the same.

@@ -21,7 +21,7 @@ import {
 } from './address.ts';
 import type { HostAddress, SubnetAddress } from './address.ts';
 import { resolveCheck } from './check.ts';
-import { defaultMetric, defaultMtu, linkKey } from './network.ts';
+import { defaultMetric, defaultMtu, linkKey, smallestIpv6Mtu } from './network.ts';
 import { failureOf, warningOf } from './sentences.ts';
 import type { SentenceCode, SentenceValues } from './sentences.ts';
 
@@ -41,9 +41,6 @@ export interface Validation {
 
 /** BR_MAX_PORTS is 1 << 10, and port number 0 is not used. */
 const maximumPorts = 1023;
-
-/** IPV6_MIN_MTU. */
-const smallestIpv6Mtu = 1280;
 
 /** At most this many problems, and as many pieces of advice, are reported. */
 const maximumReports = 100;
