@@ -12,7 +12,16 @@ export function fingerprint(operations: readonly Operation[]): string {
 function textOf(operation: Operation): string {
   const { contents, ...rest }: { contents?: readonly Operation[] } & Record<string, unknown> =
     operation;
-  const ordered = Object.entries(rest).sort(([a], [b]) => (a < b ? -1 : 1));
+  const ordered = Object.entries({ ...rest, ...endsOf(operation) }).sort(([a], [b]) =>
+    a < b ? -1 : 1,
+  );
   const inner = contents === undefined ? [] : contents.map(textOf).sort();
   return JSON.stringify([ordered, inner]);
+}
+
+/** Which end of a pair comes first is as little anybody's doing. */
+function endsOf(operation: Operation): { readonly ends?: readonly string[] } {
+  return 'ends' in operation
+    ? { ends: operation.ends.map((end) => JSON.stringify(end)).sort() }
+    : {};
 }
