@@ -78,8 +78,10 @@ export class Door {
     const calls = context.openCallSocket(keys, domains.call);
     const streams = context.openStreamSocket(keys, domains.stream);
     const door = new Door(options, calls, streams);
-    calls.onDisconnect(() => door.#onDisconnect());
-    calls.onRefusal((reason) => log({ event: 'handshake-failed', client: client.name, reason }));
+    calls.observe(
+      () => door.#onDisconnect(),
+      (reason) => log({ event: 'handshake-failed', client: client.name, reason }),
+    );
     try {
       bindPrivately(paths.call, client.uid, () => calls.bind(paths.call));
       bindPrivately(paths.stream, client.uid, () => streams.bind(paths.stream));

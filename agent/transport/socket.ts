@@ -2,7 +2,7 @@
  * The only door to zeromq in the agent. Every socket made here has CURVE, a ZAP domain, bounds on everything that
  * zeromq leaves unbounded, and belongs to a context whose ZAP handler is in place before it.
  */
-import { Context, curveKeyPair as makeKeyPair, Router, XPublisher } from 'zeromq';
+import { Context, curveKeyPair as makeKeyPair, type Event, Router, XPublisher } from 'zeromq';
 
 export interface CurveKeyPair {
   /** Z85, 40 characters. */
@@ -108,7 +108,7 @@ async function serveAdmission(
   zap: Router,
   decide: (request: AdmissionRequest) => boolean,
 ): Promise<void> {
-  for await (const frames of zap) {
+  for await (const frames of untilClosed(zap)) {
     const [path, delimiter, version, id, domain, address, , mechanism, credential] = frames;
     if (
       path === undefined ||
@@ -158,6 +158,25 @@ function errorCode(error: unknown): string | null {
     : null;
 }
 
+/** The messages of a socket. zeromq may throw where a socket is closed while it is being read. */
+async function* untilClosed(socket: Router | XPublisher): AsyncGenerator<Buffer[], void> {
+  try {
+    for await (const frames of socket) yield frames;
+  } catch (error) {
+    if (!socket.closed) throw error;
+  }
+}
+
+/** zeromq's own emitter leaves a rejection unhandled when the socket is closed. */
+async function observeSocket(socket: Router, listener: (event: Event) => void): Promise<void> {
+  const observer = socket.events;
+  try {
+    for await (const event of observer) listener(event);
+  } catch (error) {
+    if (!socket.closed && !observer.closed) throw error;
+  }
+}
+
 /** ROUTER: every message bears the routing id that the socket gave to its connection. */
 export class CallSocket {
   readonly #socket: Router;
@@ -171,18 +190,18 @@ export class CallSocket {
     this.#socket.bindSync(`ipc://${path}`);
   }
 
-  onDisconnect(listener: () => void): void {
-    this.#socket.events.on('disconnect', listener);
+  /** Calls back when some connection ends, and when a handshake fails for a reason other than admission. */
+  observe(onDisconnect: () => void, onRefusal: (reason: string) => void): void {
+    void observeSocket(this.#socket, (event) => {
+      if (event.type === 'disconnect') onDisconnect();
+      if (event.type === 'handshake:error:protocol' || event.type === 'handshake:error:other') {
+        onRefusal(`${event.type} ${event.error.message}`);
+      }
+    });
   }
 
-  onRefusal(listener: (event: string) => void): void {
-    for (const event of ['handshake:error:protocol', 'handshake:error:other'] as const) {
-      this.#socket.events.on(event, ({ error }) => listener(`${event} ${error.message}`));
-    }
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<Buffer[], undefined> {
-    return this.#socket[Symbol.asyncIterator]();
+  [Symbol.asyncIterator](): AsyncIterator<Buffer[], void> {
+    return untilClosed(this.#socket);
   }
 
   /** Takes effect before it returns; the promise tells how it went. */
@@ -226,7 +245,7 @@ export class StreamSocket {
 
   /** Calls back with the topic of every new subscription until the socket is closed. */
   async onSubscription(listener: (topic: string) => Promise<void>): Promise<void> {
-    for await (const [frame] of this.#socket) {
+    for await (const [frame] of untilClosed(this.#socket)) {
       if (frame !== undefined && frame[0] === 1) await listener(frame.subarray(1).toString());
     }
   }

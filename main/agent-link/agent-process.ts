@@ -12,7 +12,13 @@ import {
 import type { RealmDirectories } from './directories.ts';
 import { enterRealm } from './keeper.ts';
 import { childEnvironment, type DetachedProcess, searchPath, startDetached } from './process.ts';
-import { findProcesses, lookAtProcess, namespaceOf, type ProcessSight, uidOf } from './process-table.ts';
+import {
+  findProcesses,
+  lookAtProcess,
+  namespaceOf,
+  type ProcessSight,
+  uidOf,
+} from './process-table.ts';
 import { openRealmLog, readRealmFile } from './realm-file.ts';
 
 /** The Node program: ours, or the first in PATH where ours is Electron's. */

@@ -26,7 +26,12 @@ import {
   succeed,
 } from '../../agent/api/index.ts';
 import { checkOwner } from './directories.ts';
-import { CallConnection, type ConnectionEnd, type CurveKeyPair, StreamConnection } from './socket.ts';
+import {
+  CallConnection,
+  type ConnectionEnd,
+  type CurveKeyPair,
+  StreamConnection,
+} from './socket.ts';
 
 export interface AgentClientOptions {
   /** For messages, such as `sandbox:two-namespaces`. */
@@ -344,13 +349,13 @@ export class AgentClient {
     if (sync !== undefined) return sync(message);
     if (topic === 'pulse') return this.#onPulse(message);
     const state = [...this.#subscriptions.values()].find(({ name }) => name === topic);
-    if (state === undefined) return;
+    // Until the agent has said where the stream stands, what comes is from before the subscription.
+    if (state === undefined || state.next === null) return;
     const publication = PublicationSchema.safeParse(parseJson(message));
     if (!publication.success) return state.onGap();
     const { sequence, value, incarnation } = publication.data;
     this.#incarnation ??= incarnation;
-    const lost =
-      incarnation !== this.#incarnation || (state.next !== null && sequence > state.next);
+    const lost = incarnation !== this.#incarnation || sequence > state.next;
     this.#incarnation = incarnation;
     state.next = sequence + 1;
     if (lost) state.onGap();

@@ -22,7 +22,13 @@ import { readRealmFile } from './realm-file.ts';
 
 type EnrolledClient = Enrolment['clients'][number];
 
-function enrolmentFailure(kind: Failure['kind'], code: string, object: string, reason: string, next: string) {
+function enrolmentFailure(
+  kind: Failure['kind'],
+  code: string,
+  object: string,
+  reason: string,
+  next: string,
+) {
   return fail({ kind, code, object: object.slice(0, 512), reason: reason.slice(0, 2_000), next });
 }
 
@@ -142,7 +148,9 @@ function changeList(
     writeWhole(listFile(directories), `${JSON.stringify({ clients: changed.value })}\n`);
     // Without an agent there is nobody to tell; it reads the list when it starts.
     return Promise.resolve(
-      existsSync(directories.runtime) ? publishHostEnrolment(directories, null) : succeed(undefined),
+      existsSync(directories.runtime)
+        ? publishHostEnrolment(directories, null)
+        : succeed(undefined),
     );
   });
 }

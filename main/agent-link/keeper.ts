@@ -40,7 +40,8 @@ export interface KeeperSettings {
 
 function keeperFailure(realm: string, code: string, reason: string): Failure {
   return {
-    kind: code === 'missing-tool' || /^(?:user-namespaces|no-)/.test(code) ? 'unsupported' : 'process',
+    kind:
+      code === 'missing-tool' || /^(?:user-namespaces|no-)/.test(code) ? 'unsupported' : 'process',
     code: code.slice(0, 64),
     object: realm,
     reason: reason.slice(0, 2000),
@@ -145,7 +146,10 @@ async function mapIds(pid: number): Promise<Result<void>> {
 }
 
 /** Follows a keeper's words until it is ready; gives its pid. */
-async function converse(process: DetachedProcess, settings: KeeperSettings): Promise<Result<number>> {
+async function converse(
+  process: DetachedProcess,
+  settings: KeeperSettings,
+): Promise<Result<number>> {
   const { realm, onWarning } = settings;
   const { stdin, stdout, stderr } = process;
   if (stdin === null || stdout === null) throw new Error('a keeper has pipes');

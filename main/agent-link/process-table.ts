@@ -20,7 +20,8 @@ export function lookAtProcess(pid: number): ProcessSight | null {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const [state, parent] = fields;
   const startTime = fields[19];
-  if (parent === undefined || startTime === undefined || state === 'Z' || state === 'X') return null;
+  if (parent === undefined || startTime === undefined || state === 'Z' || state === 'X')
+    return null;
   return { pid, parent: Number(parent), startTime };
 }
 
@@ -38,7 +39,10 @@ export function argumentsOf(pid: number): readonly string[] {
 }
 
 /** Identity of one of a process's namespaces, null when it may not be seen. */
-export function namespaceOf(pid: number | 'self', kind: 'pid' | 'net' | 'mnt' | 'user'): string | null {
+export function namespaceOf(
+  pid: number | 'self',
+  kind: 'pid' | 'net' | 'mnt' | 'user',
+): string | null {
   try {
     return readlinkSync(`/proc/${pid}/ns/${kind}`);
   } catch {

@@ -115,7 +115,11 @@ export interface DetachedOptions {
   /** The whole environment; `childEnvironment()` unless given. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Descriptors or kinds of standard input, output and errors. */
-  readonly stdio: readonly ['ignore' | 'pipe', 'ignore' | 'pipe' | number, 'ignore' | 'pipe' | number];
+  readonly stdio: readonly [
+    'ignore' | 'pipe',
+    'ignore' | 'pipe' | number,
+    'ignore' | 'pipe' | number,
+  ];
 }
 
 export interface ProcessEnd {

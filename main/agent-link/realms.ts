@@ -13,13 +13,7 @@ import {
   succeed,
 } from '../../agent/api/index.ts';
 import type { RealmOverview } from '../bridge/contract.ts';
-import {
-  agentFailure,
-  findAgent,
-  findNode,
-  launchAgent,
-  readLogTail,
-} from './agent-process.ts';
+import { agentFailure, findAgent, findNode, launchAgent, readLogTail } from './agent-process.ts';
 import { AgentClient, callSocketPath } from './client.ts';
 import {
   checkOwner,
@@ -107,29 +101,46 @@ export class Realms {
     return [...names].sort();
   }
 
-  /** A look at the realm's processes; asks nobody and changes nothing. */
-  async look(realm: RealmName): Promise<RealmSight> {
-    const { runtime, state } = this.directoriesOf(realm);
+  /** A look at the realm's processes; asks nobody. */
+  look(realm: RealmName): RealmSight {
+    return this.lookClosely(realm).sight;
+  }
+
+  /** The same, with the processes that were seen. */
+  lookClosely(realm: RealmName): {
+    readonly sight: RealmSight;
+    readonly keeper: KeeperRecord | null;
+    readonly agent: ProcessSight | null;
+  } {
     const keeper = this.findKeeper(realm);
-    const agent = this.findAgent(realm);
+    const agent = this.#findAgent(realm, keeper);
     const alive = realm === 'host' || keeper !== null;
-    const sight = {
+    const socket = alive ? this.#socketOf(realm) : null;
+    const sight: RealmSight = {
       realm,
+      state: this.#judge(realm, { alive, answers: agent !== null && socket !== null, agent }),
       keeperPid: keeper?.pid ?? null,
-      agentPid: alive ? (agent?.pid ?? null) : null,
-      socket: alive ? this.#socketOf(realm) : null,
+      agentPid: agent?.pid ?? null,
+      socket,
     };
-    // Its own socket tells that it is ready; on the host there may be one for others only.
-    if (sight.agentPid !== null && (sight.socket !== null || realm === 'host')) {
-      return { ...sight, state: 'running' };
-    }
-    const lock = this.#lockFile(realm);
-    if (existsSync(lock) && (await isLocked(lock))) return { ...sight, state: 'starting' };
-    if (keeper !== null) return { ...sight, state: 'agent-lost' };
-    if (realm === 'host') {
-      return { ...sight, state: existsSync(runtime) ? 'agent-lost' : 'absent' };
-    }
-    return { ...sight, state: existsSync(state) || existsSync(runtime) ? 'gone' : 'absent' };
+    return { sight, keeper, agent };
+  }
+
+  #judge(
+    realm: RealmName,
+    seen: {
+      readonly alive: boolean;
+      readonly answers: boolean;
+      readonly agent: ProcessSight | null;
+    },
+  ): RealmSight['state'] {
+    // A socket of our own tells that the agent is ready; on the host there may be sockets for others only.
+    if (seen.answers || (realm === 'host' && seen.agent !== null)) return 'running';
+    if (isLocked(this.#lockFile(realm))) return 'starting';
+    const { runtime, state } = this.directoriesOf(realm);
+    if (realm === 'host') return existsSync(runtime) ? 'agent-lost' : 'absent';
+    if (seen.alive) return 'agent-lost';
+    return existsSync(state) || existsSync(runtime) ? 'gone' : 'absent';
   }
 
   findKeeper(realm: RealmName): KeeperRecord | null {
@@ -138,7 +149,10 @@ export class Realms {
 
   /** The agent's process as the caller sees it. */
   findAgent(realm: RealmName): ProcessSight | null {
-    const keeper = this.findKeeper(realm);
+    return this.#findAgent(realm, this.findKeeper(realm));
+  }
+
+  #findAgent(realm: RealmName, keeper: KeeperRecord | null): ProcessSight | null {
     if (realm !== 'host' && keeper === null) return null;
     const runtime = realPath(this.directoriesOf(realm).runtime);
     return runtime === null ? null : findAgent(realm, runtime, keeper);
@@ -157,7 +171,12 @@ export class Realms {
     const identity = ensureIdentity(this.directories);
     if (!identity.ok) return identity;
     const keys = identity.value;
-    const client = await AgentClient.connect({ realm, directory: runtime, keys, owner: ownerOf(realm) });
+    const client = await AgentClient.connect({
+      realm,
+      directory: runtime,
+      keys,
+      owner: ownerOf(realm),
+    });
     if (!client.ok) return client;
     const info = await client.value.call('agent.info', {});
     if (info.ok) return succeed({ client: client.value, info: info.value });
@@ -250,7 +269,12 @@ export class Realms {
     const name = nameOfUser();
     const clients = [
       // The realm's root is who started it, in either kind of map.
-      { key: identity.value.publicKey, uid: 0, name: name === '' ? 'owner' : name, access: 'write' },
+      {
+        key: identity.value.publicKey,
+        uid: 0,
+        name: name === '' ? 'owner' : name,
+        access: 'write',
+      },
     ];
     writeAgentKeys(directories.runtime);
     writeWhole(

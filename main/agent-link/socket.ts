@@ -52,17 +52,42 @@ function options({ keys, serverKey }: ConnectionOptions) {
   } as const;
 }
 
-function listen(socket: Socket, listener: ConnectionListener): void {
+/** zeromq's own emitter leaves a rejection unhandled when the socket is closed. */
+async function listen(socket: Socket, listener: ConnectionListener): Promise<void> {
+  const observer = socket.events;
   let open = false;
-  socket.events.on('handshake', () => {
-    open = true;
-    listener.onOpen();
-  });
-  socket.events.on('handshake:error:auth', () => listener.onEnd('refused'));
-  socket.events.on('handshake:error:protocol', () => listener.onEnd('refused'));
-  socket.events.on('handshake:error:other', () => listener.onEnd(open ? 'ended' : 'refused'));
-  socket.events.on('disconnect', () => listener.onEnd(open ? 'ended' : 'refused'));
-  socket.events.on('close', () => listener.onEnd(open ? 'ended' : 'not-there'));
+  try {
+    for await (const event of observer) {
+      switch (event.type) {
+        case 'handshake':
+          open = true;
+          listener.onOpen();
+          break;
+        case 'handshake:error:auth':
+        case 'handshake:error:protocol':
+        case 'handshake:error:other':
+        case 'disconnect':
+          listener.onEnd(open ? 'ended' : 'refused');
+          break;
+        case 'close':
+          listener.onEnd(open ? 'ended' : 'not-there');
+          break;
+        default:
+          break;
+      }
+    }
+  } catch (error) {
+    if (!socket.closed && !observer.closed) throw error;
+  }
+}
+
+/** The messages of a socket. zeromq may throw where a socket is closed while it is being read. */
+async function* untilClosed(socket: Dealer | Subscriber): AsyncGenerator<Buffer[], void> {
+  try {
+    for await (const frames of socket) yield frames;
+  } catch (error) {
+    if (!socket.closed) throw error;
+  }
 }
 
 /** DEALER end of the call socket. */
@@ -71,7 +96,7 @@ export class CallConnection {
 
   constructor(path: string, settings: ConnectionOptions, listener: ConnectionListener) {
     this.#socket = new Dealer({ ...options(settings), sendTimeout: 0, sendHighWaterMark: 1_000 });
-    listen(this.#socket, listener);
+    void listen(this.#socket, listener);
     this.#socket.connect(`ipc://${path}`);
   }
 
@@ -88,7 +113,7 @@ export class CallConnection {
   /** Calls back with every message until the socket is closed. Empty ones only ask whether we are there. */
   async receive(listener: (message: Buffer) => void): Promise<void> {
     let count = 0;
-    for await (const [message] of this.#socket) {
+    for await (const [message] of untilClosed(this.#socket)) {
       if (message !== undefined && message.length > 0) listener(message);
       // Messages that are there at once would keep everything else from running.
       if (++count % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -106,12 +131,12 @@ export class StreamConnection {
 
   constructor(path: string, settings: ConnectionOptions, listener: ConnectionListener) {
     this.#socket = new Subscriber({ ...options(settings), receiveHighWaterMark: 10_000 });
-    listen(this.#socket, listener);
+    void listen(this.#socket, listener);
     this.#socket.connect(`ipc://${path}`);
   }
 
   subscribe(topic: string): void {
-    this.#socket.subscribe(topic);
+    if (!this.#socket.closed) this.#socket.subscribe(topic);
   }
 
   unsubscribe(topic: string): void {
@@ -120,7 +145,7 @@ export class StreamConnection {
 
   async receive(listener: (topic: string, message: Buffer) => void): Promise<void> {
     let count = 0;
-    for await (const [topic, message] of this.#socket) {
+    for await (const [topic, message] of untilClosed(this.#socket)) {
       if (topic !== undefined && message !== undefined) listener(topic.toString(), message);
       if (++count % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
     }

@@ -1,13 +1,13 @@
 /** Notices at once when a realm, its keeper or its agent comes or goes. */
 import { type FSWatcher, mkdirSync, watch } from 'node:fs';
-import type { RealmName } from '../../agent/api/index.ts';
+import { type RealmName, realmFiles } from '../../agent/api/index.ts';
 import { isSameProcess, type ProcessSight } from './process-table.ts';
 import type { Realms, RealmSight } from './realms.ts';
 
 /**
  * Milliseconds between looks at the processes. /proc gives no events; a look at one process takes some 20 µs.
  */
-const pollInterval = 150;
+const pollInterval = 100;
 /** Milliseconds in which events of one change arrive. */
 const settleTime = 15;
 /** Where a change of the directories is not told by inotify. */
@@ -63,7 +63,11 @@ export class RealmWatcher {
     this.#turn = this.#turn.then(async () => {
       if (this.#closed) return;
       const names = new Set([...this.#realms.list(), ...this.#tracked.keys()]);
-      for (const name of names) await this.#look(name);
+      for (const name of names) {
+        this.#look(name);
+        // Every look reads the whole process table: others may go on in between.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
     });
     return this.#turn;
   }
@@ -79,7 +83,9 @@ export class RealmWatcher {
 
   #watch(directory: string): FSWatcher | null {
     try {
-      const watcher = watch(directory, () => this.#lookSoon());
+      const watcher = watch(directory, (_, name) => {
+        if (name !== realmFiles.log) this.#lookSoon();
+      });
       watcher.on('error', () => watcher.close());
       return watcher;
     } catch {
@@ -97,21 +103,18 @@ export class RealmWatcher {
   }
 
   #poll(): void {
-    for (const { keeper, agent } of this.#tracked.values()) {
+    for (const [name, { keeper, agent }] of this.#tracked) {
       const isGone = (one: Pick<ProcessSight, 'pid' | 'startTime'> | null): boolean =>
         one !== null && !isSameProcess(one.pid, one.startTime);
       if (isGone(keeper) || isGone(agent)) {
-        void this.refresh();
-        return;
+        this.#look(name);
       }
     }
   }
 
-  async #look(name: RealmName): Promise<void> {
-    const keeper = this.#realms.findKeeper(name);
-    const agent = this.#realms.findAgent(name);
-    const sight = await this.#realms.look(name);
+  #look(name: RealmName): void {
     if (this.#closed) return;
+    const { sight, keeper, agent } = this.#realms.lookClosely(name);
     const tracked = this.#tracked.get(name) ?? {
       sight: null,
       keeper: null,
