@@ -5,7 +5,8 @@ export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   cacheDir: 'node_modules/.vite-test',
   test: {
-    include: ['test/**/*.test.ts'],
+    // Relative to --dir, which names the tier.
+    include: ['**/*.test.ts'],
     pool: 'forks',
     // A bound against hanging, not a measurement.
     testTimeout: 120_000,
