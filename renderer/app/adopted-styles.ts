@@ -1,35 +1,40 @@
 /**
  * xterm.js and Cytoscape write rules into `<style>` elements, which a content security policy without
- * 'unsafe-inline' rightly refuses. Here the text given to such an element becomes an adopted style sheet instead:
- * the same rules, set by script through CSSOM, which the policy allows. Only `textContent` is covered; both
- * libraries use nothing else.
+ * 'unsafe-inline' rightly refuses (even an empty one is reported). Here they get an inert `<template>` instead, and
+ * the text that they give it becomes an adopted style sheet: the same rules, set by script through CSSOM, which the
+ * policy allows. Only `textContent` and `remove` are covered; both libraries use nothing else.
  */
 export function adoptInlineStyles(): void {
-  const sheets = new WeakMap<HTMLStyleElement, CSSStyleSheet>();
-  const prototype = HTMLStyleElement.prototype;
+  const create = document.createElement.bind(document);
 
-  Object.defineProperty(prototype, 'textContent', {
-    configurable: true,
-    get(this: HTMLStyleElement) {
-      return '';
-    },
-    set(this: HTMLStyleElement, text: string) {
-      let sheet = sheets.get(this);
-      if (sheet === undefined) {
-        sheet = new CSSStyleSheet();
-        sheets.set(this, sheet);
-        document.adoptedStyleSheets.push(sheet);
-      }
-      sheet.replaceSync(text);
-    },
-  });
-  Object.defineProperty(prototype, 'remove', {
-    configurable: true,
-    value(this: HTMLStyleElement) {
-      const sheet = sheets.get(this);
-      document.adoptedStyleSheets = document.adoptedStyleSheets.filter((each) => each !== sheet);
-      sheets.delete(this);
-      Element.prototype.remove.call(this);
-    },
-  });
+  const standIn = (): HTMLElement => {
+    const element = create('template');
+    let sheet: CSSStyleSheet | null = null;
+    Object.defineProperties(element, {
+      textContent: {
+        get: () => '',
+        set: (text: string) => {
+          if (sheet === null) {
+            sheet = new CSSStyleSheet();
+            document.adoptedStyleSheets.push(sheet);
+          }
+          // In a layer, so that our own rules win as they do over a sheet at the head of the page.
+          sheet.replaceSync(`@layer adopted { ${text} }`);
+        },
+      },
+      remove: {
+        value: () => {
+          document.adoptedStyleSheets = document.adoptedStyleSheets.filter(
+            (each) => each !== sheet,
+          );
+          sheet = null;
+          Element.prototype.remove.call(element);
+        },
+      },
+    });
+    return element;
+  };
+
+  document.createElement = (name: string, options?: ElementCreationOptions) =>
+    name === 'style' ? standIn() : create(name, options);
 }

@@ -61,8 +61,7 @@ export function useWindowActions() {
     showDrawer,
     plan,
     bringUp,
-    openGallery: async (entry: GalleryEntry) =>
-      openDocument(await library.openGallery(entry.name)),
+    openGallery: async (entry: GalleryEntry) => openDocument(await library.openGallery(entry.name)),
     async bringUpGallery(entry: GalleryEntry) {
       if (await openDocument(await library.openGallery(entry.name))) await bringUp();
     },
@@ -81,7 +80,8 @@ export function useWindowActions() {
         tone: 'bad',
       });
       if (choice !== 'confirm') return;
-      if (await library.takeDown(entry.name)) notices.tell(t('library.isDown', { name: entry.name }));
+      if (await library.takeDown(entry.name))
+        notices.tell(t('library.isDown', { name: entry.name }));
     },
     async create() {
       const name = await askName(t('library.createTitle'), t('library.create'), 'lab');

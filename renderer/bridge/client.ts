@@ -156,7 +156,8 @@ export function createBridge(carrier: Carrier): Bridge {
         const parsed = bridgeStreams[stream].safeParse(value);
         // The schema belongs to `stream`.
         if (parsed.success) handler(parsed.data as StreamValue<typeof stream>);
-        else console.error(`A message of the stream ${stream} does not match`, parsed.error.message);
+        else
+          console.error(`A message of the stream ${stream} does not match`, parsed.error.message);
       };
       handlers.add(receiveValue);
       return () => handlers.delete(receiveValue);

@@ -20,7 +20,13 @@ import {
   succeed,
   type TransactionProgress,
 } from '../../agent/api/index.ts';
-import { linkKey, networkOf, parseDocument, planLab, validateDocument } from '../../agent/lab/index.ts';
+import {
+  linkKey,
+  networkOf,
+  parseDocument,
+  planLab,
+  validateDocument,
+} from '../../agent/lab/index.ts';
 import {
   BridgeRequestSchema,
   type BridgeStreamName,
@@ -61,8 +67,7 @@ const gallery = Object.values(
     eager: true,
   }),
 );
-const wait = (milliseconds: number) =>
-  new Promise((resolve) => setTimeout(resolve, milliseconds));
+const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const emptyInventory: Inventory = { sequence: 0, namespaces: [], links: [], routes: [] };
 const rootId = '4026531840';
 
@@ -106,8 +111,7 @@ class StandIn {
     void (async () => {
       await wait(15);
       const outcome = (await handler?.(request.args as never, progress, controller.signal)) as
-        | Result<unknown>
-        | undefined;
+        Result<unknown> | undefined;
       this.#running.delete(id);
       if (outcome === undefined) answer({ kind: 'failure', failure: missing(request.call) });
       else if (outcome.ok) answer({ kind: 'result', value: outcome.value });
@@ -137,7 +141,9 @@ class StandIn {
       bridge: { stp: false },
       addresses: [],
     };
-    const links = inventory.links.map((link) => (link.name === 'veth1.2' ? { ...link, mtu: 1400 } : link));
+    const links = inventory.links.map((link) =>
+      link.name === 'veth1.2' ? { ...link, mtu: 1400 } : link,
+    );
     this.#setInventory(realm, { ...inventory, links: [...links, foreign] });
     this.#drift.set(lab, 1);
     this.#tellLab(lab);
@@ -350,7 +356,14 @@ class StandIn {
         ? inventoryOf(name, null)
         : inventoryOf(name, parseDocument(planned.plan.document).document);
     const say = (phase: TransactionProgress['phase'], done: number) => {
-      const value: TransactionProgress = { lab: name, plan: id, phase, done, total, failedStep: null };
+      const value: TransactionProgress = {
+        lab: name,
+        plan: id,
+        phase,
+        done,
+        total,
+        failedStep: null,
+      };
       progress(value);
       this.#publish('transaction', value);
     };
@@ -751,4 +764,3 @@ export function standInCarrier(): Carrier {
     send: (text) => standIn?.receive(text),
   };
 }
-

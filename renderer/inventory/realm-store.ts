@@ -52,9 +52,7 @@ export const useRealms = defineStore('realms', () => {
     inventories,
     watched,
     starting,
-    current: computed(() =>
-      watched.value === null ? null : (realms.get(watched.value) ?? null),
-    ),
+    current: computed(() => (watched.value === null ? null : (realms.get(watched.value) ?? null))),
     inventory: computed(() =>
       watched.value === null ? null : (inventories.get(watched.value) ?? null),
     ),

@@ -48,8 +48,7 @@ export const useLibrary = defineStore('library', () => {
       if (result.ok) gallery.value = result.value.entries;
       else notices.fail(result.failure);
     },
-    openGallery: async (name: string) =>
-      opened(await bridge.call('library.openGallery', { name })),
+    openGallery: async (name: string) => opened(await bridge.call('library.openGallery', { name })),
     open: async (path: string) => opened(await bridge.call('document.open', { path })),
     create: async (name: string) => opened(await bridge.call('library.create', { name })),
     duplicate: async (path: string, name: string) =>

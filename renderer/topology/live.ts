@@ -120,7 +120,8 @@ function interfaceDifferences(
   // Link-local addresses come by themselves.
   const real = link.addresses.filter((each) => each.scope !== 'link').map((each) => each.address);
   for (const address of wanted) {
-    if (!real.includes(address)) found.push({ object, field: 'address', wanted: address, real: null });
+    if (!real.includes(address))
+      found.push({ object, field: 'address', wanted: address, real: null });
   }
   for (const address of real) {
     if (!wanted.includes(address)) {
@@ -147,9 +148,7 @@ export function differencesOf(
   }
   if (wanted.kind === 'bridge' && (only === null || only === node)) {
     const link = linkOf(inventory, document, node, node);
-    found.push(
-      ...interfaceDifferences(node, settingsOf(document, node, node), link, undefined),
-    );
+    found.push(...interfaceDifferences(node, settingsOf(document, node, node), link, undefined));
     const stp = wanted.stp ?? false;
     if (link?.bridge != null && link.bridge.stp !== stp) {
       const word = (on: boolean) => (on ? 'on' : 'off');
@@ -159,7 +158,9 @@ export function differencesOf(
   for (const each of interfacesOf(document, node)) {
     if (only !== null && only !== each.name) continue;
     const link = linkOf(inventory, document, node, each.name);
-    const mtu = each.link === null ? undefined : document.topology.links?.[each.link]?.mtu;
+    const wire = each.link === null ? undefined : document.topology.links?.[each.link];
+    // A veth that says nothing has the kernel's default.
+    const mtu = wire === undefined ? undefined : (wire.mtu ?? 1500);
     found.push(...interfaceDifferences(each.name, each.settings, link, mtu));
   }
   return found;
