@@ -32,7 +32,7 @@ export function printProgress(text: string): void {
 
 /** Foreign names may hold anything; on a terminal they must not act. */
 export function printable(text: string): string {
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, '\uFFFD');
+  return text.replaceAll(/\p{Cc}/gu, '\uFFFD');
 }
 
 function placeOf(failure: Failure): string | null {
@@ -47,7 +47,8 @@ function placeOf(failure: Failure): string | null {
 export function describeFailure(failure: Failure): string {
   const lines: string[] = [];
   const visit = (one: Failure, indent: string): void => {
-    const place = placeOf(one);
+    // A document's places are those of its problems.
+    const place = one.causes === undefined ? placeOf(one) : null;
     const where = place === null ? '' : `${place}: `;
     lines.push(printable(`${indent}error: ${where}${one.object}: ${one.reason} ${one.next}`));
     for (const cause of one.causes ?? []) visit(cause, `${indent}  `);

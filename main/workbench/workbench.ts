@@ -97,6 +97,8 @@ export class Workbench {
   /** What watched realms looked like last. */
   readonly #sights = new Map<RealmName, RealmSight['state']>();
   readonly #settling = new Map<string, NodeJS.Timeout>();
+  /** What was published last of each realm and lab. */
+  readonly #lastNews = new Map<string, string>();
   /** Texts of kept revisions; they never change. */
   readonly #revisionTexts = new Map<string, string>();
   #stopWatching: (() => void) | null = null;
@@ -599,10 +601,9 @@ export class Workbench {
     const { realm, record } = found;
     const session = this.#sessions.get(realm);
     const status = session?.statusOf(lab) ?? null;
-    const sight = session?.connection != null ? null : await this.#door.look(realm);
-    const live = sight === null;
-    const inForce =
-      live && record.up && record.incarnation === session?.connection?.info.incarnation;
+    const agent = session?.connection ?? null;
+    const sight = agent === null ? await this.#door.look(realm) : null;
+    const inForce = record.up && record.incarnation === agent?.info.incarnation;
     const state = await this.#stateOf(found, status, inForce, sight, text);
     const canRedo = record.revisions.some(({ number }) => number > record.revision);
     return {
@@ -670,10 +671,18 @@ export class Workbench {
   async #announceRealm(realm: RealmName): Promise<void> {
     if (this.#stopWatching === null) return;
     const overview = await this.#compose(await this.#door.look(realm));
-    this.#publish({ stream: 'realm', value: overview });
+    this.#publishNews(`realm ${realm}`, { stream: 'realm', value: overview });
     for (const { record } of await readRecords(this.#door.stateDirectory(realm), realm)) {
       this.#announceLab(record.name);
     }
+  }
+
+  /** Several causes often have one effect: what was said last is not said again. */
+  #publishNews(subject: string, message: BridgeStreamMessage): void {
+    const text = JSON.stringify(message.value);
+    if (this.#lastNews.get(subject) === text) return;
+    this.#lastNews.set(subject, text);
+    this.#publish(message);
   }
 
   /** Several events at once make one message. */
@@ -684,7 +693,7 @@ export class Workbench {
       setTimeout(() => {
         this.#settling.delete(lab);
         void this.overview(lab, null, null).then((overview) => {
-          this.#publish({ stream: 'lab', value: overview });
+          this.#publishNews(`lab ${lab}`, { stream: 'lab', value: overview });
         });
       }, settleMilliseconds),
     );
