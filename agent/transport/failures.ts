@@ -1,5 +1,5 @@
 /** The failures that the transport itself answers with. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { type Failure, maximumMessageSize } from '../api/index.ts';
 
 const nextForBadRequest = 'Use a client of the same version as the agent; if it is, report this.';

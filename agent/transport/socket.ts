@@ -24,7 +24,7 @@ export const largestFrame = 12 * 1024 * 1024;
 
 const bounds = {
   maxMessageSize: largestFrame,
-  handshakeInterval: 3_000,
+  handshakeInterval: 10_000,
   heartbeatInterval: 5_000,
   heartbeatTimeout: 15_000,
   heartbeatTimeToLive: 15_000,

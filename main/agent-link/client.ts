@@ -183,7 +183,7 @@ export class AgentClient {
     const late = new Promise<Failure>((resolve) => {
       timer = setTimeout(
         () => resolve(unreachable(realm, 'no-handshake', 'The agent does not answer.')),
-        options.timeout ?? 3_000,
+        options.timeout ?? 8_000,
       );
     });
     const failure = await Promise.race([opened.then(() => null), client.#ended, late]);

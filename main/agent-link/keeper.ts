@@ -25,7 +25,7 @@ import {
 } from './process-table.ts';
 
 /** Milliseconds for all that a keeper does until it is ready. */
-const startLimit = 10_000;
+const startLimit = 20_000;
 const endLimit = 5_000;
 
 export interface KeeperSettings {

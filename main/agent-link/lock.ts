@@ -67,8 +67,8 @@ export async function withLock<T>(
   } finally {
     // The next one may go on as soon as this is read.
     holder.stdin?.end();
-    holder.release();
     await holder.ended;
+    holder.release();
   }
 }
 

@@ -138,7 +138,7 @@ export interface DetachedProcess {
   readonly ended: Promise<ProcessEnd>;
   /** Kills it and what it started in its session's first group. */
   readonly kill: () => void;
-  /** Lets go of its pipes, so that it keeps nothing of ours and does not keep us. */
+  /** Lets go of it and its pipes: until then our own process waits for its end, after that neither for the other. */
   readonly release: () => void;
 }
 
@@ -177,7 +177,6 @@ export function startDetached(
     child.once('spawn', () => {
       const { pid } = child;
       if (pid === undefined) throw new Error('a spawned process has a pid');
-      child.unref();
       resolve(
         succeed({
           pid,
@@ -193,6 +192,7 @@ export function startDetached(
             }
           },
           release: () => {
+            child.unref();
             child.stdin?.destroy();
             child.stdout?.destroy();
             child.stderr?.destroy();

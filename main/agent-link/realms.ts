@@ -58,7 +58,7 @@ export interface RealmsOptions {
 /** Milliseconds that others may work on the realm before we give up. */
 const lockPatience = 60_000;
 /** Milliseconds for an agent from its start to its first answer. */
-const answerLimit = 15_000;
+const answerLimit = 30_000;
 
 function isRoot(): boolean {
   return process.geteuid?.() === 0;
@@ -323,7 +323,9 @@ export class Realms {
     if (!launched.ok) return launched;
     let ending: string | null = null;
     void launched.value.ended.then(({ sentence }) => (ending = sentence));
-    return this.#waitForAnswer(realm, () => ending);
+    const answer = await this.#waitForAnswer(realm, () => ending);
+    launched.value.release();
+    return answer;
   }
 
   async #waitForAnswer(

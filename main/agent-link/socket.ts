@@ -42,7 +42,7 @@ function options({ keys, serverKey }: ConnectionOptions) {
     curveSecretKey: keys.secretKey,
     curveServerKey: serverKey,
     maxMessageSize: maximumMessageSize,
-    handshakeInterval: 3_000,
+    handshakeInterval: 10_000,
     heartbeatInterval: 5_000,
     heartbeatTimeout: 15_000,
     heartbeatTimeToLive: 15_000,

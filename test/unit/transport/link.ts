@@ -2,7 +2,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Enrolment, fail, type Failure, type Result } from '../../../agent/api/index.ts';
+import type { Enrolment, Result } from '../../../agent/api/index.ts';
 import {
   type AgentHandlers,
   AgentServer,
@@ -12,47 +12,9 @@ import {
 } from '../../../agent/transport/index.ts';
 import { Dealer } from 'zeromq';
 import { AgentClient, callSocketPath } from '../../../main/agent-link/client.ts';
+import { handlersWith } from './handlers.ts';
 
-const unanswered: Failure = {
-  kind: 'unsupported',
-  code: 'not-in-this-test',
-  object: 'test',
-  reason: 'The test has no handler for it.',
-  next: 'Give it one.',
-};
-
-const refuse = (): Promise<Result<never>> => Promise.resolve(fail(unanswered));
-
-export const info = {
-  apiVersion: 1,
-  version: '0.1.0',
-  realm: 'sandbox:test',
-  pid: process.pid,
-  incarnation: 'test',
-  kernel: 'test',
-  startedAt: '2026-01-01T00:00:00Z',
-  readOnly: false,
-  recoveries: [],
-} as const;
-
-export function handlersWith(own: Partial<AgentHandlers>): AgentHandlers {
-  return {
-    'agent.info': () => Promise.resolve({ ok: true, value: { ...info, recoveries: [] } }),
-    'agent.stop': refuse,
-    'inventory.snapshot': refuse,
-    'lab.list': () => Promise.resolve({ ok: true, value: { labs: [] } }),
-    'lab.document': refuse,
-    'lab.plan': refuse,
-    'lab.apply': refuse,
-    'lab.check': refuse,
-    'lab.forget': () => Promise.resolve({ ok: true, value: {} }),
-    'process.run': refuse,
-    'process.input': () => Promise.resolve({ ok: true, value: {} }),
-    'process.resize': refuse,
-    'process.acknowledge': refuse,
-    ...own,
-  };
-}
+export { handlersWith };
 
 export interface Link {
   readonly directory: string;
