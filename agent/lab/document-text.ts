@@ -50,8 +50,18 @@ const maximumDepth = 64;
 export function readDocument(text: string, options: ParseOptions = {}): ReadDocument {
   const parsed = parseDocument(text, options);
   if (parsed.document === null) return { document: null, problems: parsed.problems, advice: [] };
-  const { problems, advice } = validateDocument(parsed.document, parsed.locate);
+  const validation = validateDocument(parsed.document, parsed.locate);
+  const [problems, advice] = [byPlace(validation.problems), byPlace(validation.advice)];
   return { document: problems.length === 0 ? parsed.document : null, problems, advice };
+}
+
+/** In the order of the text; what has the same place keeps its order. */
+function byPlace<T extends { readonly place?: Place | undefined }>(
+  items: readonly T[],
+): readonly T[] {
+  const line = ({ place }: T): number => place?.line ?? 0;
+  const column = ({ place }: T): number => place?.column ?? 0;
+  return [...items].sort((a, b) => line(a) - line(b) || column(a) - column(b));
 }
 
 /** YAML 1.2 and the schema: what a document is, not yet what it means. Never throws, whatever the text. */
