@@ -278,6 +278,8 @@ function die(event: string, error: unknown): void {
   process.exit(1);
 }
 
+// Whoever read the log may go away; the labs need their agent all the same.
+process.stdout.on('error', () => undefined);
 process.on('uncaughtException', (error) => {
   die('uncaught-exception', error);
 });

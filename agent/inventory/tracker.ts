@@ -37,6 +37,8 @@ export interface TrackedNamespace {
 
 /** Milliseconds between two deltas at least. */
 const deltaInterval = 30;
+/** The same while a burst of changes is announced with `expectBurst`. */
+const burstInterval = 250;
 /** Milliseconds between two looks at names, mounts and processes, when nothing hints at a change. */
 const scanInterval = 1000;
 /** A look takes at most this part of the time, unless it is longer than this (ms) ago. */
@@ -90,6 +92,7 @@ export class InventoryTracker {
   private scanCount = 0;
   private incompleteSince: number | undefined;
   private sweepPosition = 0;
+  private bursts = 0;
   private closed = false;
 
   private constructor(options: InventoryTrackerOptions, home: number) {
@@ -154,6 +157,24 @@ export class InventoryTracker {
     return {
       [Symbol.dispose]: () => {
         this.listeners.delete(listener);
+      },
+    };
+  }
+
+  /**
+   * Many changes are about to be made: until this is disposed of, deltas come at most four times a second, so that a
+   * namespace is not read again after each of its changes. `refresh` reads at once as ever.
+   */
+  expectBurst(): Disposable {
+    this.bursts += 1;
+    let open = true;
+    return {
+      [Symbol.dispose]: () => {
+        if (!open) return;
+        open = false;
+        this.bursts -= 1;
+        this.requestFlush(0);
+        this.requestScan(0);
       },
     };
   }
@@ -255,7 +276,8 @@ export class InventoryTracker {
   private requestFlush(delay: number): void {
     if (this.closed) return;
     const now = performance.now();
-    const due = Math.max(now + delay, this.lastFlush + deltaInterval);
+    const interval = this.bursts > 0 ? burstInterval : deltaInterval;
+    const due = Math.max(now + delay, this.lastFlush + interval);
     if (due >= this.flushDue) return;
     this.flushDue = due;
     clearTimeout(this.flushTimer);
@@ -346,7 +368,8 @@ export class InventoryTracker {
   private requestScan(delay: number): void {
     if (this.closed) return;
     const now = performance.now();
-    const pause = Math.max(hintedScanInterval, this.scanCost * 10);
+    const hinted = this.bursts > 0 ? burstInterval : hintedScanInterval;
+    const pause = Math.max(hinted, this.scanCost * 10);
     const due = Math.max(now + delay, this.lastScan + pause);
     if (due >= this.scanDue) return;
     this.scanDue = due;

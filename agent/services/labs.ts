@@ -23,6 +23,7 @@ import {
   type Arrival,
   type Destination,
   findDestination,
+  hashDocument,
   isUp,
   nameConflict,
   recordAfter,
@@ -33,7 +34,7 @@ import type { LabStore } from '../apply/lab-store.ts';
 import { recover } from '../apply/recovery.ts';
 import { TransactionRunner } from '../apply/transaction.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
-import { readDocument } from '../lab/document-text.ts';
+import { type ReadDocument, readDocument } from '../lab/document-text.ts';
 import { linkKey, networkOf } from '../lab/network.ts';
 import type { Operation } from '../lab/operation.ts';
 import { type LabPlan, planLab } from '../lab/plan.ts';
@@ -92,8 +93,8 @@ export class LabService {
   private readonly labs = new Map<string, LabState>();
   /** Requests behind plan ids, the oldest first. */
   private readonly plans = new Map<string, { readonly lab: string; readonly target: PlanTarget }>();
-  /** Parsed documents by hash: a lab's is needed at every look at its drift. */
-  private readonly documents = new Map<string, LabDocument>();
+  /** Read documents by hash: a lab's is needed at every look at its drift, a plan's again when it is applied. */
+  private readonly documents = new Map<string, ReadDocument>();
   private readonly subscription: Disposable;
   private driftTimer: NodeJS.Timeout | undefined;
   private closed = false;
@@ -187,6 +188,7 @@ export class LabService {
     if (busy !== null) return fail(busy);
     if (kept === undefined) return fail(stalePlan(id));
     const { target } = kept;
+    const burst = this.options.tracker.expectBurst();
     const outcome = await this.runner.exclusively(kept.lab, async () => {
       const recovered = await recoverRealm(this.options);
       if (!recovered.ok) return recovered;
@@ -206,6 +208,7 @@ export class LabService {
       }
       return this.carryOut(draft.value, signal, onProgress, start);
     });
+    burst[Symbol.dispose]();
     if (outcome.ok) this.plans.delete(id);
     // Only now is the lab not busy any more.
     const state = this.labs.get(kept.lab);
@@ -314,7 +317,7 @@ export class LabService {
 
   private readIntent(target: PlanTarget): Result<Intent> {
     if (target.kind === 'document') {
-      const read = readDocument(target.text, target.path === null ? {} : { file: target.path });
+      const read = this.readText(target.text, target.path);
       if (read.document === null) return fail(invalidDocument(target.path, read.problems));
       return succeed({
         lab: read.document.name,
@@ -351,25 +354,30 @@ export class LabService {
       : document;
   }
 
-  /** A document that was valid when it was kept. */
-  private parseKept(text: string): Result<LabDocument> {
-    const hash = createHash('sha256').update(text).digest('hex');
+  private readText(text: string, path: string | null): ReadDocument {
+    const hash = hashDocument(text);
     const known = this.documents.get(hash);
-    if (known !== undefined) return succeed(known);
-    const read = readDocument(text);
-    if (read.document === null) return fail(invalidDocument(null, read.problems));
-    this.documents.set(hash, read.document);
+    // The places of problems name the file, so those are found anew.
+    if (known !== undefined && known.problems.length === 0) return known;
+    const read = readDocument(text, path === null ? {} : { file: path });
+    this.documents.set(hash, read);
     for (const key of this.documents.keys()) {
       if (this.documents.size <= keptDocuments) break;
       this.documents.delete(key);
     }
-    return succeed(read.document);
+    return read;
+  }
+
+  /** A document that was valid when it was kept. */
+  private parseKept(text: string): Result<LabDocument> {
+    const { document, problems } = this.readText(text, null);
+    return document === null ? fail(invalidDocument(null, problems)) : succeed(document);
   }
 
   private documentInForce(record: LabRecord): Result<LabDocument> {
     const known =
-      record.documentHash === null ? undefined : this.documents.get(record.documentHash);
-    if (known !== undefined) return succeed(known);
+      record.documentHash === null ? null : this.documents.get(record.documentHash)?.document;
+    if (known !== null && known !== undefined) return succeed(known);
     const text = this.options.store.readRevision(record.name, record.revision);
     return text.ok ? this.parseKept(text.value) : text;
   }
