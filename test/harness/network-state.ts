@@ -254,25 +254,20 @@ function peerOf(
   return peer === undefined ? 'elsewhere' : `${home?.name ?? ''}/${String(peer['ifname'])}`;
 }
 
-/** The link-local address that the kernel derives from a MAC (RFC 4291, appendix A): as unpinned as the MAC is. */
-function derivedLinkLocal(mac: string): string {
-  const bytes = mac.split(':').map((byte) => Number.parseInt(byte, 16));
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = bytes;
-  const words = [(a ^ 2) * 256 + b, c * 256 + 0xff, 0xfe00 + d, e * 256 + f];
-  return new URL(
-    `http://[fe80::${words.map((word) => word.toString(16)).join(':')}]`,
-  ).hostname.slice(1, -1);
-}
+/**
+ * A link-local address that the kernel derived from a MAC (RFC 4291, appendix A): as unpinned as the MAC is. A bridge
+ * keeps the one of the MAC that it had when it came up, so the present MAC says nothing about it.
+ */
+const derivedLinkLocal = /^fe80::[0-9a-f]{1,4}:[0-9a-f]{0,2}ff:fe[0-9a-f]{2}:[0-9a-f]{1,4}$/;
 
-function normaliseAddresses(link: JsonObject, namespace: RawNamespace): Json {
-  const mac = namespace.links.find((candidate) => candidate['ifname'] === link['ifname'])?.[
-    'address'
-  ];
-  const derived = typeof mac === 'string' ? derivedLinkLocal(mac) : '';
+function normaliseAddresses(link: JsonObject): Json {
   const list = Array.isArray(link['addr_info']) ? (link['addr_info'] as readonly Json[]) : [];
   return list
     .filter(isObject)
-    .filter((address) => address['local'] !== derived && Object.keys(address).length > 0)
+    .filter(
+      (address) =>
+        !derivedLinkLocal.test(String(address['local'])) && Object.keys(address).length > 0,
+    )
     .map((address) =>
       canonical({
         local: address['local'] ?? null,

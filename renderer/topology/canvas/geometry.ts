@@ -95,7 +95,8 @@ function layOutNamespace(
   const topRow = sides.top.length > 0 ? portHeight : 0;
   const bottomRow = sides.bottom.length > 0 ? portHeight : 0;
   const middle = Math.max(sides.left.length, sides.right.length) * portHeight;
-  const note = node.note === null ? 0 : noteHeight;
+  // Always there, so that a process that starts moves nothing.
+  const note = noteHeight;
   const empty = topRow + bottomRow + middle === 0 ? 8 : 0;
   const height = topRow + titleHeight + note + middle + bottomRow + padding + empty;
 
@@ -128,27 +129,31 @@ function layOutNamespace(
   return { width, height, ports };
 }
 
-/** A bridge: a bar with its ports along the upper and the lower edge. */
+/** A bridge: a bar with its ports along the edges that face their peers. */
 function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Point | null): CardBox {
   const upper: PlacedPort[] = [];
   const lower: PlacedPort[] = [];
-  const level: PlacedPort[] = [];
+  const left: PlacedPort[] = [];
+  const right: PlacedPort[] = [];
   for (const port of node.interfaces) {
     const toward = direction(port) ?? { x: 0, y: 1 };
-    if (Math.abs(toward.y) < 24) level.push({ port, toward });
+    // A peer beside the bar is reached from its end.
+    if (Math.abs(toward.x) > 2 * Math.abs(toward.y))
+      (toward.x < 0 ? left : right).push({ port, toward });
     else (toward.y < 0 ? upper : lower).push({ port, toward });
   }
-  // A peer at the same height is reached from whichever edge has more room.
-  for (const item of level) (upper.length < lower.length ? upper : lower).push(item);
   upper.sort(byX);
   lower.sort(byX);
+  left.sort(byY);
+  right.sort(byY);
   const { bridgePortWidth, bridgePortHeight, padding, titleHeight } = metrics;
   const count = Math.max(upper.length, lower.length);
   const width = Math.max(metrics.bridgeMinimumWidth, count * (bridgePortWidth + 4) + 2 * padding);
+  const ends = Math.max(left.length, right.length) * bridgePortHeight;
   const upperRow = upper.length > 0 ? bridgePortHeight : 0;
   const lowerRow = lower.length > 0 ? bridgePortHeight : 0;
   const note = node.note === null ? 0 : metrics.noteHeight;
-  const height = upperRow + titleHeight + note + lowerRow + 8;
+  const height = upperRow + titleHeight + note + ends + lowerRow + 8;
   const ports: PortBox[] = [];
   const spread = (items: readonly PlacedPort[], side: 'top' | 'bottom') => {
     const step = (width - 2 * padding) / Math.max(1, items.length);
@@ -168,6 +173,25 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
   };
   spread(upper, 'top');
   spread(lower, 'bottom');
+  const first = -height / 2 + upperRow + titleHeight + note + 4;
+  for (const [side, items] of [
+    ['left', left],
+    ['right', right],
+  ] as const) {
+    const edge = side === 'left' ? -width / 2 : width / 2;
+    items.forEach((item, index) => {
+      const y = first + index * bridgePortHeight;
+      ports.push({
+        interface: item.port,
+        side,
+        x: side === 'left' ? edge + padding : edge - padding - bridgePortWidth,
+        y,
+        width: bridgePortWidth,
+        height: bridgePortHeight,
+        anchor: { x: edge, y: y + bridgePortHeight / 2 },
+      });
+    });
+  }
   return { width, height, ports };
 }
 
@@ -234,32 +258,47 @@ export function placeMissing(scene: Scene, given: ReadonlyMap<string, Point>): M
             x: near.reduce((sum, point) => sum + point.x, 0) / near.length,
             y: near.reduce((sum, point) => sum + point.y, 0) / near.length + cell.height,
           }
-        : node.presence === 'foreign'
-          ? { x: 0, y: lowest(positions) + cell.height + 40 }
-          : { x: 0, y: 0 };
+        : middle(positions);
     positions.set(node.id, firstFreePoint(start, cell, free));
   }
   return positions;
 }
 
-function lowest(positions: ReadonlyMap<string, Point>): number {
-  return Math.max(0, ...[...positions.values()].map((point) => point.y));
+/** The middle of what is drawn: what comes without a neighbour finds the nearest room to it, in sight. */
+function middle(positions: ReadonlyMap<string, Point>): Point {
+  if (positions.size === 0) return { x: 0, y: 0 };
+  const xs = [...positions.values()].map((point) => point.x);
+  const ys = [...positions.values()].map((point) => point.y);
+  return {
+    x: (Math.min(...xs) + Math.max(...xs)) / 2,
+    y: (Math.min(...ys) + Math.max(...ys)) / 2,
+  };
 }
 
-/** Walks outward in rings of cells; the first free cell wins. */
+/** The nearest free point of a grid of half cells around `start`. */
 function firstFreePoint(
   start: Point,
   cell: { readonly width: number; readonly height: number },
   free: (point: Point) => boolean,
 ): Point {
-  for (let ring = 0; ring < 200; ring++) {
+  for (let ring = 0; ring < 400; ring++) {
+    const candidates: Point[] = [];
     for (let column = -ring; column <= ring; column++) {
-      for (let row = 0; row <= ring; row++) {
-        if (Math.max(Math.abs(column), row) !== ring) continue;
-        const point = { x: start.x + column * cell.width, y: start.y + row * cell.height };
-        if (free(point)) return point;
+      for (let row = -ring; row <= ring; row++) {
+        if (Math.max(Math.abs(column), Math.abs(row)) !== ring) continue;
+        candidates.push({
+          x: start.x + (column * cell.width) / 2,
+          y: start.y + (row * cell.height) / 2,
+        });
       }
     }
+    const distance = (point: Point) => Math.hypot(point.x - start.x, point.y - start.y);
+    // Below before above, right before left, where they are as near.
+    candidates.sort(
+      (one, other) => distance(one) - distance(other) || other.y - one.y || other.x - one.x,
+    );
+    const found = candidates.find(free);
+    if (found !== undefined) return found;
   }
   return start;
 }
