@@ -27,8 +27,9 @@ async function agentOf(context: Context, lab: string): Promise<Result<AgentConne
 }
 
 function terminalSize(): TerminalSize {
+  // A terminal that does not know its size says 0.
   const within = (value: number | undefined, otherwise: number): number =>
-    Math.min(1000, Math.max(1, value ?? otherwise));
+    value === undefined || value === 0 ? otherwise : Math.min(1000, value);
   return {
     columns: within(process.stdout.columns, 80),
     rows: within(process.stdout.rows, 24),
