@@ -177,7 +177,11 @@ export class Realms {
       keys,
       owner: ownerOf(realm),
     });
-    if (!client.ok) return client;
+    if (!client.ok) {
+      // An agent that runs and has no socket for us has not been told of us.
+      const unknown = realm === 'host' && client.failure.code === 'no-agent';
+      return unknown && this.findAgent(realm) !== null ? fail(notEnrolled()) : client;
+    }
     const info = await client.value.call('agent.info', {});
     if (info.ok) return succeed({ client: client.value, info: info.value });
     client.value.close();
@@ -448,5 +452,15 @@ function hostStays(): Failure {
     object: 'host',
     reason: 'The host realm is the machine itself.',
     next: 'Stop its agent: netloom agent stop --realm host.',
+  };
+}
+
+function notEnrolled(): Failure {
+  return {
+    kind: 'not-allowed',
+    code: 'not-enrolled',
+    object: 'host',
+    reason: 'This user is not enrolled with the agent of the host.',
+    next: 'Have root enrol them: netloom agent enrol USER.',
   };
 }

@@ -52,6 +52,7 @@ beforeAll(async () => {
   copyFileSync(join(checkout, 'agent/realm/keeper.sh'), join(agent, 'keeper.sh'));
   await bundle('agent/realm/setup.ts', join(agent, 'realm-setup.js'));
   await bundle('test/unit/transport/fixture-agent.ts', join(agent, 'agent.js'));
+  await bundle('test/unit/transport/fixture-host.ts', join(application, 'dist/host.js'));
   await bundle('test/unit/transport/fixture-starter.ts', join(application, 'dist/starter.js'));
 });
 afterAll(() => rmSync(application, { recursive: true, force: true }));
@@ -249,4 +250,42 @@ test('a realm that was never made is absent and unreachable', async () => {
     failure: { kind: 'unreachable', code: 'no-realm' },
   });
   expect(realms.list()).not.toContain('sandbox:never');
+});
+
+test.skipIf(!isRoot)('the host realm is root’s to start, and open to those enrolled', () => {
+  const script = [
+    'mount -t tmpfs none /run && mount -t tmpfs none /var/lib || exit 1',
+    'cp /etc/passwd /run/passwd && mkdir -m 700 /run/tester && chown 4242:4242 /run/tester',
+    'echo tester:x:4242:4242::/run/tester:/bin/sh >> /run/passwd',
+    'mount --bind /run/passwd /etc/passwd || exit 1',
+    'exec "$@"',
+  ].join('\n');
+  const told = spawnSync(
+    'unshare',
+    [
+      ...['--mount', '--pid', '--fork', '--mount-proc', '--kill-child', 'sh', '-c', script, 'sh'],
+      ...[process.execPath, join(application, 'dist/host.js'), application],
+    ],
+    { cwd: '/', env: { PATH: process.env['PATH'], HOME: base, XDG_RUNTIME_DIR: base } },
+  );
+  expect(told.stderr.toString()).toBe('');
+  expect(JSON.parse(told.stdout.toString())).toMatchObject({
+    'nobody started it': {
+      failure: {
+        kind: 'unreachable',
+        next: expect.stringContaining('netloom agent start --realm host'),
+      },
+    },
+    'root starts it': 'host',
+    directory: '711',
+    'not enrolled': {
+      failure: { kind: 'not-allowed', next: expect.stringContaining('netloom agent enrol') },
+    },
+    enrolled: 4242,
+    'enrolled user': { info: { realm: 'host' }, sight: { state: 'running' } },
+    revoked: true,
+    'revoked user': { failure: { kind: 'not-allowed' } },
+    'root goes on': true,
+    stopped: true,
+  });
 });
