@@ -17,6 +17,7 @@ import type {
 } from '../../main/bridge/contract.ts';
 import { useNotices } from '../app/notice-store.ts';
 import { useSettings } from '../app/settings-store.ts';
+import { useText } from '../app/text/text.ts';
 import { useBridge } from '../bridge/bridge.ts';
 import { useRealms } from '../inventory/realm-store.ts';
 import type { Selection } from './canvas/selection.ts';
@@ -43,7 +44,10 @@ export interface ShownPlan {
   readonly failedStep: number | null;
 }
 
-export type Activity = 'planning' | 'applying' | 'checking' | null;
+export type Activity = 'planning' | 'applying' | null;
+
+/** A lab of that name was brought up from another file; replacing it is the person's choice. */
+const takeOverLabel = () => useText().t('lab.replace');
 
 const saveDelay = 600;
 const overviewDelay = 200;
@@ -71,6 +75,8 @@ export const useLab = defineStore('lab', () => {
   const checkResults = shallowRef<readonly CheckResult[]>([]);
   const selection = shallowRef<Selection | null>(null);
   const activity = ref<Activity>(null);
+  /** Checks run beside everything else: an apply does not wait for them. */
+  const checking = ref(false);
   /** The file was changed by somebody else while this window had changes of its own. */
   const conflict = ref(false);
 
@@ -139,7 +145,7 @@ export const useLab = defineStore('lab', () => {
   const receiveOverview = (next: LabOverview) => {
     overview.value = next;
     const status = next.status;
-    if (status !== null && activity.value !== 'checking') checkResults.value = status.checks;
+    if (status !== null && !checking.value) checkResults.value = status.checks;
     if (status?.busy !== true && activity.value !== 'applying') transaction.value = null;
   };
 
@@ -228,7 +234,11 @@ export const useLab = defineStore('lab', () => {
     const result = await bridge.call('lab.plan', { lab: name.value, target });
     activity.value = null;
     if (!result.ok) {
-      notices.fail(result.failure);
+      const takeOver =
+        result.failure.kind === 'name-taken' && !replace
+          ? [{ label: takeOverLabel(), run: () => void makePlan(wish, true) }]
+          : [];
+      notices.fail(result.failure, takeOver);
       return null;
     }
     shownPlan.value = {
@@ -243,14 +253,16 @@ export const useLab = defineStore('lab', () => {
   };
 
   const check = async () => {
-    if (activity.value !== null || (document.value?.checks ?? []).length === 0) return;
-    activity.value = 'checking';
+    if (checking.value || (document.value?.checks ?? []).length === 0) return;
+    checking.value = true;
+    const checked = name.value;
     checkResults.value = [];
     const result = await bridge.call(
       'lab.check',
-      { lab: name.value },
+      { lab: checked },
       {
         onProgress: (outcome) => {
+          if (name.value !== checked) return;
           checkResults.value = [
             ...checkResults.value.filter((each) => each.index !== outcome.index),
             outcome,
@@ -258,7 +270,8 @@ export const useLab = defineStore('lab', () => {
         },
       },
     );
-    activity.value = null;
+    checking.value = false;
+    if (name.value !== checked) return;
     if (result.ok) checkResults.value = result.value.results;
     else notices.fail(result.failure);
   };
@@ -303,7 +316,7 @@ export const useLab = defineStore('lab', () => {
       await save();
     }
     await refreshOverview();
-    if (result.value.up) await check();
+    if (result.value.up) void check();
     else checkResults.value = [];
     return true;
   };
@@ -349,6 +362,7 @@ export const useLab = defineStore('lab', () => {
     checkResults,
     selection,
     activity,
+    checking,
     conflict,
     past,
     future,

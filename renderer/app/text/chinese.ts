@@ -158,6 +158,7 @@ export const chinese: Shape<typeof english> = {
     redoRevision: '规划前进到下一版本',
     down: '停止实验',
     more: '更多操作',
+    replace: '用本文件替换',
     problems: '{count} 个问题',
     problemsHelp: '查看文件中的问题',
     checksHelp: '查看检查项',

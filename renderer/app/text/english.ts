@@ -161,6 +161,7 @@ export const english = {
     redoRevision: 'Plans the way to the revision after',
     down: 'Take down',
     more: 'More actions',
+    replace: 'Replace it with this file',
     problems: '{count} problem | {count} problems',
     problemsHelp: 'Show the problems of the document',
     checksHelp: 'Show the checks',

@@ -15,6 +15,68 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   },
   'bridge-timeout': { reason: 'Netloom 没有及时应答。', next: '请确认程序仍在运行，然后重试。' },
   cancelled: { reason: '请求已取消。', next: '无需任何操作。' },
+  'malformed-answer': {
+    reason: '应答与约定的格式不符。',
+    next: '请刷新窗口；如再次出现，请反馈。',
+  },
+  // Labs, plans and transactions
+  'invalid-document': { reason: '实验文件有问题，见下。', next: '请改正后重试。' },
+  'stale-plan': {
+    reason: '计划生成之后，文件、当前版本或网络又有了变化。',
+    next: '请重新规划，看看有何不同。',
+  },
+  'unknown-lab': { reason: '没有名为 {object} 的实验。', next: '请先从文件启动它。' },
+  'unknown-revision': { reason: '没有这个版本：{object}。', next: '请在“历史”中查看保留的版本。' },
+  'lab-name-taken': {
+    reason: '已有名为 {object} 的实验，来自另一个文件。',
+    next: '请换一个名称，或用本文件替换它。',
+  },
+  'lab-down': { reason: '实验 {object} 已停止，历史版本仍保留。', next: '请先启动它。' },
+  'lab-gone': {
+    reason: '实验 {object} 所在的运行环境已结束，历史版本仍保留。',
+    next: '可恢复到版本 {revision}。',
+  },
+  'lab-not-up': { reason: '实验 {object} 没有在运行，无从检查。', next: '请先启动它。' },
+  'lab-is-up': { reason: '实验 {object} 正在运行，停止时要用到它的历史。', next: '请先停止它。' },
+  'lab-still-up': { reason: '实验 {object} 正在运行。', next: '请先停止它。' },
+  'lab-up-elsewhere': {
+    reason: '同名实验 {object} 正在另一个运行环境中运行。',
+    next: '请先在那里停止它，或给本实验换个名称。',
+  },
+  'lab-without-file': {
+    reason: '实验 {object} 的文件不见了。',
+    next: '请停止该实验，或把某个版本另存为文件。',
+  },
+  'transaction-running': {
+    reason: '该运行环境中正在变更实验 {object}。',
+    next: '请等它结束后再试。',
+  },
+  'apply-cancelled': { reason: '对实验 {object} 的变更已取消。', next: '需要时请重新规划。' },
+  'checks-cancelled': { reason: '实验 {object} 的检查已取消。', next: '需要时可重新运行。' },
+  'rolled-back': {
+    reason: '{object} 这一步失败，一切已恢复原状。',
+    next: '请查看失败的原因后再试。',
+  },
+  'not-as-asked': {
+    reason: '变更之后，内核的状态仍与实验 {object} 的要求不符。',
+    next: '请查看剩余的步骤，可能有别的程序在改动同样的对象。',
+  },
+  'foreign-object': {
+    reason: '{object} 没有本实验的标记，因此不会触碰。',
+    next: '请手动改名或删除它，或在实验中换个名称。',
+  },
+  'object-missing': {
+    reason: '{object} 已经不在了。',
+    next: '请重新规划：期间网络被改动过。',
+  },
+  // Realms and processes
+  'agent-lost': { reason: '{object} 仍在运行，但代理没有应答。', next: '请重新启动代理。' },
+  'realm-absent': { reason: '现在没有运行环境 {object}。', next: '请先启动一个实验。' },
+  'program-missing': {
+    reason: '这里没有程序 {object}。',
+    next: '请填已安装的程序，或它的绝对路径。',
+  },
+  'unknown-session': { reason: '没有这个进程，或它已结束。', next: '请重新打开。' },
   // The text
   'document-too-large': {
     reason: '文件有 {bytes} 字节，最多读取 {limit} 字节。',
