@@ -4,7 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -52,7 +53,13 @@ const hasDisplay = () =>
   (process.env['DISPLAY'] ?? '') !== '' || (process.env['WAYLAND_DISPLAY'] ?? '') !== '';
 
 const electronDirectory = path.join(applicationRoot, 'node_modules/electron');
-const fetchRecord = path.join(applicationRoot, 'node_modules/.netloom-electron.json');
+/** In the person's cache: a checkout may belong to somebody else. */
+const fetchRecord = path.join(
+  path.isAbsolute(process.env['XDG_CACHE_HOME'] ?? '')
+    ? process.env['XDG_CACHE_HOME']
+    : path.join(homedir(), '.cache'),
+  'netloom/electron-fetch.json',
+);
 
 /** Path of Electron's binary, or null when it has not been fetched. */
 function electronBinary() {
@@ -86,6 +93,11 @@ async function fetchElectron() {
     ({ version } = require('electron/package.json'));
   } catch {
     return 'the electron package is not installed';
+  }
+  try {
+    accessSync(electronDirectory, constants.W_OK);
+  } catch {
+    return 'its binary is not there, and this user may not add it to node_modules';
   }
   const remembered = rememberedFailure(version);
   if (remembered !== null) {
