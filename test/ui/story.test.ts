@@ -315,8 +315,15 @@ at br-ex v-ns1 172.16.1.3/24 ns1 eth0
   it('says that the realm has ended when its keeper is killed, and brings the revision up again', async () => {
     await page.getByRole('button', { name: 'Bring up two-namespaces' }).click();
     await expect
-      .poll(() => page.getByTestId('lab-two-namespaces').innerText(), { timeout: 20_000 })
-      .toMatch(/\bup\b/);
+      .poll(
+        () =>
+          page
+            .getByTestId('lab-two-namespaces')
+            .getByTestId('state-chip')
+            .getAttribute('data-state-name'),
+        { timeout: 30_000 },
+      )
+      .toBe('up');
     await button('Topology').click();
     process.kill(keeperOf(home, realm), 'SIGKILL');
     const banner = page.getByTestId('banner-realm-gone');

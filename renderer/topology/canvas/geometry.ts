@@ -23,6 +23,8 @@ export interface Point {
 export interface CardBox {
   readonly width: number;
   readonly height: number;
+  /** Distance of the quiet line from the card's upper edge. */
+  readonly noteTop: number;
   readonly ports: readonly PortBox[];
 }
 
@@ -117,7 +119,7 @@ function layOutNamespace(
   };
   spread(sides.top, 'top', -height / 2 + padding / 2, -height / 2);
   spread(sides.bottom, 'bottom', height / 2 - portHeight - padding / 2, height / 2);
-  const first = -height / 2 + topRow + titleHeight + note;
+  const first = -height / 2 + topRow + titleHeight;
   for (const side of ['left', 'right'] as const) {
     const edge = side === 'left' ? -width / 2 : width / 2;
     const x = side === 'left' ? edge + padding : edge - padding - portWidth;
@@ -126,7 +128,7 @@ function layOutNamespace(
       place(item, side, x, y, { x: edge, y: y + portHeight / 2 });
     });
   }
-  return { width, height, ports };
+  return { width, height, noteTop: topRow + titleHeight + middle, ports };
 }
 
 /** A bridge: a bar with its ports along the edges that face their peers. */
@@ -192,7 +194,7 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
       });
     });
   }
-  return { width, height, ports };
+  return { width, height, noteTop: upperRow + titleHeight, ports };
 }
 
 export interface PlacedScene {
