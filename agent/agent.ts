@@ -10,12 +10,11 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import packageFile from '../package.json' with { type: 'json' };
 import type { AgentInfo } from './api/agent-info.ts';
 import { RealmNameSchema } from './api/names.ts';
 import { KeeperRecordSchema, realmFiles } from './api/realm-files.ts';
 import { fail, type Failure, type Result, succeed } from './api/result.ts';
-import { apiVersion } from './api/version.ts';
+import { apiVersion, programVersion } from './api/version.ts';
 import { hasCode, storageFailure } from './apply/durable-file.ts';
 import { releaseBridgeNetfilter } from './apply/execute.ts';
 import { faultsOf } from './apply/fault.ts';
@@ -43,12 +42,15 @@ const secretNames: ReadonlySet<string> = new Set(['secretKey', 'data']);
 const keyNames: ReadonlySet<string> = new Set(['key', 'publicKey']);
 
 function log(event: Readonly<Record<string, unknown>>): void {
-  const line = JSON.stringify({ time: new Date().toISOString(), ...event }, (name, value: unknown) => {
-    if (secretNames.has(name)) return '[redacted]';
-    // Enough to tell two apart.
-    if (keyNames.has(name) && typeof value === 'string') return `${value.slice(0, 6)}…`;
-    return value;
-  });
+  const line = JSON.stringify(
+    { time: new Date().toISOString(), ...event },
+    (name, value: unknown) => {
+      if (secretNames.has(name)) return '[redacted]';
+      // Enough to tell two apart.
+      if (keyNames.has(name) && typeof value === 'string') return `${value.slice(0, 6)}…`;
+      return value;
+    },
+  );
   process.stdout.write(`${line}\n`);
 }
 
@@ -221,7 +223,7 @@ async function serve(settings: Settings): Promise<number> {
     }
     const info: AgentInfo = {
       apiVersion,
-      version: packageFile.version,
+      version: programVersion,
       realm: settings.realm,
       pid: process.pid,
       incarnation: incarnation.value,
@@ -246,7 +248,7 @@ async function serve(settings: Settings): Promise<number> {
   tracker.value.onDelta((delta) => {
     server?.publish('inventory', delta);
   });
-  log({ event: 'ready', realm: settings.realm, pid: process.pid, version: packageFile.version });
+  log({ event: 'ready', realm: settings.realm, pid: process.pid, version: programVersion });
 
   const reason = await stopped;
   log({ event: 'stopping', reason });

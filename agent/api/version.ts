@@ -6,3 +6,6 @@ export const maximumMessageSize = 4 * 1024 * 1024;
 
 /** Largest lab document, in bytes of UTF-8. */
 export const maximumDocumentSize = 1024 * 1024;
+
+/** Version of the program, as in package.json (a test compares them). */
+export const programVersion = '0.1.0';

@@ -11,7 +11,7 @@ import type { Link, LinkChange } from '../kernel/rtnetlink.ts';
 import { writeSettings } from '../kernel/sysctl.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
 import {
-  Door,
+  type Door,
   Doors,
   foreignFailure,
   linkLabel,
@@ -186,10 +186,7 @@ export class KernelExecutor implements OperationExecutor {
     return this.mark(door, name, link.value.index, change);
   }
 
-  private addVeth(
-    ends: readonly [VethEnd, VethEnd],
-    midway: () => Failure | null,
-  ): Result<void> {
+  private addVeth(ends: readonly [VethEnd, VethEnd], midway: () => Failure | null): Result<void> {
     const [first, second] = ends;
     const here = this.doors.open(first.namespace);
     if (!here.ok) return here;
@@ -281,9 +278,7 @@ export class KernelExecutor implements OperationExecutor {
       master,
       bridge: after.stp === undefined ? undefined : { stp: after.stp },
     };
-    return this.effect(
-      setLink(door.value.socket, index.value, change, linkLabel(namespace, name)),
-    );
+    return this.effect(setLink(door.value.socket, index.value, change, linkLabel(namespace, name)));
   }
 
   private addAddress(place: AddressPlace): Result<void> {

@@ -44,9 +44,7 @@ export function findDestination(
       if (target.revision !== 0 && !numbers.includes(target.revision)) {
         return fail(unknownRevision(record, target.revision));
       }
-      return succeed(
-        towards(target.revision, target.revision < record.revision ? 'undo' : 'redo'),
-      );
+      return succeed(towards(target.revision, target.revision < record.revision ? 'undo' : 'redo'));
     }
     case 'undo': {
       if (!up) return fail(record.revision === 0 ? nothingTo('undo', record) : notUp(record));

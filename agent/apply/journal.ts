@@ -45,7 +45,8 @@ export interface JournalProgress {
   readonly operation: number;
 }
 
-const progressPattern = /^(?<id>\S+) (?<phase>execute|verify|commit|roll-back) (?<operation>\d+) *\n$/;
+const progressPattern =
+  /^(?<id>\S+) (?<phase>execute|verify|commit|roll-back) (?<operation>\d+) *\n$/;
 
 function journalPath(stateDirectory: string): string {
   return join(stateDirectory, stateFiles.journal);

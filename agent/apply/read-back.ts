@@ -233,4 +233,3 @@ function isRoute(candidate: KernelRoute, wanted: Route, index: number | undefine
     (candidate.metric ?? 0) === metric
   );
 }
-

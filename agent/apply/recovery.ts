@@ -56,9 +56,7 @@ async function settleJournal(tools: RecoveryTools, found: FoundJournal): Promise
 }
 
 function isAtLast({ journal, progress }: FoundJournal): boolean {
-  return (
-    progress?.phase === 'execute' && progress.operation >= journal.entry.operations.length - 1
-  );
+  return progress?.phase === 'execute' && progress.operation >= journal.entry.operations.length - 1;
 }
 
 /** Whether the new revision is on disk: it is the first thing that a commit writes. */

@@ -189,10 +189,7 @@ export class TransactionRunner {
   }
 
   /** Null when the kernel shows what was asked for. */
-  private async verify(
-    request: TransactionRequest,
-    journal: OpenJournal,
-  ): Promise<Failure | null> {
+  private async verify(request: TransactionRequest, journal: OpenJournal): Promise<Failure | null> {
     const { faults } = this.tools;
     const total = request.operations.length;
     this.report(request, 'verify', total, null);
@@ -423,4 +420,3 @@ function rolledBack(request: TransactionRequest, stop: Stop): Failure {
     causes: [failure],
   };
 }
-

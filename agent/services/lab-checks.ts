@@ -54,9 +54,7 @@ async function reach(
     timeoutMilliseconds: check.timeoutMilliseconds,
     signal: run.signal,
   });
-  return echoed.ok
-    ? judge(index, check, echoed.value)
-    : failed(index, check, echoed.failure);
+  return echoed.ok ? judge(index, check, echoed.value) : failed(index, check, echoed.failure);
 }
 
 function judge(index: number, check: ResolvedReachCheck, echo: EchoOutcome): CheckResult {
@@ -69,7 +67,12 @@ function judge(index: number, check: ResolvedReachCheck, echo: EchoOutcome): Che
   const passed = reachable === (expect === 'reachable');
   const wish = passed ? 'as expected' : `although it should be ${expect}`;
   return {
-    ...outcomeOf(index, check.label, passed ? 'passed' : 'failed', `${destination} ${seen}, ${wish}.`),
+    ...outcomeOf(
+      index,
+      check.label,
+      passed ? 'passed' : 'failed',
+      `${destination} ${seen}, ${wish}.`,
+    ),
     roundTripMilliseconds: echo.kind === 'reply' ? echo.roundTripMilliseconds : null,
   };
 }

@@ -405,11 +405,7 @@ export class LabService {
     });
     const refusals = [...planned.refusals];
     if (destination.goal.kind === 'document') {
-      const conflict = nameConflict(
-        recordBefore,
-        intent.value.path ?? null,
-        intent.value.replace,
-      );
+      const conflict = nameConflict(recordBefore, intent.value.path ?? null, intent.value.replace);
       if (conflict !== null) refusals.unshift(conflict);
     }
     if (readOnly !== null) refusals.unshift(readOnly);
@@ -630,7 +626,9 @@ function sameRecord(before: LabRecord | null, arrival: Arrival): boolean {
   return JSON.stringify(before) === JSON.stringify(arrival.record);
 }
 
-function planId(parts: readonly (PlanGoal | readonly Failure[] | string | number | boolean | null)[]): string {
+function planId(
+  parts: readonly (PlanGoal | readonly Failure[] | string | number | boolean | null)[],
+): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
 }
 
@@ -639,7 +637,8 @@ function stalePlan(id: string): Failure {
     kind: 'stale-plan',
     code: 'stale-plan',
     object: id.slice(0, 128),
-    reason: 'The document, the revision in force or the network has changed since this plan was made.',
+    reason:
+      'The document, the revision in force or the network has changed since this plan was made.',
     next: 'Plan again and look at the difference.',
   };
 }

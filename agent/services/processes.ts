@@ -237,10 +237,7 @@ function homeDirectory(): string {
 }
 
 /** What a shell needs to feel at home, and to show where it is. */
-function environmentOf(
-  place: ProcessPlace,
-  onTerminal: boolean,
-): Readonly<Record<string, string>> {
+function environmentOf(place: ProcessPlace, onTerminal: boolean): Readonly<Record<string, string>> {
   const where = place.kind === 'realm' ? 'realm' : place.node;
   return {
     HOME: homeDirectory(),

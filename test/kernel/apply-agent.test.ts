@@ -40,7 +40,14 @@ describe('the agent', () => {
   let empty: unknown;
 
   function start(environment: NodeJS.ProcessEnv = {}): ChildProcess {
-    const args = ['--realm', 'sandbox:test', '--runtime', join(root, 'run'), '--state', join(root, 'state')];
+    const args = [
+      '--realm',
+      'sandbox:test',
+      '--runtime',
+      join(root, 'run'),
+      '--state',
+      join(root, 'state'),
+    ];
     return spawn(process.execPath, [join(work, 'agent.js'), ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: { PATH: process.env['PATH'] ?? '', ...environment },
@@ -77,7 +84,9 @@ describe('the agent', () => {
     write(realmFiles.agentKeys, keys);
     writeFileSync(join(root, 'run', realmFiles.agentPublicKey), keys.publicKey, { mode: 0o600 });
     write(realmFiles.enrolment, {
-      clients: [{ key: client.publicKey, uid: process.geteuid?.() ?? 0, name: 'test', access: 'write' }],
+      clients: [
+        { key: client.publicKey, uid: process.geteuid?.() ?? 0, name: 'test', access: 'write' },
+      ],
     });
     agent = start();
     await ready(agent);
@@ -93,7 +102,10 @@ describe('the agent', () => {
     rmSync(root, { recursive: true, force: true });
   });
 
-  function run(place: ProcessPlace, command: readonly string[]): Promise<{ readonly text: string; readonly end: Result<ProcessExit> }> {
+  function run(
+    place: ProcessPlace,
+    command: readonly string[],
+  ): Promise<{ readonly text: string; readonly end: Result<ProcessExit> }> {
     let text = '';
     return link
       .call(

@@ -62,7 +62,10 @@ function hasMiddle(step: PlanStep): boolean {
   );
 }
 
-async function prepare(scenario: Scenario, fault = ''): Promise<Bench & { readonly steps: readonly PlanStep[] }> {
+async function prepare(
+  scenario: Scenario,
+  fault = '',
+): Promise<Bench & { readonly steps: readonly PlanStep[] }> {
   const state = makeStateDirectory();
   const clean = await openBench({ state });
   if (scenario.before !== null) must(await apply(clean, documentTarget(scenario.before)));
@@ -153,8 +156,9 @@ describe.each(scenarios)('a lab $name', (scenario) => {
   });
 
   it('is as before or as asked after a kill at any operation', async () => {
-    let { state, steps, ...rest } = await prepare(scenario);
-    await rest.close();
+    const { steps, ...first } = await prepare(scenario);
+    let { state } = first;
+    await first.close();
     const faults = steps.flatMap((step, index) => [
       `kill-before:${index}`,
       ...(hasMiddle(step) ? [`kill-mid:${index}`] : []),
@@ -173,13 +177,14 @@ describe.each(scenarios)('a lab $name', (scenario) => {
       expect(existsSync(join(state, stateFiles.journal))).toBe(false);
       if (recovery?.outcome === 'committed') {
         await tidy(bench);
-        ({ state, steps, ...rest } = await prepare(scenario));
-        await rest.close();
+        const again = await prepare(scenario);
+        ({ state } = again);
+        await again.close();
       } else {
         await bench.close();
       }
     }
-    await tidy({ ...rest, state, close: () => Promise.resolve() });
+    await tidy({ ...first, state, close: () => Promise.resolve() });
   });
 
   it('is as asked after a kill in its commit', async () => {
