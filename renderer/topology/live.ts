@@ -150,9 +150,10 @@ export function differencesOf(
     const link = linkOf(inventory, document, node, node);
     found.push(...interfaceDifferences(node, settingsOf(document, node, node), link, undefined));
     const stp = wanted.stp ?? false;
-    if (link?.bridge != null && link.bridge.stp !== stp) {
+    const bridge = link?.bridge ?? null;
+    if (bridge !== null && bridge.stp !== stp) {
       const word = (on: boolean) => (on ? 'on' : 'off');
-      found.push({ object: node, field: 'stp', wanted: word(stp), real: word(link.bridge.stp) });
+      found.push({ object: node, field: 'stp', wanted: word(stp), real: word(bridge.stp) });
     }
   }
   for (const each of interfacesOf(document, node)) {
