@@ -215,7 +215,10 @@ function normaliseLink(
   const data = (key: string): Json => {
     const value = info[key];
     if (!isObject(value)) return {};
-    return Object.fromEntries(Object.entries(value).filter(([name]) => !transientData.test(name)));
+    // Within a topology change of its spanning tree a bridge forgets sooner (__br_set_topology_change).
+    const isPassing = (name: string): boolean =>
+      transientData.test(name) || (name === 'ageing_time' && value['stp_state'] === 1);
+    return Object.fromEntries(Object.entries(value).filter(([name]) => !isPassing(name)));
   };
   const flags = Array.isArray(link['flags']) ? (link['flags'] as readonly Json[]) : [];
   return {
