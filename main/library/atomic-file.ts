@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
 import { link, mkdir, open, readFile, realpath, rename, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { fail, maximumDocumentSize, type Result, succeed } from '../../agent/api/index.ts';
@@ -18,12 +19,13 @@ export interface FileContent {
 /** Reads a text of at most `maximumDocumentSize` bytes. Fails with `storage`, `unknown-object` or `too-large`. */
 export async function readTextFile(file: string): Promise<Result<FileContent>> {
   try {
-    const handle = await open(file, 'r');
+    // A pipe without a writer would keep us waiting otherwise; of a file the flag changes nothing.
+    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const status = await handle.stat();
       if (!status.isFile()) {
         return fail({
-          kind: 'storage',
+          kind: 'invalid-request',
           code: 'not-a-file',
           object: file,
           reason: 'It is not a regular file.',
