@@ -16,7 +16,7 @@ export interface FileContent {
   readonly version: string;
 }
 
-/** Reads a text of at most `maximumDocumentSize` bytes. Fails with `storage`, `unknown-object` or `too-large`. */
+/** Reads a text of at most `maximumDocumentSize` bytes. Fails as the system does, else `invalid-request` (no file) or `too-large`. */
 export async function readTextFile(file: string): Promise<Result<FileContent>> {
   try {
     // A pipe without a writer would keep us waiting otherwise; of a file the flag changes nothing.
