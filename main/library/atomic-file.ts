@@ -16,7 +16,10 @@ export interface FileContent {
   readonly version: string;
 }
 
-/** Reads a text of at most `maximumDocumentSize` bytes. Fails as the system does, else `invalid-request` (no file) or `too-large`. */
+/**
+ * Reads a text of at most `maximumDocumentSize` bytes. Fails with `storage` or `unknown-object` when the system refuses,
+ * `invalid-request` when it is no regular file, `too-large`, or `invalid-document` when it is not UTF-8.
+ */
 export async function readTextFile(file: string): Promise<Result<FileContent>> {
   try {
     // A pipe without a writer would keep us waiting otherwise; of a file the flag changes nothing.
