@@ -84,9 +84,12 @@ function viewAddress(address: Address): AddressView {
   };
 }
 
-/** IPv4 before IPv6, then by text: dumps and events bring addresses in different orders. */
+/**
+ * IPv4 before IPv6, each in the kernel's order: of the IPv4 addresses of one subnet the first is the primary, with
+ * which the others go (net/ipv4/devinet.c), and a plan has to know which it is.
+ */
 function compareAddresses(one: AddressView, other: AddressView): number {
-  return compareText(one.family, other.family) || compareText(one.address, other.address);
+  return compareText(one.family, other.family);
 }
 
 /** `peer` is the id of a veth's other end. */

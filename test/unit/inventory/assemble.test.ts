@@ -82,7 +82,7 @@ describe('the view of a link', () => {
     expect(viewLink(sampleNamespace({}), link, null).operationalState).toBe(text);
   });
 
-  it('orders addresses the same way however they came, and knows its own', () => {
+  it('lists IPv4 before IPv6, each in the kernel’s order, and knows its own', () => {
     const own = sampleAddress({ address: '10.0.0.2', protocol: 78 });
     const other = sampleAddress({ address: '10.0.0.1' });
     const six = sampleAddress({
@@ -94,8 +94,8 @@ describe('the view of a link', () => {
       protocol: 3,
     });
     const link = sampleLink({ index: 2, name: 'eth0' });
-    const one = sampleNamespace({ addresses: new Map([[2, keyed(six, own, other)]]) });
-    const two = sampleNamespace({ addresses: new Map([[2, keyed(other, own, six)]]) });
+    const one = sampleNamespace({ addresses: new Map([[2, keyed(six, other, own)]]) });
+    const two = sampleNamespace({ addresses: new Map([[2, keyed(other, six, own)]]) });
     expect(viewLink(one, link, null)).toEqual(viewLink(two, link, null));
     expect(viewLink(one, link, null).addresses).toEqual([
       {
