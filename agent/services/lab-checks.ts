@@ -1,4 +1,5 @@
 /** Carries a lab's checks out: real packets from the nodes' own namespaces. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { LabDocument } from '../api/document.ts';
 import type { CheckResult } from '../api/lab.ts';
 import { type Failure, type Result } from '../api/result.ts';
@@ -7,6 +8,9 @@ import { type ResolvedReachCheck, resolveCheck } from '../lab/check.ts';
 
 /** Checks under way at once: each holds a socket and sends a packet every 200 ms. */
 const concurrentChecks = 32;
+
+/** Pause after a refusal, until the next try within a check's time. */
+const retryMilliseconds = 250;
 
 export interface CheckRun {
   readonly document: LabDocument;
@@ -48,13 +52,23 @@ async function reach(
 ): Promise<CheckResult> {
   const namespace = run.namespaceFd(check.fromNamespace);
   if (!namespace.ok) return failed(index, check, namespace.failure);
-  const echoed = await probeEcho({
-    namespaceFd: namespace.value,
-    destination: check.destination,
-    timeoutMilliseconds: check.timeoutMilliseconds,
-    signal: run.signal,
-  });
-  return echoed.ok ? judge(index, check, echoed.value) : failed(index, check, echoed.failure);
+  const deadline = performance.now() + check.timeoutMilliseconds;
+  for (;;) {
+    const echoed = await probeEcho({
+      namespaceFd: namespace.value,
+      destination: check.destination,
+      timeoutMilliseconds: Math.max(1, deadline - performance.now()),
+      signal: run.signal,
+    });
+    if (!echoed.ok) return failed(index, check, echoed.failure);
+    // A refusal settles that something is unreachable. What is to be reachable may yet become so: a port of a bridge
+    // with STP forwards only after twice the forward delay (IEEE 802.1D, 30 s unless set), an address may be tentative.
+    const settled = echoed.value.kind === 'reply' || check.expect === 'unreachable';
+    if (settled || run.signal.aborted || performance.now() + retryMilliseconds > deadline) {
+      return judge(index, check, echoed.value);
+    }
+    await delay(retryMilliseconds);
+  }
 }
 
 function judge(index: number, check: ResolvedReachCheck, echo: EchoOutcome): CheckResult {
