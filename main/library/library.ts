@@ -197,7 +197,7 @@ export class Library {
     return this.#inTurn(file, () => this.#unlink(file));
   }
 
-  /** The labs that come with Netloom, in the order of their files. One that does not parse is left out. */
+  /** The labs that come with Netloom, the easiest first (`order.txt`). One that does not parse is left out. */
   async gallery(): Promise<readonly GalleryEntry[]> {
     const texts = await this.#galleryTexts();
     return texts.flatMap(({ file, text }) => {
@@ -233,10 +233,18 @@ export class Library {
 
   async #galleryTexts(): Promise<readonly { readonly file: string; readonly text: string }[]> {
     const names = await readdir(this.#directories.gallery).catch((): string[] => []);
+    const order = await readTextFile(path.join(this.#directories.gallery, 'order.txt'));
+    const places = new Map(
+      (order.ok ? order.value.text : '')
+        .split('\n')
+        .map((line, place) => [`${line.trim()}.yaml`, place]),
+    );
+    // A lab that the order does not name comes last.
+    const placeOf = (name: string): number => places.get(name) ?? places.size;
     const texts = await Promise.all(
       names
         .filter((name) => labFilePattern.test(name))
-        .sort()
+        .sort((one, other) => placeOf(one) - placeOf(other) || (one < other ? -1 : 1))
         .map(async (name) => {
           const file = path.join(this.#directories.gallery, name);
           const content = await readTextFile(file);
