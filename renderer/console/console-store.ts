@@ -31,6 +31,11 @@ export const useConsoles = defineStore('consoles', () => {
   const sessions = ref<readonly ConsoleSession[]>([]);
   const active = ref<number | null>(null);
   let nextId = 1;
+  /** A console was asked for from a menu that will want the focus back for its button. */
+  let wantsFocus = false;
+
+  const focus = () =>
+    sessions.value.find((session) => session.id === active.value)?.terminal.focus();
 
   const run = async (session: ConsoleSession, signal: AbortSignal) => {
     const { terminal, realm, place } = session;
@@ -102,12 +107,21 @@ export const useConsoles = defineStore('consoles', () => {
     sessions,
     active,
     /** Opens a console, or shows the one that runs in that place already. */
+    /** For menus and dialogs as they close: the keys belong to the console that was just opened. */
+    keepFocus(event: Event) {
+      if (!wantsFocus) return;
+      wantsFocus = false;
+      event.preventDefault();
+      focus();
+    },
     open(realm: RealmName, place: ProcessPlace, another = false) {
+      wantsFocus = document.querySelector('[role=menu], [role=dialog]') !== null;
       const same = sessions.value.find(
         (session) => session.state !== 'ended' && samePlace(session, realm, place),
       );
       if (same !== undefined && !another) {
         active.value = same.id;
+        focus();
         return;
       }
       const terminal = markRaw(
