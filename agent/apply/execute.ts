@@ -278,7 +278,17 @@ export class KernelExecutor implements OperationExecutor {
       master,
       bridge: after.stp === undefined ? undefined : { stp: after.stp },
     };
-    return this.effect(setLink(door.value.socket, index.value, change, linkLabel(namespace, name)));
+    const changed = this.effect(
+      setLink(door.value.socket, index.value, change, linkLabel(namespace, name)),
+    );
+    if (!changed.ok || name !== 'lo' || after.up !== false) return changed;
+    return this.clearLoopback(door.value, index.value);
+  }
+
+  /** The kernel gives `lo` this address when it comes up (inetdev_event) and leaves it there when it goes down. */
+  private clearLoopback(door: Door, index: number): Result<void> {
+    const removed = deleteAddress(door.socket, { interfaceIndex: index, prefix: '127.0.0.1/8' });
+    return removed.ok || isErrno(removed.failure, 'EADDRNOTAVAIL') ? succeed(undefined) : removed;
   }
 
   private addAddress(place: AddressPlace): Result<void> {

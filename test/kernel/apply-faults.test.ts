@@ -128,7 +128,8 @@ function kill(state: string, target: PlanTarget, fault: string): void {
   if (run.signal !== 'SIGKILL') throw new Error(`not killed: ${run.stdout} ${run.stderr}`);
 }
 
-describe.each(scenarios)('a lab $name', (scenario) => {
+// Some fifty processes are started and killed: this is slow on a busy machine.
+describe.each(scenarios)('a lab $name', { timeout: 900_000 }, (scenario) => {
   it('is as before after a failure at any operation', async () => {
     const first = await prepare(scenario);
     const { steps } = first;
