@@ -51,7 +51,9 @@ afterAll(async () => {
 async function picture(name: string): Promise<void> {
   if (pictures === undefined) return;
   mkdirSync(pictures, { recursive: true });
-  await page.screenshot({ path: path.join(pictures, `${name}.png`) });
+  // Without the status bar, which names the machine.
+  const clip = { x: 0, y: 0, width: 1440, height: 874 };
+  await page.screenshot({ path: path.join(pictures, `${name}.png`), clip });
 }
 
 /** What these commands make in an empty network. */
