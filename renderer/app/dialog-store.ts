@@ -26,6 +26,8 @@ export type OpenDialog = 'settings' | 'shortcuts' | 'commands' | null;
 /** Dialogs of the whole window. One question at a time; a second one waits for nobody and is refused. */
 export const useDialogs = defineStore('dialogs', () => {
   const open = ref<OpenDialog>(null);
+  /** The program has quit by the person's word; what is left is this page. */
+  const ended = ref(false);
   const confirmation = shallowRef<Confirmation | null>(null);
   const question = shallowRef<Question | null>(null);
   let choose: ((choice: Choice) => void) | null = null;
@@ -33,6 +35,7 @@ export const useDialogs = defineStore('dialogs', () => {
 
   return {
     open,
+    ended,
     confirmation,
     question,
     confirm(next: Confirmation): Promise<Choice> {

@@ -139,6 +139,7 @@ export function useWindowActions() {
     async quit() {
       await lab.save();
       await settings.flush();
+      await library.load();
       const running = library.entries.filter((entry) =>
         ['up', 'changed', 'drifted'].includes(entry.state),
       );
@@ -159,7 +160,11 @@ export function useWindowActions() {
       }
       const result = await useBridge().call('app.quit', { labs });
       // The answer may be lost with the program that gives it.
-      if (!result.ok && result.failure.kind !== 'unreachable') notices.fail(result.failure);
+      if (!result.ok && result.failure.kind !== 'unreachable') {
+        notices.fail(result.failure);
+        return;
+      }
+      dialogs.ended = true;
     },
   };
 }

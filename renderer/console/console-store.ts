@@ -98,7 +98,10 @@ export const useConsoles = defineStore('consoles', () => {
     acknowledge.stop();
     session.state = 'ended';
     if (result.ok) session.exit = result.value;
-    else notices.fail(result.failure);
+    // That the agent or the realm has ended is said by the window's banner; the tab says that this ended too.
+    else if (result.failure.kind !== 'unreachable' && result.failure.kind !== 'realm-gone') {
+      notices.fail(result.failure);
+    }
     terminal.options.disableStdin = true;
     terminal.options.cursorBlink = false;
   };

@@ -120,6 +120,11 @@ export const useLab = defineStore('lab', () => {
     (realm) => realms.watch(realm),
   );
 
+  // What is not in force any more is not shown as if it were.
+  watch(state, (now) => {
+    if (now === 'gone' && (shownPlan.value?.outcome ?? null) !== null) shownPlan.value = null;
+  });
+
   let validationCount = 0;
   const validate = async () => {
     const count = ++validationCount;

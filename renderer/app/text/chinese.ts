@@ -246,7 +246,6 @@ export const chinese: Shape<typeof english> = {
     notWanted: '不在期望之中',
     missing: '不存在',
     foreignHelp: '它不是本实验创建的。Netloom 只显示，绝不改动。',
-    goneNow: '它已经不在了。',
     field: {
       presence: '：',
       state: '状态为',
@@ -410,5 +409,7 @@ export const chinese: Shape<typeof english> = {
     sentence: '有 {count} 个实验正在运行：{names}。',
     keep: '保持运行并退出',
     down: '停止后退出',
+    done: 'Netloom 已退出',
+    doneHelp: '可以关闭此窗口。需要时重新启动 Netloom 即可。',
   },
 };

@@ -249,7 +249,6 @@ export const english = {
     notWanted: 'not wanted',
     missing: 'missing',
     foreignHelp: 'This was not made by the lab. Netloom shows it and never changes it.',
-    goneNow: 'It is gone by now.',
     field: {
       presence: 'is',
       state: 'is',
@@ -419,5 +418,7 @@ export const english = {
     sentence: '{count} lab is up: {names}. | {count} labs are up: {names}.',
     keep: 'Keep running and quit',
     down: 'Take down and quit',
+    done: 'Netloom has quit',
+    doneHelp: 'This window may be closed. Start Netloom again to go on.',
   },
 };

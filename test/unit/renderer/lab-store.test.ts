@@ -187,7 +187,7 @@ describe('plan and apply', () => {
   });
 
   it('waits for a field that still asks whether it may be written', async () => {
-    let finish = () => undefined as void;
+    let finish: () => void = () => undefined;
     lab.track(new Promise<void>((resolve) => (finish = resolve)));
     const planning = lab.makePlan({ kind: 'document' });
     await vi.advanceTimersByTimeAsync(100);
