@@ -1,27 +1,35 @@
 import { Menu, type MenuItemConstructorOptions } from 'electron';
+import type { ShellText } from './shell-text.ts';
 
 /**
  * The menu bar keeps to what the system expects of any window. The application's own commands are in the renderer, so
  * that both shells have the same ones with the same shortcuts.
  */
-export function setApplicationMenu(development: boolean): void {
+export function setApplicationMenu({ menu }: ShellText, development: boolean): void {
   const view: MenuItemConstructorOptions[] = [
-    { role: 'resetZoom' },
-    { role: 'zoomIn' },
-    { role: 'zoomOut' },
+    { role: 'resetZoom', label: menu.resetZoom },
+    { role: 'zoomIn', label: menu.zoomIn },
+    { role: 'zoomOut', label: menu.zoomOut },
     { type: 'separator' },
-    { role: 'togglefullscreen' },
+    { role: 'togglefullscreen', label: menu.fullScreen },
   ];
-  if (development) view.push({ type: 'separator' }, { role: 'toggleDevTools' });
+  if (development) {
+    view.push({ type: 'separator' }, { role: 'toggleDevTools', label: menu.developerTools });
+  }
   Menu.setApplicationMenu(
     Menu.buildFromTemplate([
-      { role: 'fileMenu', submenu: [{ role: 'quit' }] },
+      { label: menu.file, submenu: [{ role: 'quit', label: menu.quit }] },
       {
-        role: 'editMenu',
-        // Without accelerators for undo and redo: in Netloom these belong to the lab.
-        submenu: [{ role: 'cut' }, { role: 'copy' }, { role: 'paste' }, { role: 'selectAll' }],
+        label: menu.edit,
+        // Without undo and redo: in Netloom these belong to the lab.
+        submenu: [
+          { role: 'cut', label: menu.cut },
+          { role: 'copy', label: menu.copy },
+          { role: 'paste', label: menu.paste },
+          { role: 'selectAll', label: menu.selectAll },
+        ],
       },
-      { role: 'viewMenu', submenu: view },
+      { label: menu.view, submenu: view },
     ]),
   );
 }

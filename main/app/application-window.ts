@@ -1,8 +1,7 @@
 import { BrowserWindow, type Rectangle, type WebContents, type WebPreferences } from 'electron';
-import { applicationPage } from './application-origin.ts';
 
 /** Each said aloud, also where it is Electron's default: a default may change, a test reads these. */
-export function webPreferences(preload: string): WebPreferences {
+export function webPreferences(preload: string, development: boolean): WebPreferences {
   return {
     preload,
     sandbox: true,
@@ -18,6 +17,7 @@ export function webPreferences(preload: string): WebPreferences {
     spellcheck: false,
     enableWebSQL: false,
     safeDialogs: true,
+    devTools: development,
   };
 }
 
@@ -26,8 +26,11 @@ export interface WindowOptions {
   readonly icon: string;
   readonly bounds: Partial<Rectangle>;
   readonly dark: boolean;
+  /** From a checkout: with developer tools. */
+  readonly development: boolean;
 }
 
+/** A window that shows nothing yet; it comes up with its page. */
 export function openApplicationWindow(options: WindowOptions): BrowserWindow {
   const window = new BrowserWindow({
     width: 1440,
@@ -39,17 +42,18 @@ export function openApplicationWindow(options: WindowOptions): BrowserWindow {
     title: 'Netloom',
     icon: options.icon,
     backgroundColor: options.dark ? '#14181d' : '#f6f7f8',
-    webPreferences: webPreferences(options.preload),
+    webPreferences: webPreferences(options.preload, options.development),
   });
-  restrictContents(window.webContents);
   window.once('ready-to-show', () => {
     window.show();
   });
-  void window.loadURL(applicationPage);
   return window;
 }
 
-/** A window shows our page for as long as it lives: no other page, no other window, no embedded one. */
+/**
+ * A window shows our page for as long as it lives: no other page, no other window, no embedded one. Called for every
+ * contents there is, also those that we did not make.
+ */
 export function restrictContents(contents: WebContents): void {
   contents.on('will-navigate', (event) => {
     event.preventDefault();
@@ -64,4 +68,6 @@ export function restrictContents(contents: WebContents): void {
     event.preventDefault();
   });
   contents.setWindowOpenHandler(() => ({ action: 'deny' }));
+  // Neither content policy nor request filter sees what a peer connection sends.
+  contents.setWebRTCIPHandlingPolicy('disable_non_proxied_udp');
 }
