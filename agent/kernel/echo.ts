@@ -190,8 +190,8 @@ export function readEchoMessage(
   return ours ? { kind: 'error', reason } : undefined;
 }
 
-/** Source of the packet that a received ICMP error is about, as text. */
-function sourceOfError(family: 4 | 6, bytes: Buffer): string {
+/** Source of the packet that a received ICMP error is about, as text; undefined when it was cut before that. */
+function sourceOfError(family: 4 | 6, bytes: Buffer): string | undefined {
   const inner = (family === 4 ? ((bytes[0] ?? 0) & 0x0f) * 4 : 0) + 8;
   const source = inner + (family === 4 ? 12 : 8);
   return formatIpAddress(bytes.subarray(source, source + (family === 4 ? 4 : 16)));

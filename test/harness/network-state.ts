@@ -154,10 +154,7 @@ function normalise(namespace: RawNamespace, all: readonly RawNamespace[]): Names
     ]),
   );
   const addresses = Object.fromEntries(
-    namespace.addresses.map((link) => [
-      String(link['ifname']),
-      normaliseAddresses(link, namespace),
-    ]),
+    namespace.addresses.map((link) => [String(link['ifname']), normaliseAddresses(link)]),
   );
   return {
     links,
