@@ -79,8 +79,9 @@ function forget(lab: Lab, gone: (endpoint: string) => boolean): void {
     for (const endpoint of link.endpoints) {
       const [nodeName = '', name = ''] = endpoint.split(':');
       const node = lab.topology.nodes[nodeName];
-      delete node?.interfaces?.[name];
-      delete node?.ports?.[name];
+      for (const group of [node?.interfaces, node?.ports]) {
+        if (group !== undefined) Reflect.deleteProperty(group, name);
+      }
     }
   }
   lab.topology.links = (lab.topology.links ?? []).filter(({ endpoints }) => !endpoints.some(gone));
@@ -99,7 +100,7 @@ const edits: Readonly<Record<string, Edit>> = {
     const name = pick(random, names(lab));
     if (name === undefined) return;
     forget(lab, (endpoint) => endpoint.startsWith(`${name}:`));
-    delete lab.topology.nodes[name];
+    Reflect.deleteProperty(lab.topology.nodes, name);
   },
   'add a bridge': (random, lab) => {
     const inside = random() < 0.3 ? pick(random, names(lab, 'namespace')) : undefined;
@@ -216,7 +217,7 @@ const edits: Readonly<Record<string, Edit>> = {
     const group = node.kind === 'bridge' ? node.ports : node.interfaces;
     if (group?.[before] !== undefined) {
       group[after] = group[before];
-      delete group[before];
+      Reflect.deleteProperty(group, before);
     }
     link.endpoints[side] = `${nodeName}:${after}`;
   },

@@ -169,6 +169,8 @@ export interface RunningRealm {
   readonly network: string;
   /** For the comparator: its namespaces by `nsenter`, nothing of Netloom's. */
   readonly inRealm: RunInRealm;
+  /** Runs a script by `sh -e` as a process of the realm; throws when it fails. */
+  readonly script: (text: string) => void;
 }
 
 export interface NetloomOptions {
@@ -307,7 +309,8 @@ export class Netloom {
       agent,
       processes: readlinkSync(`/proc/${keeper}/ns/pid`),
       network: readlinkSync(`/proc/${keeper}/ns/net`),
-      inRealm: (command) => this.lookInto(keeper, command),
+      inRealm: (command) => this.lookInto(this.enterWords(keeper), command),
+      script: (text) => void this.lookInto(this.joinWords(keeper), ['sh', '-e'], text),
     };
   }
 
@@ -317,10 +320,21 @@ export class Netloom {
     return ['nsenter', ...target, '-U', '--preserve-credentials', '-m', '-n', '--'];
   }
 
-  private lookInto(keeper: number, command: readonly string[]): string {
-    const [program = '', ...args] = [...this.enterWords(keeper), ...command];
+  /** The same in the pid namespace too: with it `/proc/self` is there, which `ip netns add` opens. */
+  private joinWords(keeper: number): readonly string[] {
+    const target = ['-t', String(keeper)];
+    return ['nsenter', ...target, '-U', '--preserve-credentials', '-m', '-n', '-p', '--'];
+  }
+
+  private lookInto(
+    enter: readonly string[],
+    command: readonly string[],
+    input: string | undefined = undefined,
+  ): string {
+    const [program = '', ...args] = [...enter, ...command];
     const result = spawnSync(program, args, {
       ...this.identity,
+      ...(input === undefined ? {} : { input }),
       cwd: '/',
       env: { PATH: systemPath },
       maxBuffer: 64 * 1024 * 1024,
@@ -332,9 +346,9 @@ export class Netloom {
     return result.stdout.toString();
   }
 
-  /** Starts a program in a realm's network and leaves it running. */
+  /** Starts a program as a process of the realm and leaves it running. */
   startInRealm(keeper: number, command: readonly string[]): ChildProcess {
-    const [program = '', ...args] = [...this.enterWords(keeper), ...command];
+    const [program = '', ...args] = [...this.joinWords(keeper), ...command];
     return spawn(program, args, { ...this.identity, cwd: '/', env: { PATH: systemPath } });
   }
 
