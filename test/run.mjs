@@ -114,7 +114,7 @@ async function tier(name, folder, { parallel = false, wrap = (command) => comman
   rmSync(results, { recursive: true, force: true });
 }
 
-/** Kernel tests live in network, mount and PID namespaces of their own: they neither see nor touch what is outside. */
+/** Kernel tests live in network and mount namespaces of their own: nothing they do is seen outside. */
 function privately(command) {
   const user = isRoot ? [] : ['--user', '--map-root-user'];
   const script = 'mount -t tmpfs tmpfs /run && exec "$@"';
@@ -124,10 +124,6 @@ function privately(command) {
     ...user,
     '--net',
     '--mount',
-    '--pid',
-    '--fork',
-    '--mount-proc',
-    '--kill-child',
     '--propagation',
     'private',
     'sh',
