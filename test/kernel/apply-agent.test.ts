@@ -1,5 +1,5 @@
 /** The agent as a process, by its own sockets: labs, processes, and what a kill leaves. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -99,7 +99,10 @@ describe('the agent', () => {
       await once(agent, 'exit');
     }
     for (const name of namespaces()) ip('netns', 'delete', name);
+    // The kernel tier shares one network: the next file must find it as this one did.
+    for (const name of ['br-ex', 'p1']) spawnSync('ip', ['link', 'delete', name]);
     rmSync(root, { recursive: true, force: true });
+    await expect.poll(network, { timeout: 10_000 }).toEqual(empty);
   });
 
   function run(
