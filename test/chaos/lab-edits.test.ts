@@ -4,11 +4,8 @@ import type { PlanTarget } from '../../agent/api/calls.ts';
 import type { AgentClient } from '../../main/agent-link/client.ts';
 import { editText, randomFrom } from '../harness/lab-edits.ts';
 import { Netloom, type RunningRealm } from '../harness/netloom.ts';
-import {
-  networkDifferences,
-  type NetworkState,
-  readNetworkState,
-} from '../harness/network-state.ts';
+import { labDifferences } from '../harness/lab-network.ts';
+import { type NetworkState, readNetworkState } from '../harness/network-state.ts';
 
 /** Three hosts on two bridges, one of these in a host, with what edits can take away. */
 const start = `# Where every sequence starts.
@@ -64,30 +61,6 @@ function document(text: string): PlanTarget {
   return { kind: 'document', text, path: null, replace: false };
 }
 
-/**
- * A MAC that the document does not pin is not part of the network, and the kernel keeps one that was pinned for a
- * while; it also keeps the link-local address that it once derived from another MAC (EUI-64, RFC 4291).
- */
-function differences(before: NetworkState, after: NetworkState): readonly string[] {
-  return networkDifferences(withoutDerived(before), withoutDerived(after)).filter(
-    (difference) => !/\/mac: null → /.test(difference),
-  );
-}
-
-function withoutDerived(state: NetworkState): NetworkState {
-  return Object.fromEntries(
-    Object.entries(state).map(([name, namespace]) => {
-      const addresses = Object.entries(namespace.addresses).map(([link, list]) => [
-        link,
-        Array.isArray(list)
-          ? list.filter((one) => !/"fe80::[0-9a-f:]*ff:fe/.test(String(one)))
-          : list,
-      ]);
-      return [name, { ...namespace, addresses: Object.fromEntries(addresses) }];
-    }),
-  );
-}
-
 beforeAll(async () => {
   netloom = new Netloom();
   const link = netloom.link();
@@ -123,14 +96,14 @@ async function goThrough(worker: Worker, number: number, before: NetworkState): 
       for (let index = 0; index < count; index += 1) {
         await apply(client, { kind: 'undo', lab: 'edits' });
       }
-      expect(differences(before, readNetworkState(realm.inRealm))).toEqual([]);
+      expect(labDifferences(before, readNetworkState(realm.inRealm))).toEqual([]);
     };
     await goBack();
     if (after === null) return;
     for (let index = 0; index < count; index += 1) {
       await apply(client, { kind: 'redo', lab: 'edits' });
     }
-    expect(differences(after, readNetworkState(realm.inRealm))).toEqual([]);
+    expect(labDifferences(after, readNetworkState(realm.inRealm))).toEqual([]);
     await goBack();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
