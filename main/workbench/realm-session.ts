@@ -77,6 +77,12 @@ export class RealmSession {
     return this.#loadInventory(connected.value);
   }
 
+  /** Takes the labs from the agent anew: the answer to a call comes another way than the news of what it did. */
+  async refresh(): Promise<void> {
+    const connection = this.#connection;
+    if (connection !== null) await this.#loadLabs(connection);
+  }
+
   close(): void {
     const connection = this.#connection;
     this.#forget();

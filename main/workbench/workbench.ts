@@ -274,6 +274,8 @@ export class Workbench {
       : await this.#applyFirst(remembered, planId, options);
     if (!outcome.ok) return outcome;
     this.#plans.delete(planId);
+    // Whoever asks next (the checks of a lab that was new just now) is to find what was applied.
+    await this.#session(realm).refresh();
     if (plan.goal.kind === 'down' && outcome.value.realmEmpty) await this.#endIfEmpty(realm);
     this.#announceLab(outcome.value.lab);
     return outcome;
