@@ -99,6 +99,7 @@ describe('a plan without a realm', () => {
       'lab.plan',
       'lab.apply',
       'applied agent-plan',
+      'lab.list',
     ]);
   });
 
