@@ -190,13 +190,6 @@ export function readEchoMessage(
   return ours ? { kind: 'error', reason } : undefined;
 }
 
-/** Source of the packet that a received ICMP error is about, as text; undefined when it was cut before that. */
-function sourceOfError(family: 4 | 6, bytes: Buffer): string | undefined {
-  const inner = (family === 4 ? ((bytes[0] ?? 0) & 0x0f) * 4 : 0) + 8;
-  const source = inner + (family === 4 ? 12 : 8);
-  return formatIpAddress(bytes.subarray(source, source + (family === 4 ? 4 : 16)));
-}
-
 /** Types 3 and 11 of RFC 792, codes of RFC 1122 and RFC 1812. */
 function reasonOfIcmp(type: number, code: number): UnreachableReason | undefined {
   if (type === 11) return 'hop-limit-exceeded';
@@ -244,7 +237,7 @@ function cancelledFailure(options: EchoOptions): Failure {
 
 /**
  * Sends echo requests until one is answered, a router refuses, or the time is over. A refusal by the namespace's own
- * routes ends it at once, since asking again gives the same; that nobody is found on the link does not. That nothing comes back is an outcome, not a failure;
+ * routes ends it at once, since asking again gives the same. That nothing comes back is an outcome, not a failure;
  * failures are those of opening the socket, and 'cancelled'.
  */
 export function probeEcho(options: EchoOptions): Promise<Result<EchoOutcome>> {
@@ -273,7 +266,6 @@ export function probeEcho(options: EchoOptions): Promise<Result<EchoOutcome>> {
     const unreachable = (reason: UnreachableReason, reporter?: string, detail?: string): void => {
       finish(succeed({ kind: 'unreachable', reason, reporter, detail, attempts: sentAt.length }));
     };
-    let notFoundBy: string | undefined;
     const read = (): void => {
       while (!settled) {
         const length = receiveFrom(prober.fd, data, MSG_DONTWAIT, sender);
@@ -292,11 +284,8 @@ export function probeEcho(options: EchoOptions): Promise<Result<EchoOutcome>> {
         );
         if (message === undefined) continue;
         if (message.kind === 'error') {
-          // Who is not found on our own link may be found later: a port with a spanning tree forwards after 30 s.
-          const isOwn = from === sourceOfError(family, data.subarray(0, length));
-          if (isOwn && message.reason === 'host-unreachable') notFoundBy = from;
-          else unreachable(message.reason, from);
-          continue;
+          unreachable(message.reason, from);
+          return;
         }
         const sent = sentAt[message.sequence];
         if (sent === undefined || from !== targetText) continue;
@@ -323,7 +312,7 @@ export function probeEcho(options: EchoOptions): Promise<Result<EchoOutcome>> {
     const interval = setInterval(ask, options.intervalMilliseconds ?? 200);
     const timer = setTimeout(() => {
       read();
-      unreachable(notFoundBy === undefined ? 'no-answer' : 'host-unreachable', notFoundBy);
+      unreachable('no-answer');
     }, options.timeoutMilliseconds);
     options.signal?.addEventListener('abort', abort, { once: true });
     ask();
