@@ -1,0 +1,279 @@
+/**
+ * `npm run bench`: the figures that Netloom promises, side by side in one run. Everything is measured in namespaces
+ * of its own. On a machine that does other work the figures mean little: it says so.
+ *
+ *     npm run bench [-- --hosts N] [--runs N] [--no-mininet]
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { cpus, loadavg, release, tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+const { values } = parseArgs({
+  options: {
+    hosts: { type: 'string', default: '200' },
+    runs: { type: 'string', default: '3' },
+    'no-mininet': { type: 'boolean', default: false },
+  },
+});
+const hosts = Number(values.hosts);
+const runs = Number(values.runs);
+const isRoot = process.getuid?.() === 0;
+
+const note = (text) => process.stderr.write(`${text}\n`);
+
+/** Runs a program; gives its standard output, throws when it fails. */
+function run(file, args, options = {}) {
+  const { status, stdout, stderr, error } = spawnSync(file, args, {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    timeout: 600_000,
+    ...options,
+  });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${file} ${args.slice(0, 4).join(' ')}: ${stderr}`);
+  return stdout;
+}
+
+function median(list) {
+  const sorted = [...list].sort((left, right) => left - right);
+  return sorted[Math.floor(sorted.length / 2)];
+}
+
+// The sources are TypeScript, and native packages are found from where the bundle lies.
+const program = path.join(root, 'dist/bench/contestants.mjs');
+async function bundle() {
+  const require = createRequire(path.join(root, 'node_modules/vite/package.json'));
+  const { rolldown } = await import(pathToFileURL(require.resolve('rolldown')).href);
+  const build = await rolldown({
+    input: path.join(root, 'test/bench/contestants.ts'),
+    platform: 'node',
+    external: ['koffi', 'zeromq'],
+  });
+  await build.write({ file: program, format: 'esm' });
+}
+
+const node = (...args) => JSON.parse(run(process.execPath, [program, ...args.map(String)]));
+
+/** An empty realm as long as `work` runs; commands enter it as Netloom's own do. */
+async function inRealm(name, work) {
+  const holder = spawn(process.execPath, [program, 'realm', root, name], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = new Promise((resolve) => holder.once('close', resolve));
+  try {
+    const line = await new Promise((resolve, reject) => {
+      holder.stdout.once('data', (chunk) => resolve(chunk.toString()));
+      holder.once('close', () => reject(new Error(`no realm ${name}`)));
+    });
+    const { keeper } = JSON.parse(line);
+    const enter = [path.join(root, 'dist/agent/keeper.sh'), 'enter', String(keeper)];
+    return await work((command, options = {}) =>
+      run('sh', [...enter, ...command], { cwd: '/', ...options }),
+    );
+  } finally {
+    holder.stdin.end();
+    await ended;
+  }
+}
+
+async function repeat(name, work) {
+  const times = [];
+  for (let index = 0; index < runs; index += 1) {
+    times.push(await inRealm(`${name}-${String(index)}`, work));
+  }
+  return times;
+}
+
+async function bare() {
+  return repeat('bare', (enter) => {
+    const [{ total }] = JSON.parse(enter([process.execPath, program, 'bare', String(hosts)]));
+    return total;
+  });
+}
+
+/** All that iproute2 does in one process, then one process a namespace for what is inside. */
+async function ipBatch() {
+  const list = Array.from({ length: hosts }, (_, index) => ({
+    name: `h${index}`,
+    port: `p${index}`,
+    address: `10.100.${Math.floor(index / 250)}.${(index % 250) + 1}/8`,
+  }));
+  const outer = [
+    'link add hub type bridge',
+    'link set hub up',
+    ...list.flatMap(({ name, port }) => [
+      `netns add ${name}`,
+      `link add ${port} type veth peer name eth0 netns ${name}`,
+      `link set ${port} master hub up`,
+    ]),
+  ].join('\n');
+  const script = [
+    "ip -batch - <<'END'",
+    outer,
+    'END',
+    ...list.map(
+      ({ name, address }) =>
+        `printf 'address add ${address} dev eth0\\nlink set lo up\\nlink set eth0 up\\n' | ip -n ${name} -batch -`,
+    ),
+  ].join('\n');
+  const timed = `s=$(date +%s%N)\n${script}\ne=$(date +%s%N)\necho $(( (e - s) / 1000 ))`;
+  return repeat('batch', (enter) => Number(enter(['sh', '-e'], { input: timed })) / 1000);
+}
+
+/**
+ * In namespaces of its own, with a /proc/sys that cannot be written: Mininet raises limits of the whole machine.
+ * Never `mn -c`, which ends processes by their names.
+ */
+function mininet() {
+  if (values['no-mininet']) return 'left out';
+  if (!isRoot) return 'it needs root';
+  const python = ['/usr/bin/python3', 'python3'].find(
+    (file) => spawnSync(file, ['-c', 'import mininet.nodelib']).status === 0,
+  );
+  if (python === undefined) return 'not installed (apt-get install mininet bridge-utils)';
+  if (spawnSync('sh', ['-c', 'command -v brctl']).status !== 0) return 'bridge-utils is missing';
+  const script = [
+    'mount -t tmpfs tmpfs /run',
+    'mount -t sysfs sysfs /sys',
+    'mount --bind /proc/sys /proc/sys',
+    'mount -o remount,bind,ro /proc/sys',
+    'ip link set lo up',
+    'exec "$@"',
+  ].join(' && ');
+  const words = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const measure = [python, path.join(root, 'test/bench/mininet-hosts.py'), String(hosts)];
+  try {
+    return Array.from({ length: runs }, () =>
+      Number(
+        run('unshare', [
+          ...words,
+          '--propagation',
+          'private',
+          'sh',
+          '-c',
+          script,
+          'sh',
+          ...measure,
+        ]),
+      ),
+    );
+  } catch (error) {
+    return `it could not be run: ${String(error.message).trim().split('\n').at(-1)}`;
+  }
+}
+
+/** Milliseconds of a second `npm start` to its ready line. */
+async function startUp() {
+  const home = mkdtempSync(path.join(tmpdir(), 'netloom-start-'));
+  const env = {
+    ...process.env,
+    NETLOOM_SHELL: 'browser',
+    XDG_RUNTIME_DIR: home,
+    XDG_STATE_HOME: path.join(home, 'state'),
+    XDG_DATA_HOME: path.join(home, 'data'),
+    XDG_CONFIG_HOME: path.join(home, 'config'),
+  };
+  const once = () =>
+    new Promise((resolve, reject) => {
+      const start = performance.now();
+      const child = spawn(
+        process.execPath,
+        [path.join(root, 'main/start/start.mjs'), '--no-open'],
+        { cwd: root, env, stdio: ['ignore', 'pipe', 'ignore'] },
+      );
+      let took = null;
+      const timer = setTimeout(() => child.kill('SIGKILL'), 120_000);
+      child.stdout.on('data', (chunk) => {
+        if (took !== null || !chunk.toString().includes('Netloom is ready at')) return;
+        took = performance.now() - start;
+        child.kill('SIGTERM');
+      });
+      child.once('close', () => {
+        clearTimeout(timer);
+        if (took === null) reject(new Error('npm start came to no ready line'));
+        else resolve(took);
+      });
+    });
+  try {
+    await once();
+    const times = [];
+    for (let index = 0; index < runs; index += 1) times.push(await once());
+    return times;
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+function show(milliseconds) {
+  return milliseconds < 10 ? `${milliseconds.toFixed(2)} ms` : `${milliseconds.toFixed(0)} ms`;
+}
+
+function printTable(rows) {
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  for (const row of rows) {
+    console.log(
+      row
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    );
+  }
+}
+
+run(process.execPath, [path.join(root, 'main/start/build.mjs')]);
+await bundle();
+const [load = 0] = loadavg();
+const model = /^model name\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+console.log(`${cpus().length} × ${model}, Linux ${release()}, Node ${process.version}`);
+if (load > cpus().length / 2) {
+  console.log(`The machine does other work (load ${load.toFixed(1)}): figures are too high.`);
+}
+console.log(`\n${hosts} namespaces on one bridge, median of ${runs}:`);
+note('netloom …');
+const netloom = node('netloom', root, hosts, runs);
+note('bare netlink …');
+const bareTimes = await bare();
+note('ip -batch …');
+const batchTimes = await ipBatch();
+note('mininet …');
+const mininetTimes = mininet();
+const base = median(bareTimes);
+const row = (name, times) => [
+  name,
+  Array.isArray(times) ? show(median(times)) : '–',
+  Array.isArray(times) ? `${(median(times) / base).toFixed(2)} ×` : times,
+  Array.isArray(times) ? times.map(show).join(', ') : '',
+];
+const totals = netloom.map(({ total }) => total);
+printTable([
+  ['', 'median', 'of bare', 'runs'],
+  row('Netloom (document → verified)', totals),
+  row('bare netlink', bareTimes),
+  row('ip -batch', batchTimes),
+  row('Mininet (LinuxBridge)', mininetTimes),
+]);
+const middle = netloom.find(({ total }) => total === median(totals));
+const marks = Object.entries(middle.phases).map(([phase, at]) => `${phase} at ${show(at)}`);
+console.log(`Of Netloom’s: planned at ${show(middle.planned)}, ${marks.join(', ')}`);
+console.log(`\nNetloom / bare netlink: ${(median(totals) / base).toFixed(2)} (wanted: at most 2)`);
+
+console.log('\nBesides, median:');
+note('plan, call, start …');
+const plans = node('plan', root, 1000, runs);
+const calls = node('call', root, 2000, 1);
+const starts = await startUp().catch((error) => error.message);
+printTable([
+  [
+    `plan of 1,000 hosts (${plans[0].operations} operations)`,
+    show(median(plans.map(({ total }) => total))),
+  ],
+  ['round trip of a call to the agent', show(calls[0].total)],
+  ['second npm start to its ready line', Array.isArray(starts) ? show(median(starts)) : starts],
+]);
+if (existsSync(path.dirname(program))) rmSync(path.dirname(program), { recursive: true });
+process.exitCode = median(totals) / base > 2 ? 1 : 0;
