@@ -67,6 +67,8 @@ async function installSystemPackages() {
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const remarks = [];
+/** What failed, once more at the end: a long run's output is often kept by its tail. */
+const failures = [];
 
 function count(name, passed, failed, skipped = 0) {
   totals.passed += passed;
@@ -81,6 +83,8 @@ async function check(name, file, args) {
   const code = await run(name, file, args);
   count(name, code === 0 ? 1 : 0, code === 0 ? 0 : 1);
 }
+
+const firstLines = (text) => text.split('\n').slice(0, 12).join('\n  ');
 
 /** Runs one folder of tests; `wrap` puts the command into namespaces of its own. */
 async function tier(name, folder, { parallel = false, wrap = (command) => command } = {}) {
@@ -110,7 +114,20 @@ async function tier(name, folder, { parallel = false, wrap = (command) => comman
       (file) => file.status === 'failed' && file.assertionResults.length === 0,
     ).length;
     count(name, numPassedTests, numFailedTests + broken || (code === 0 ? 0 : 1), numPendingTests);
-  } else count(name, 0, 1);
+    for (const file of testResults) {
+      const place = path.relative(root, file.name);
+      if (file.status === 'failed' && file.assertionResults.length === 0) {
+        failures.push(`${place}: ${firstLines(file.message)}`);
+      }
+      for (const { status, fullName, failureMessages } of file.assertionResults) {
+        if (status !== 'failed') continue;
+        failures.push(`${place}: ${fullName}: ${firstLines(failureMessages.join('\n'))}`);
+      }
+    }
+  } else {
+    count(name, 0, 1);
+    failures.push(`${name}: ended without a report (exit ${code})`);
+  }
   rmSync(results, { recursive: true, force: true });
 }
 
@@ -153,6 +170,7 @@ await tier('chaos', 'test/chaos');
 await tier('desktop', 'test/desktop');
 await tier('ui', 'test/ui');
 
+if (failures.length > 0) process.stderr.write(`\nFailed:\n\n${failures.join('\n\n')}\n`);
 process.stderr.write(`\n${remarks.join('\n')}\n`);
 const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
 console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { lstatSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { z } from 'zod';
 import {
   type AgentCallName,
@@ -26,6 +27,7 @@ import {
   succeed,
 } from '../../agent/api/index.ts';
 import { checkOwner } from './directories.ts';
+import { isListening } from './listener.ts';
 import {
   CallConnection,
   type ConnectionEnd,
@@ -71,6 +73,9 @@ interface StreamState {
   /** Number that the next message must have; null until the agent has said. */
   next: number | null;
 }
+
+const defaultTimeout = 8_000;
+const retryMilliseconds = 20;
 
 /** How the doors are named; the agent's transport has the same rule. */
 function doorPath(directory: string, stem: string, key: string): string {
@@ -170,6 +175,24 @@ export class AgentClient {
     ];
     const checked = checkDoor(realm, directory, paths, owner);
     if (!checked.ok) return checked;
+    const deadline = performance.now() + (options.timeout ?? defaultTimeout);
+    for (;;) {
+      const left = Math.max(0, deadline - performance.now());
+      const attempt = await AgentClient.#attempt(options, checked.value, left);
+      // zeromq says the same of a queue of connections that is full for a moment as of a socket without an agent.
+      if (attempt.ok || attempt.failure.code !== 'no-agent') return attempt;
+      if (performance.now() >= deadline) return attempt;
+      if (!(await Promise.all(paths.map(isListening))).every(Boolean)) return attempt;
+      await delay(retryMilliseconds);
+    }
+  }
+
+  static async #attempt(
+    options: AgentClientOptions,
+    serverKey: string,
+    milliseconds: number,
+  ): Promise<Result<AgentClient>> {
+    const { realm } = options;
     let open: (what: 'call' | 'stream') => void = () => undefined;
     const opened = new Promise<void>((resolve) => {
       const waiting = new Set(['call', 'stream']);
@@ -178,12 +201,12 @@ export class AgentClient {
         if (waiting.size === 0) resolve();
       };
     });
-    const client = new AgentClient(options, checked.value, (what) => open(what));
+    const client = new AgentClient(options, serverKey, (what) => open(what));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<Failure>((resolve) => {
       timer = setTimeout(
         () => resolve(unreachable(realm, 'no-handshake', 'The agent does not answer.')),
-        options.timeout ?? 8_000,
+        milliseconds,
       );
     });
     const failure = await Promise.race([opened.then(() => null), client.#ended, late]);

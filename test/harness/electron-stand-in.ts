@@ -145,6 +145,11 @@ async function attach(from: Chromium, params: Fields, parentSession: string): Pr
     await resume();
     popup.webContents.attached();
   } else {
+    // Closed while it waits, a popup of the same process leaves its opener paused for ever. Its first request is held.
+    await Promise.all([
+      from.send('Fetch.enable', { patterns: [{ urlPattern: '*' }] }, sessionId),
+      resume(),
+    ]).catch(() => undefined);
     await from.send('Target.closeTarget', { targetId });
   }
 }

@@ -316,15 +316,14 @@ at br-ex v-ns1 172.16.1.3/24 ns1 eth0
 
   it('says that the realm has ended when its keeper is killed, and brings the revision up again', async () => {
     await page.getByRole('button', { name: 'Bring up two-namespaces' }).click();
+    // It opens the lab, so that its plan can be watched.
     await expect
-      .poll(
-        () =>
-          page
-            .getByTestId('lab-two-namespaces')
-            .getByTestId('state-chip')
-            .getAttribute('data-state-name'),
-        { timeout: 30_000 },
-      )
+      .poll(() => card('r1').getAttribute('data-presence'), { timeout: 30_000 })
+      .toBe('real');
+    await button('Library').click();
+    const chip = page.getByTestId('lab-two-namespaces').getByTestId('state-chip');
+    await expect
+      .poll(() => chip.getAttribute('data-state-name'), { timeout: 15_000 })
       .toBe('up');
     await button('Topology').click();
     process.kill(keeperOf(home, realm), 'SIGKILL');
