@@ -322,9 +322,7 @@ at br-ex v-ns1 172.16.1.3/24 ns1 eth0
       .toBe('real');
     await button('Library').click();
     const chip = page.getByTestId('lab-two-namespaces').getByTestId('state-chip');
-    await expect
-      .poll(() => chip.getAttribute('data-state-name'), { timeout: 15_000 })
-      .toBe('up');
+    await expect.poll(() => chip.getAttribute('data-state-name'), { timeout: 15_000 }).toBe('up');
     await button('Topology').click();
     process.kill(keeperOf(home, realm), 'SIGKILL');
     const banner = page.getByTestId('banner-realm-gone');
