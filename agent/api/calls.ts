@@ -36,7 +36,11 @@ export interface CallDescription<
 const empty = z.strictObject({});
 
 /** Helper that keeps the literal types of a description. */
-export function describeCall<A extends z.ZodType, R extends z.ZodType, P extends z.ZodType = z.ZodNever>(
+export function describeCall<
+  A extends z.ZodType,
+  R extends z.ZodType,
+  P extends z.ZodType = z.ZodNever,
+>(
   description: Omit<CallDescription<A, R, P>, 'progress'> & { readonly progress?: P },
 ): CallDescription<A, R, P> {
   return { ...description, progress: description.progress ?? (z.never() as unknown as P) };
@@ -135,7 +139,11 @@ export const agentCalls = {
     timeout: null,
   }),
   'process.input': describeCall({
-    args: z.strictObject({ session: z.string().max(64), data: z.string().max(262144), end: z.boolean() }),
+    args: z.strictObject({
+      session: z.string().max(64),
+      data: z.string().max(262144),
+      end: z.boolean(),
+    }),
     result: empty,
     effect: 'write',
     timeout: 10_000,

@@ -78,7 +78,9 @@ export const BridgeNodeSchema = z.strictObject({
   ...InterfaceSettingsSchema.shape,
   stp: z.boolean().optional(),
   /** Settings of the bridge's ports, by interface name. A port carries no address. */
-  ports: z.record(InterfaceNameSchema, InterfaceSettingsSchema.omit({ addresses: true })).optional(),
+  ports: z
+    .record(InterfaceNameSchema, InterfaceSettingsSchema.omit({ addresses: true }))
+    .optional(),
 });
 export type BridgeNode = z.infer<typeof BridgeNodeSchema>;
 

@@ -12,7 +12,11 @@ export const RequestSchema = z.discriminatedUnion('kind', [
     args: z.unknown(),
   }),
   /** Asks that call `id` be cancelled; it still answers once. */
-  z.strictObject({ kind: z.literal('cancel'), version: z.number().int(), id: z.number().int().min(0) }),
+  z.strictObject({
+    kind: z.literal('cancel'),
+    version: z.number().int(),
+    id: z.number().int().min(0),
+  }),
 ]);
 export type Request = z.infer<typeof RequestSchema>;
 

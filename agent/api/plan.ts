@@ -2,7 +2,14 @@ import { z } from 'zod';
 import { LabNameSchema, RealmNameSchema } from './names.ts';
 import { FailureSchema } from './result.ts';
 
-export const objectKinds = ['namespace', 'bridge', 'veth', 'interface', 'address', 'route'] as const;
+export const objectKinds = [
+  'namespace',
+  'bridge',
+  'veth',
+  'interface',
+  'address',
+  'route',
+] as const;
 export type ObjectKind = (typeof objectKinds)[number];
 
 export const StepChangeSchema = z.strictObject({
@@ -78,5 +85,7 @@ export type Plan = z.infer<typeof PlanSchema>;
 
 /** A plan's equivalent commands as a shell transcript. */
 export function transcriptOf(plan: Pick<Plan, 'steps'>): string {
-  return plan.steps.flatMap((step) => step.commands).join('\n') + (plan.steps.length > 0 ? '\n' : '');
+  return (
+    plan.steps.flatMap((step) => step.commands).join('\n') + (plan.steps.length > 0 ? '\n' : '')
+  );
 }

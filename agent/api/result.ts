@@ -87,8 +87,7 @@ export const FailureSchema: z.ZodType<Failure> = z.lazy(() =>
 );
 
 export type Result<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly failure: Failure };
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: Failure };
 
 export function succeed<T>(value: T): Result<T> {
   return { ok: true, value };

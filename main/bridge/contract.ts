@@ -133,7 +133,12 @@ export type Validation = z.infer<typeof ValidationSchema>;
 
 /** What an open lab leads to. `edit` carries the text as it is in the window. */
 export const LabTargetSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('document'), path: PathSchema, text: DocumentTextSchema, replace: z.boolean() }),
+  z.strictObject({
+    kind: z.literal('document'),
+    path: PathSchema,
+    text: DocumentTextSchema,
+    replace: z.boolean(),
+  }),
   z.strictObject({ kind: z.literal('revision'), revision: z.number().int().min(0) }),
   z.strictObject({ kind: z.literal('undo') }),
   z.strictObject({ kind: z.literal('redo') }),
@@ -149,7 +154,12 @@ export const bridgeCalls = {
     effect: 'read',
     timeout: 60_000,
   }),
-  'settings.read': describeCall({ args: empty, result: SettingsSchema, effect: 'read', timeout: 5_000 }),
+  'settings.read': describeCall({
+    args: empty,
+    result: SettingsSchema,
+    effect: 'read',
+    timeout: 5_000,
+  }),
   'settings.write': describeCall({
     args: z.strictObject({ settings: SettingsSchema }),
     result: empty,
@@ -222,7 +232,11 @@ export const bridgeCalls = {
     timeout: 10_000,
   }),
   'lab.overview': describeCall({
-    args: z.strictObject({ lab: LabNameSchema, path: PathSchema, text: DocumentTextSchema.nullable() }),
+    args: z.strictObject({
+      lab: LabNameSchema,
+      path: PathSchema,
+      text: DocumentTextSchema.nullable(),
+    }),
     result: LabOverviewSchema,
     effect: 'read',
     timeout: 15_000,
@@ -287,7 +301,12 @@ export const bridgeCalls = {
     timeout: null,
   }),
   'process.input': describeCall({
-    args: z.strictObject({ realm: RealmNameSchema, session: z.string(), data: z.string(), end: z.boolean() }),
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      session: z.string(),
+      data: z.string(),
+      end: z.boolean(),
+    }),
     result: empty,
     effect: 'write',
     timeout: 10_000,
@@ -327,8 +346,16 @@ export const bridgeStreams = {
   /** A realm appeared, lost its agent, or ended. */
   realm: RealmOverviewSchema,
   inventory: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('reset'), realm: RealmNameSchema, inventory: InventorySchema }),
-    z.strictObject({ kind: z.literal('delta'), realm: RealmNameSchema, delta: InventoryDeltaSchema }),
+    z.strictObject({
+      kind: z.literal('reset'),
+      realm: RealmNameSchema,
+      inventory: InventorySchema,
+    }),
+    z.strictObject({
+      kind: z.literal('delta'),
+      realm: RealmNameSchema,
+      delta: InventoryDeltaSchema,
+    }),
   ]),
   /** Files of the library changed. */
   library: z.strictObject({ changed: z.literal(true) }),
@@ -340,7 +367,12 @@ export type BridgeStreamName = keyof BridgeStreams;
 
 /** Messages that the carriers move, both ways, one JSON text each. */
 export const BridgeRequestSchema = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('call'), id: z.number().int(), call: z.string(), args: z.unknown() }),
+  z.strictObject({
+    kind: z.literal('call'),
+    id: z.number().int(),
+    call: z.string(),
+    args: z.unknown(),
+  }),
   z.strictObject({ kind: z.literal('cancel'), id: z.number().int() }),
 ]);
 export type BridgeRequest = z.infer<typeof BridgeRequestSchema>;
@@ -351,4 +383,3 @@ export const BridgeMessageSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('stream'), stream: z.string(), value: z.unknown() }),
 ]);
 export type BridgeMessage = z.infer<typeof BridgeMessageSchema>;
-
