@@ -150,7 +150,8 @@ export const useLab = defineStore('lab', () => {
   const receiveOverview = (next: LabOverview) => {
     overview.value = next;
     const status = next.status;
-    if (status !== null && !checking.value) checkResults.value = status.checks;
+    // What was seen in a network that is no longer there says nothing.
+    if (!checking.value) checkResults.value = up.value ? (status?.checks ?? []) : [];
     if (status?.busy !== true && activity.value !== 'applying') transaction.value = null;
   };
 

@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { chromiumFlags, chromiumPath } from './electron-chromium-flags.ts';
+import { chromiumFlags, chromiumPath } from './chromium-flags.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 

@@ -14,23 +14,13 @@ import {
   type Locator,
   type Page,
 } from 'playwright-core';
+import { chromiumFlags, chromiumPath } from './chromium-flags.ts';
 import type { RunInRealm } from './network-state.ts';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Keeps Chromium from looking for its makers' hosts; as root it has no sandbox of its own (in tests only). */
-const chromiumFlags = [
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
-];
-
 export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: '/usr/bin/chromium', args: chromiumFlags });
+  return chromium.launch({ executablePath: chromiumPath, args: [...chromiumFlags] });
 }
 
 export interface Home {
@@ -194,4 +184,24 @@ export async function centreOf(
   const box = await locator.boundingBox();
   if (box === null) throw new Error('it is not on the screen');
   return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+}
+
+/** What names this machine: its kernel and the paths of its files. */
+const places = '[data-testid="kernel"], [data-testid="lab-path"], .library td.wide';
+
+/** A picture for a person to look at, without what names this machine. The page's policy allows no style of ours. */
+export async function takePicture(page: Page, directory: string, name: string): Promise<void> {
+  mkdirSync(directory, { recursive: true });
+  const show = (visibility: string): Promise<void> =>
+    page.evaluate(
+      ([selector, value]) => {
+        for (const element of document.querySelectorAll<HTMLElement>(selector)) {
+          element.style.visibility = value;
+        }
+      },
+      [places, visibility] as const,
+    );
+  await show('hidden');
+  await page.screenshot({ path: path.join(directory, `${name}.png`) });
+  await show('');
 }

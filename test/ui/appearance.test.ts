@@ -2,8 +2,6 @@
  * Every screen in both themes and both languages: it fits, says what it says in that language, and complains of
  * nothing. With NETLOOM_PICTURES set to a directory, each is also kept as a picture to be looked at.
  */
-import { mkdirSync } from 'node:fs';
-import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -14,6 +12,7 @@ import {
   removeHome,
   type Started,
   startNetloom,
+  takePicture,
 } from '../harness/window.ts';
 
 const pictures = process.env['NETLOOM_PICTURES'];
@@ -68,8 +67,7 @@ async function keep(page: Page, name: string): Promise<void> {
     /\b(?:library|inspector|drawer|plan|checks|console|status|lab|canvas)\.[a-z]+[A-Z]?\w*\b/,
   );
   if (pictures === undefined) return;
-  mkdirSync(pictures, { recursive: true });
-  await page.screenshot({ path: path.join(pictures, `${name}.png`) });
+  await takePicture(page, pictures, name);
 }
 
 for (const theme of ['light', 'dark'] as const) {

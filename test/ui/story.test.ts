@@ -2,8 +2,7 @@
  * The main job, as a person does it, in real Chromium; after every step the kernel's own state is compared with what
  * hand-written commands make in a network that Netloom has no part in.
  */
-import { mkdirSync, readlinkSync } from 'node:fs';
-import path from 'node:path';
+import { readlinkSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeBareNetwork } from '../harness/lab-bare-network.ts';
@@ -24,6 +23,7 @@ import {
   removeHome,
   type Started,
   startNetloom,
+  takePicture,
 } from '../harness/window.ts';
 
 const realm = 'sandbox:two-namespaces';
@@ -50,10 +50,7 @@ afterAll(async () => {
 
 async function picture(name: string): Promise<void> {
   if (pictures === undefined) return;
-  mkdirSync(pictures, { recursive: true });
-  // Without the status bar, which names the machine.
-  const clip = { x: 0, y: 0, width: 1440, height: 874 };
-  await page.screenshot({ path: path.join(pictures, `${name}.png`), clip });
+  await takePicture(page, pictures, name);
 }
 
 /** What these commands make in an empty network. */
@@ -327,6 +324,8 @@ at br-ex v-ns1 172.16.1.3/24 ns1 eth0
     process.kill(keeperOf(home, realm), 'SIGKILL');
     const banner = page.getByTestId('banner-realm-gone');
     await expect.poll(() => banner.isVisible(), { timeout: 5_000 }).toBe(true);
+    // What was checked is gone with it.
+    await expect.poll(() => page.getByTestId('check-count').innerText()).toContain('–/1');
     await picture('realm-gone');
     await banner.getByRole('button').click();
     await expect.poll(() => banner.isVisible(), { timeout: 20_000 }).toBe(false);
