@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bondHashPolicies, bondModes, macvlanModes, VlanIdSchema } from './device.ts';
 import {
   interfaceNamePattern,
   LabNameSchema,
@@ -38,13 +39,128 @@ const MacAddressSchema = z
 
 const MtuSchema = z.number().int().min(68).max(65535);
 
-export const InterfaceSettingsSchema = z.strictObject({
+/** An address without a prefix length; checked in full by the validator. */
+const HostAddressSchema = z.string().min(2).max(64);
+
+const PercentSchema = z.number().min(0).max(100);
+
+/** `10mbit`, `1.5gbit`, `800kbit`, `9600bit`: bits a second with SI prefixes, as tc(8) writes them. */
+export const ratePattern = /^(?<number>\d+(?:\.\d+)?)(?<prefix>[kmg]?)bit$/;
+const RateSchema = z.string().regex(ratePattern, 'a rate is bits a second such as `10mbit`');
+
+/** What happens to everything that leaves through the interface: one direction of its link. */
+export const ImpairmentSettingsSchema = z.strictObject({
+  rate: RateSchema.optional(),
+  /** Milliseconds. */
+  delay: z.number().min(0).max(60000).optional(),
+  /** Milliseconds by which the delay varies; needs a delay. */
+  jitter: z.number().min(0).max(60000).optional(),
+  /** Per cent of the packets. */
+  loss: PercentSchema.optional(),
+  duplicate: PercentSchema.optional(),
+  /** Per cent that go at once; needs a delay. */
+  reorder: PercentSchema.optional(),
+  corrupt: PercentSchema.optional(),
+});
+export type ImpairmentSettings = z.infer<typeof ImpairmentSettingsSchema>;
+
+const commonSettings = {
   addresses: z.array(InterfaceAddressSchema).max(64).optional(),
   mac: MacAddressSchema.optional(),
   mtu: MtuSchema.optional(),
   /** Administrative state; `up` unless said otherwise. */
   state: z.enum(['up', 'down']).optional(),
+  impairment: ImpairmentSettingsSchema.optional(),
+};
+
+/** The end of a link that is a veth pair. */
+const VethSettingsSchema = z.strictObject({
+  kind: z.literal('veth').optional(),
+  ...commonSettings,
 });
+
+const members = z.array(InterfaceNameSchema).max(64).optional();
+const tunnelEnds = { local: HostAddressSchema.optional(), remote: HostAddressSchema.optional() };
+const UdpPortSchema = z.number().int().min(1).max(65535);
+/** VNI: 24 bits. */
+const NetworkIdentifierSchema = z.number().int().min(0).max(16777215);
+const tunTap = {
+  /** Numeric user and group that may attach to it. */
+  owner: z.number().int().min(0).max(4294967294).optional(),
+  group: z.number().int().min(0).max(4294967294).optional(),
+  multiQueue: z.boolean().optional(),
+};
+
+const deviceSettings = [
+  z.strictObject({ kind: z.literal('dummy'), ...commonSettings }),
+  z.strictObject({
+    kind: z.literal('vlan'),
+    parent: InterfaceNameSchema,
+    id: VlanIdSchema,
+    protocol: z.enum(['802.1Q', '802.1ad']).optional(),
+    ...commonSettings,
+  }),
+  z.strictObject({
+    kind: z.literal('bond'),
+    mode: z.enum(bondModes).optional(),
+    /** Milliseconds between two looks at the members' carrier; 100 unless said otherwise. */
+    monitorInterval: z.number().int().min(0).max(60000).optional(),
+    hashPolicy: z.enum(bondHashPolicies).optional(),
+    members,
+    ...commonSettings,
+  }),
+  z.strictObject({
+    kind: z.literal('vxlan'),
+    id: NetworkIdentifierSchema,
+    ...tunnelEnds,
+    /** UDP; 4789 unless said otherwise. */
+    port: UdpPortSchema.optional(),
+    parent: InterfaceNameSchema.optional(),
+    ...commonSettings,
+  }),
+  z.strictObject({
+    kind: z.literal('gre'),
+    ...tunnelEnds,
+    key: z.number().int().min(0).max(4294967295).optional(),
+    ...commonSettings,
+  }),
+  z.strictObject({
+    kind: z.literal('gretap'),
+    ...tunnelEnds,
+    key: z.number().int().min(0).max(4294967295).optional(),
+    ...commonSettings,
+  }),
+  z.strictObject({ kind: z.literal('ipip'), ...tunnelEnds, ...commonSettings }),
+  z.strictObject({
+    kind: z.literal('geneve'),
+    id: NetworkIdentifierSchema,
+    remote: HostAddressSchema,
+    /** UDP; 6081 unless said otherwise. */
+    port: UdpPortSchema.optional(),
+    ...commonSettings,
+  }),
+  z.strictObject({
+    kind: z.literal('macvlan'),
+    parent: InterfaceNameSchema,
+    mode: z.enum(macvlanModes).optional(),
+    ...commonSettings,
+  }),
+  z.strictObject({
+    kind: z.literal('vrf'),
+    /** Number of its routing table. */
+    table: z.number().int().min(1).max(4294967295),
+    members,
+    ...commonSettings,
+  }),
+  z.strictObject({ kind: z.literal('tap'), ...tunTap, ...commonSettings }),
+  z.strictObject({ kind: z.literal('tun'), ...tunTap, ...commonSettings }),
+] as const;
+
+/** An interface: the end of a link, or with a `kind` a device that the node makes itself. */
+export const InterfaceSettingsSchema = z.discriminatedUnion('kind', [
+  VethSettingsSchema,
+  ...deviceSettings,
+]);
 export type InterfaceSettings = z.infer<typeof InterfaceSettingsSchema>;
 
 export const RouteSettingsSchema = z.strictObject({
@@ -58,6 +174,76 @@ export type RouteSettings = z.infer<typeof RouteSettingsSchema>;
 
 const InterfacesSchema = z.record(InterfaceNameSchema, InterfaceSettingsSchema);
 
+const protocols = ['tcp', 'udp'] as const;
+/** A host address or a prefix. */
+const PeersSchema = z.string().min(2).max(64);
+/** A port or a range such as `8000-8100`. */
+const PortsSchema = z.union([
+  z.number().int().min(1).max(65535),
+  z.string().regex(/^\d{1,5}-\d{1,5}$/, 'a range of ports is such as `8000-8100`'),
+]);
+
+/** Address translation, in the order of the list. */
+export const NatRuleSchema = z.discriminatedUnion('kind', [
+  /** What leaves through `out` bears the address of that interface. */
+  z.strictObject({
+    kind: z.literal('masquerade'),
+    out: InterfaceNameSchema,
+    from: PeersSchema.optional(),
+  }),
+  z.strictObject({
+    kind: z.literal('snat'),
+    out: InterfaceNameSchema,
+    from: PeersSchema.optional(),
+    /** The address that it bears outside. */
+    to: HostAddressSchema,
+  }),
+  /** What comes to this node at a port goes to `to`. */
+  z.strictObject({
+    kind: z.literal('dnat'),
+    in: InterfaceNameSchema,
+    protocol: z.enum(protocols),
+    port: UdpPortSchema,
+    to: HostAddressSchema,
+    /** Port over there; the same unless said otherwise. */
+    toPort: UdpPortSchema.optional(),
+  }),
+]);
+export type NatRule = z.infer<typeof NatRuleSchema>;
+
+export const FilterRuleSchema = z.strictObject({
+  action: z.enum(['accept', 'drop', 'reject']),
+  in: InterfaceNameSchema.optional(),
+  out: InterfaceNameSchema.optional(),
+  from: PeersSchema.optional(),
+  to: PeersSchema.optional(),
+  protocol: z.enum([...protocols, 'icmp', 'icmpv6']).optional(),
+  /** Destination port; needs tcp or udp. */
+  port: PortsSchema.optional(),
+  /** States of the connection that the packet belongs to. */
+  state: z
+    .array(z.enum(['new', 'established', 'related', 'invalid']))
+    .min(1)
+    .max(4)
+    .optional(),
+});
+export type FilterRule = z.infer<typeof FilterRuleSchema>;
+
+const FilterChainSchema = z.strictObject({
+  /** For what no rule decides; `accept` unless said otherwise. */
+  policy: z.enum(['accept', 'drop']).optional(),
+  rules: z.array(FilterRuleSchema).max(1000).optional(),
+});
+export type FilterChain = z.infer<typeof FilterChainSchema>;
+
+/** A process that runs in the node as long as the lab is up. */
+export const RunSettingsSchema = z.strictObject({
+  name: InterfaceNameSchema,
+  /** Program and arguments; no shell in between. */
+  command: z.array(z.string().min(1).max(4096)).min(1).max(100),
+});
+export type RunSettings = z.infer<typeof RunSettingsSchema>;
+
 /** A network namespace: a host with its own interfaces, addresses and routes. */
 export const NamespaceNodeSchema = z.strictObject({
   kind: z.literal('namespace'),
@@ -66,8 +252,57 @@ export const NamespaceNodeSchema = z.strictObject({
   loopback: z.boolean().optional(),
   interfaces: InterfacesSchema.optional(),
   routes: z.array(RouteSettingsSchema).max(1000).optional(),
+  /** Whether it forwards packets between its interfaces: a router. */
+  forwarding: z
+    .union([
+      z.boolean(),
+      z.strictObject({ ipv4: z.boolean().optional(), ipv6: z.boolean().optional() }),
+    ])
+    .optional(),
+  nat: z.array(NatRuleSchema).max(1000).optional(),
+  filter: z
+    .strictObject({
+      input: FilterChainSchema.optional(),
+      forward: FilterChainSchema.optional(),
+      output: FilterChainSchema.optional(),
+    })
+    .optional(),
+  run: z.array(RunSettingsSchema).max(100).optional(),
 });
 export type NamespaceNode = z.infer<typeof NamespaceNodeSchema>;
+
+const SecondsSchema = z.number().min(0).max(1000000);
+
+/** What a port of a bridge has beside the settings of its interface. VLANs count where the bridge filters them. */
+const portSettings = {
+  /** Access port: frames of this VLAN leave and come without a tag. */
+  vlan: VlanIdSchema.optional(),
+  /** Trunk port: these VLANs leave and come with a tag. */
+  trunk: z.array(VlanIdSchema).max(4094).optional(),
+  /** Of a trunk, the VLAN without a tag. */
+  native: VlanIdSchema.optional(),
+  /** Does not exchange frames with other isolated ports. */
+  isolated: z.boolean().optional(),
+  /** STP path cost and port priority. */
+  cost: z.number().int().min(1).max(65535).optional(),
+  priority: z.number().int().min(0).max(63).optional(),
+};
+
+const [dummyPort, vlanPort, bondPort, vxlanPort, , gretapPort, , genevePort, , , tapPort] =
+  deviceSettings;
+
+/** A port is the end of a link, or with a `kind` a device that the bridge's namespace makes. It carries no address. */
+export const BridgePortSchema = z.discriminatedUnion('kind', [
+  VethSettingsSchema.omit({ addresses: true }).extend(portSettings),
+  dummyPort.omit({ addresses: true }).extend(portSettings),
+  vlanPort.omit({ addresses: true }).extend(portSettings),
+  bondPort.omit({ addresses: true }).extend(portSettings),
+  vxlanPort.omit({ addresses: true }).extend(portSettings),
+  gretapPort.omit({ addresses: true }).extend(portSettings),
+  genevePort.omit({ addresses: true }).extend(portSettings),
+  tapPort.omit({ addresses: true }).extend(portSettings),
+]);
+export type BridgePort = z.infer<typeof BridgePortSchema>;
 
 /** A Linux bridge named like its node, in the realm's own namespace or in that of another node. */
 export const BridgeNodeSchema = z.strictObject({
@@ -75,12 +310,21 @@ export const BridgeNodeSchema = z.strictObject({
   title: LocalizedTextSchema.optional(),
   /** The namespace node that the bridge sits in; without it the realm's own namespace. */
   namespace: NodeNameSchema.optional(),
-  ...InterfaceSettingsSchema.shape,
+  ...commonSettings,
   stp: z.boolean().optional(),
-  /** Settings of the bridge's ports, by interface name. A port carries no address. */
-  ports: z
-    .record(InterfaceNameSchema, InterfaceSettingsSchema.omit({ addresses: true }))
-    .optional(),
+  /** Of the spanning tree: the lowest becomes the root. */
+  priority: z.number().int().min(0).max(61440).multipleOf(4096).optional(),
+  forwardDelay: z.number().min(2).max(30).optional(),
+  helloTime: z.number().min(1).max(10).optional(),
+  maximumAge: z.number().min(6).max(40).optional(),
+  /** Seconds after which an address that was not heard of is forgotten. */
+  ageingTime: SecondsSchema.optional(),
+  multicastSnooping: z.boolean().optional(),
+  vlanFiltering: z.boolean().optional(),
+  /** VLANs that the bridge itself takes part in, with a tag: for VLAN devices on it. */
+  vlans: z.array(VlanIdSchema).max(4094).optional(),
+  /** Settings of the bridge's ports, by interface name. */
+  ports: z.record(InterfaceNameSchema, BridgePortSchema).optional(),
 });
 export type BridgeNode = z.infer<typeof BridgeNodeSchema>;
 
@@ -98,10 +342,22 @@ const EndpointSchema = z
   );
 
 /** A veth pair; an end at a bridge becomes a port of it. */
-export const LinkSchema = z.strictObject({
+export const VethLinkSchema = z.strictObject({
+  type: z.literal('veth').optional(),
   endpoints: z.tuple([EndpointSchema, EndpointSchema]),
   mtu: MtuSchema.optional(),
 });
+
+/** Two taps or two tuns of two nodes, joined over UDP: what goes into one comes out of the other. */
+export const TunnelLinkSchema = z.strictObject({
+  type: z.literal('tunnel'),
+  endpoints: z.tuple([EndpointSchema, EndpointSchema]),
+  /** The nodes' own addresses that the UDP packets go between, in the order of the endpoints. */
+  underlay: z.tuple([HostAddressSchema, HostAddressSchema]),
+  /** UDP, at both ends; 5555 unless said otherwise. */
+  port: UdpPortSchema.optional(),
+});
+export const LinkSchema = z.discriminatedUnion('type', [VethLinkSchema, TunnelLinkSchema]);
 export type LabLink = z.infer<typeof LinkSchema>;
 
 export const ReachCheckSchema = z.strictObject({
@@ -115,9 +371,41 @@ export const ReachCheckSchema = z.strictObject({
   expect: z.enum(['reachable', 'unreachable']).optional(),
   /** Seconds until an unanswered request counts as unreachable; 2 unless said otherwise. */
   timeout: z.number().positive().max(60).optional(),
+  /** Bounds of the round trip, in milliseconds. */
+  roundTrip: z
+    .strictObject({ atLeast: z.number().min(0).optional(), atMost: z.number().min(0).optional() })
+    .optional(),
 });
 export type ReachCheck = z.infer<typeof ReachCheckSchema>;
-export const CheckSchema = z.discriminatedUnion('check', [ReachCheckSchema]);
+
+/** A TCP connection: somebody listens there and answers. */
+export const ConnectCheckSchema = z.strictObject({
+  check: z.literal('connect'),
+  name: LocalizedTextSchema.optional(),
+  from: NodeNameSchema,
+  to: z.string().min(1).max(64),
+  port: UdpPortSchema,
+  expect: z.enum(['reachable', 'unreachable']).optional(),
+  timeout: z.number().positive().max(60).optional(),
+});
+export type ConnectCheck = z.infer<typeof ConnectCheckSchema>;
+
+/** Throughput of UDP in one direction, measured for a second. */
+export const RateCheckSchema = z.strictObject({
+  check: z.literal('rate'),
+  name: LocalizedTextSchema.optional(),
+  from: NodeNameSchema,
+  to: z.string().min(1).max(64),
+  atLeast: RateSchema.optional(),
+  atMost: RateSchema.optional(),
+});
+export type RateCheck = z.infer<typeof RateCheckSchema>;
+
+export const CheckSchema = z.discriminatedUnion('check', [
+  ReachCheckSchema,
+  ConnectCheckSchema,
+  RateCheckSchema,
+]);
 export type LabCheck = z.infer<typeof CheckSchema>;
 
 /** One lab, as written in its YAML file. */

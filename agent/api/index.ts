@@ -1,5 +1,6 @@
 export * from './agent-info.ts';
 export * from './calls.ts';
+export * from './device.ts';
 export * from './document.ts';
 export * from './envelope.ts';
 export * from './inventory.ts';

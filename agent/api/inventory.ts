@@ -1,4 +1,12 @@
 import { z } from 'zod';
+import {
+  BondMemberSchema,
+  BridgeSettingsSchema,
+  DeviceSchema,
+  ImpairmentSchema,
+  PortSettingsSchema,
+  VlanEntrySchema,
+} from './device.ts';
 
 /**
  * What exists in a realm, as the kernel reports it. Identifiers are opaque to clients: a namespace's is the inode of
@@ -10,6 +18,18 @@ export const ProcessViewSchema = z.strictObject({
   command: z.string(),
 });
 export type ProcessView = z.infer<typeof ProcessViewSchema>;
+
+/** A process that a lab runs in a namespace, and all that it started. */
+export const RunViewSchema = z.strictObject({
+  lab: z.string(),
+  /** Name that the document gives it. */
+  name: z.string(),
+  /** The first of its processes. */
+  pid: z.number().int(),
+  /** As it was asked for; what /proc shows may differ. */
+  command: z.array(z.string()),
+});
+export type RunView = z.infer<typeof RunViewSchema>;
 
 export const NamespaceViewSchema = z.strictObject({
   id: z.string(),
@@ -24,6 +44,10 @@ export const NamespaceViewSchema = z.strictObject({
   /** Processes that live in it, the lowest pids first, at most 50; `processCount` is the whole number. */
   processes: z.array(ProcessViewSchema),
   processCount: z.number().int(),
+  runs: z.array(RunViewSchema),
+  forwarding: z.strictObject({ ipv4: z.boolean(), ipv6: z.boolean() }),
+  /** Our nftables table in it as canonical JSON (`agent/lab/rules.ts`); null when there is none. */
+  rules: z.string().nullable(),
   /** Lab that made it, by the mark on its `lo`; null for what is not ours. */
   lab: z.string().nullable(),
 });
@@ -62,10 +86,24 @@ export const LinkViewSchema = z.strictObject({
   alias: z.string().nullable(),
   lab: z.string().nullable(),
   addresses: z.array(AddressViewSchema),
-  /** Bridge settings, for a bridge. */
-  bridge: z.strictObject({ stp: z.boolean() }).nullable(),
+  /** For the kinds that `DeviceSchema` knows; null also when it has settings beyond those. */
+  device: DeviceSchema.nullable(),
+  /** For a bridge. What this kernel does not tell is missing. */
+  bridge: BridgeSettingsSchema.partial().nullable(),
+  /** For a port of a bridge. */
+  port: PortSettingsSchema.nullable(),
   /** Port state of a bridge port: disabled, listening, learning, forwarding, blocking. */
   portState: z.string().nullable(),
+  /** VLAN table of a bridge or of a port, by id; null where there is none. */
+  vlans: z.array(VlanEntrySchema).nullable(),
+  /** For a member of a bond. */
+  bondMember: BondMemberSchema.nullable(),
+  /** What our queueing discipline (handle 4e:) does to what leaves; null when there is none. */
+  impairment: ImpairmentSchema.nullable(),
+  /** Kind of a queueing discipline that somebody else has set at its root; null when nobody has. */
+  queueing: z.string().nullable(),
+  /** For a tap or tun: the processes that hold it, in any namespace of the realm, at most 20. */
+  holders: z.array(ProcessViewSchema),
 });
 export type LinkView = z.infer<typeof LinkViewSchema>;
 

@@ -6,9 +6,12 @@ export const objectKinds = [
   'namespace',
   'bridge',
   'veth',
+  'device',
   'interface',
   'address',
   'route',
+  'rules',
+  'process',
 ] as const;
 export type ObjectKind = (typeof objectKinds)[number];
 
@@ -22,6 +25,25 @@ export const StepChangeSchema = z.strictObject({
     'loopback',
     'bridge-netfilter',
     'address',
+    // Of bridges and their ports
+    'priority',
+    'forward-delay',
+    'hello-time',
+    'maximum-age',
+    'ageing-time',
+    'multicast-snooping',
+    'vlan-filtering',
+    'isolated',
+    'cost',
+    'port-priority',
+    'vlans',
+    // Of the others
+    'forwarding-ipv4',
+    'forwarding-ipv6',
+    'impairment',
+    'rules',
+    'device',
+    'command',
   ]),
   before: z.string().nullable(),
   after: z.string().nullable(),

@@ -1,4 +1,12 @@
 import { z } from 'zod';
+import {
+  BridgeSettingsSchema,
+  DeviceSchema,
+  ImpairmentSchema,
+  PortSettingsSchema,
+  VlanEntrySchema,
+} from '../api/device.ts';
+import type { BridgeSettings, Device, Impairment, VlanEntry } from '../api/device.ts';
 
 /**
  * Operations are data: they go into the journal, and are executed (`agent/apply`), inverted, described and said as
@@ -20,7 +28,7 @@ export const VethEndSchema = z.strictObject({
   name: z.string(),
   mac: z.string().nullable(),
   mtu: z.number().int().nullable(),
-  /** Bridge in the same namespace. */
+  /** Bridge, bond or VRF in the same namespace. */
   master: z.string().nullable(),
 });
 export type VethEnd = z.infer<typeof VethEndSchema>;
@@ -29,8 +37,10 @@ export const LinkSettingsSchema = z.strictObject({
   up: z.boolean().optional(),
   mtu: z.number().int().optional(),
   mac: z.string().optional(),
+  /** Bridge, bond or VRF in the same namespace. A bond takes a link only while that is down. */
   master: z.string().nullable().optional(),
-  stp: z.boolean().optional(),
+  bridge: BridgeSettingsSchema.partial().optional(),
+  port: PortSettingsSchema.partial().optional(),
 });
 export type LinkSettings = z.infer<typeof LinkSettingsSchema>;
 
@@ -50,7 +60,8 @@ export type Operation =
       readonly name: string;
       readonly mac: string | null;
       readonly mtu: number | null;
-      readonly stp: boolean;
+      /** What differs from `initialBridge`. */
+      readonly settings: Partial<BridgeSettings>;
     }
   | {
       readonly kind: 'remove-bridge';
@@ -63,6 +74,63 @@ export type Operation =
       readonly kind: 'remove-veth';
       readonly ends: readonly [VethEnd, VethEnd];
       readonly contents: Contents;
+    }
+  | {
+      /** Made down; its master and mark follow in one further message, as with a veth pair. */
+      readonly kind: 'add-device';
+      readonly namespace: string | null;
+      readonly name: string;
+      readonly device: Device;
+      readonly mac: string | null;
+      readonly mtu: number | null;
+      readonly master: string | null;
+    }
+  | {
+      readonly kind: 'remove-device';
+      readonly namespace: string | null;
+      readonly name: string;
+      readonly device: Device;
+      readonly mac: string | null;
+      readonly mtu: number | null;
+      readonly master: string | null;
+      readonly contents: Contents;
+    }
+  | {
+      /** The VLAN table of a port, or with `self` of the bridge itself. */
+      readonly kind: 'change-vlans';
+      readonly namespace: string | null;
+      readonly name: string;
+      readonly self: boolean;
+      readonly before: readonly VlanEntry[];
+      readonly after: readonly VlanEntry[];
+    }
+  | {
+      /** Our queueing discipline at the root of a link; null takes it away. */
+      readonly kind: 'change-impairment';
+      readonly namespace: string | null;
+      readonly name: string;
+      readonly before: Impairment | null;
+      readonly after: Impairment | null;
+    }
+  | {
+      readonly kind: 'change-forwarding';
+      readonly namespace: string;
+      readonly family: 'ipv4' | 'ipv6';
+      readonly before: boolean;
+      readonly after: boolean;
+    }
+  | {
+      /** Our nftables table, as canonical JSON (`rules.ts`); null takes it away. */
+      readonly kind: 'change-rules';
+      readonly namespace: string;
+      readonly before: string | null;
+      readonly after: string | null;
+    }
+  | {
+      readonly kind: 'start-process' | 'stop-process';
+      readonly namespace: string;
+      readonly name: string;
+      readonly command: readonly string[];
     }
   | {
       /** Also brings `lo` up or down. Every key of `after` is in `before`. */
@@ -102,6 +170,15 @@ export type OperationKind = Operation['kind'];
 
 const ContentsSchema: z.ZodType<Contents> = z.lazy(() => z.array(OperationSchema));
 
+const deviceFields = {
+  namespace: NamespaceSchema,
+  name: z.string(),
+  device: DeviceSchema,
+  mac: z.string().nullable(),
+  mtu: z.number().int().nullable(),
+  master: z.string().nullable(),
+};
+
 export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
   z.union([
     z.strictObject({ kind: z.literal('add-namespace'), name: z.string() }),
@@ -116,7 +193,7 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       name: z.string(),
       mac: z.string().nullable(),
       mtu: z.number().int().nullable(),
-      stp: z.boolean(),
+      settings: BridgeSettingsSchema.partial(),
     }),
     z.strictObject({
       kind: z.literal('remove-bridge'),
@@ -129,6 +206,42 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       kind: z.literal('remove-veth'),
       ends: z.tuple([VethEndSchema, VethEndSchema]),
       contents: ContentsSchema,
+    }),
+    z.strictObject({ kind: z.literal('add-device'), ...deviceFields }),
+    z.strictObject({ kind: z.literal('remove-device'), ...deviceFields, contents: ContentsSchema }),
+    z.strictObject({
+      kind: z.literal('change-vlans'),
+      namespace: NamespaceSchema,
+      name: z.string(),
+      self: z.boolean(),
+      before: z.array(VlanEntrySchema),
+      after: z.array(VlanEntrySchema),
+    }),
+    z.strictObject({
+      kind: z.literal('change-impairment'),
+      namespace: NamespaceSchema,
+      name: z.string(),
+      before: ImpairmentSchema.nullable(),
+      after: ImpairmentSchema.nullable(),
+    }),
+    z.strictObject({
+      kind: z.literal('change-forwarding'),
+      namespace: z.string(),
+      family: z.enum(['ipv4', 'ipv6']),
+      before: z.boolean(),
+      after: z.boolean(),
+    }),
+    z.strictObject({
+      kind: z.literal('change-rules'),
+      namespace: z.string(),
+      before: z.string().nullable(),
+      after: z.string().nullable(),
+    }),
+    z.strictObject({
+      kind: z.enum(['start-process', 'stop-process']),
+      namespace: z.string(),
+      name: z.string(),
+      command: z.array(z.string()),
     }),
     z.strictObject({
       kind: z.literal('change-link'),
