@@ -242,7 +242,7 @@ function filterStatements(rule: FilterRule): readonly Statement[] {
   return [
     ...(input === undefined ? [] : [interfaceMatch('iifname', input)]),
     ...(out === undefined ? [] : [interfaceMatch('oifname', out)]),
-    ...peerMatches(from, to),
+    ...peerMatches(from, to, protocol),
     ...protocolMatches(protocol, port),
     ...(state === undefined ? [] : [stateMatch(state)]),
     verdict,
@@ -286,8 +286,15 @@ function interfaceMatch(key: 'iifname' | 'oifname', name: string): Statement {
   return { match: { op: '==', left: { meta: { key } }, right: name } };
 }
 
-/** nft drops a family match next to an address of that family, so there is one only where no address says it. */
-function peerMatches(from: string | undefined, to: string | undefined): readonly Statement[] {
+/**
+ * nft drops a family match next to an address or the ICMP of that family, so there is one only where nothing else says
+ * it.
+ */
+function peerMatches(
+  from: string | undefined,
+  to: string | undefined,
+  protocol?: FilterRule['protocol'],
+): readonly Statement[] {
   const peers = [
     ...(from === undefined ? [] : [{ field: 'saddr' as const, prefix: prefixOf(from) }]),
     ...(to === undefined ? [] : [{ field: 'daddr' as const, prefix: prefixOf(to) }]),
@@ -295,6 +302,7 @@ function peerMatches(from: string | undefined, to: string | undefined): readonly
   const addresses = peers.filter(({ prefix }) => prefix.length > 0);
   const [any] = peers;
   if (addresses.length === 0 && any !== undefined) {
+    if (protocol === (any.prefix.family === 'ipv4' ? 'icmp' : 'icmpv6')) return [];
     return [{ match: { op: '==', left: { meta: { key: 'nfproto' } }, right: any.prefix.family } }];
   }
   return addresses.map(({ field, prefix }) => {
@@ -473,9 +481,6 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What changes without the rules changing. */
-const volatileKeys: ReadonlySet<string> = new Set(['handle', 'packets', 'bytes']);
-
 function canonicalText(items: readonly unknown[]): string {
   return JSON.stringify(items.map(canonicalValue));
 }
@@ -485,14 +490,19 @@ function canonicalValue(value: unknown): unknown {
   if (typeof value === 'string') return parseHostAddress(value)?.text ?? value;
   if (!isRecord(value)) return value;
   const entries = Object.entries(value)
-    .filter(([key]) => !volatileKeys.has(key))
+    .filter(([key]) => key !== 'handle')
     .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(([key, part]): [string, unknown] => [
       key,
-      // Sets of flags with one member: a list in some versions, the member itself in others.
-      (key === 'flags' || key === 'right') && Array.isArray(part) && part.length === 1
+      // Flags of a fib or ct match, of which there is one: a list in some versions, the flag itself in others.
+      (key === 'right' || (key === 'flags' && Object.hasOwn(value, 'result'))) &&
+      Array.isArray(part) &&
+      part.length === 1
         ? canonicalValue(part[0])
-        : canonicalValue(part),
+        : // What a rule has counted; it starts anew.
+          key === 'counter' && isRecord(part)
+          ? { bytes: 0, packets: 0 }
+          : canonicalValue(part),
     ]);
   return Object.fromEntries(entries);
 }

@@ -21,6 +21,7 @@ const everything: Asked = {
         { action: 'accept', state: ['related', 'established'] },
         { action: 'reject', in: 'eth0', from: '10.0.0.1', protocol: 'tcp', port: '8000-8100' },
         { action: 'accept', from: '::/0', protocol: 'icmpv6' },
+        { action: 'drop', to: '0.0.0.0/0', protocol: 'udp' },
       ],
     },
     forward: { rules: [{ action: 'drop', in: 'eth0', out: 'eth1', to: '10.1.0.0/16' }] },
@@ -92,7 +93,8 @@ describe('rules of a node', () => {
       "nft 'add chain inet netloom postrouting { type nat hook postrouting priority 100; policy accept; }'",
       "nft 'add rule inet netloom input ct state established,related accept'",
       'nft \'add rule inet netloom input iifname "eth0" ip saddr 10.0.0.1 tcp dport 8000-8100 reject with icmpx port-unreachable\'',
-      "nft 'add rule inet netloom input meta nfproto ipv6 meta l4proto ipv6-icmp accept'",
+      "nft 'add rule inet netloom input meta l4proto ipv6-icmp accept'",
+      "nft 'add rule inet netloom input meta nfproto ipv4 meta l4proto udp drop'",
       'nft \'add rule inet netloom forward iifname "eth0" oifname "eth1" ip daddr 10.1.0.0/16 drop\'',
       'nft \'add rule inet netloom prerouting iifname "eth0" fib daddr type local tcp dport 80 dnat ip to 10.0.0.2:8080\'',
       'nft \'add rule inet netloom prerouting iifname "eth0" fib daddr type local udp dport 53 dnat ip6 to [fd00::2]:5353\'',
@@ -108,7 +110,8 @@ describe('rules of a node', () => {
     expect(describeRules(rulesOf(everything))).toEqual([
       'input: accept state established,related',
       'input: reject in eth0 from 10.0.0.1 tcp 8000-8100',
-      'input: accept ipv6 icmpv6',
+      'input: accept icmpv6',
+      'input: drop ipv4 udp',
       'input: drop otherwise',
       'forward: drop in eth0 out eth1 to 10.1.0.0/16',
       'forward: accept otherwise',
@@ -142,7 +145,7 @@ describe('rules that somebody else has put into the table', () => {
   it('are kept without what counts', () => {
     expect(edited).toBe(
       '[{"table":{"family":"inet","name":"netloom"}},' +
-        '{"rule":{"chain":"input","comment":"it\'s mine","expr":[{"counter":{}},{"log":null}],"family":"inet","table":"netloom"}}]',
+        '{"rule":{"chain":"input","comment":"it\'s mine","expr":[{"counter":{"bytes":0,"packets":0}},{"log":null}],"family":"inet","table":"netloom"}}]',
     );
     expect(canonicalRules({ nothing: [] })).toBeNull();
     expect(canonicalRules('text')).toBeNull();
