@@ -59,6 +59,7 @@ const cIoctlValue: Call<[number, number, number]> = libc.func('ioctl', 'int', [
   'ulong',
 ]);
 const cEventFd: Call<[number, number]> = libc.func('int eventfd(uint32_t, int)');
+const cMemFdCreate: Call<[string, number]> = libc.func('int memfd_create(const char *, uint32_t)');
 const cFlock: Call<[number, number]> = libc.func('int flock(int, int)');
 const cIfNameToIndex: Call<[string]> = libc.func('uint32_t if_nametoindex(const char *)');
 const cOpenTree: Call<[number, number, string, number]> = libc.func('syscall', 'long', [
@@ -374,6 +375,11 @@ export function controlDeviceWith(fd: number, request: number, argument: number)
 
 export function openEventDescriptor(): number {
   return settle(cEventFd(0, O_CLOEXEC | O_NONBLOCK));
+}
+
+/** memfd_create(2): a file in memory that ends with its last descriptor. Closed on exec. */
+export function openMemoryFile(name: string): number {
+  return settle(cMemFdCreate(name, 1));
 }
 
 export function lockDescriptor(fd: number, operation: number): number {
