@@ -1,5 +1,6 @@
 /** Labs in a realm: plan, apply, history, drift and checks. */
 import { createHash } from 'node:crypto';
+import path from 'node:path';
 import type { PlanTarget } from '../api/calls.ts';
 import type { LabDocument } from '../api/document.ts';
 import type {
@@ -597,7 +598,12 @@ function executorOf(
     if (namespace !== null && link === 'lo') return network.namespaces.has(namespace);
     return network.links.has(linkKey(namespace, link));
   };
-  return new KernelExecutor(lab, isListed, options.prepareRemoval);
+  return new KernelExecutor({
+    lab,
+    isListed,
+    onRemoval: options.prepareRemoval,
+    logDirectory: path.join(options.stateDirectory, 'logs', lab),
+  });
 }
 
 function documentsOf(
