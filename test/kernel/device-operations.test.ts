@@ -212,14 +212,12 @@ const cases: readonly Case[] = [
     mac,
     mtu: 1300,
   },
-  ...macvlanModes.map(
-    (mode): Case => ({
-      device: { kind: 'macvlan', parent: 'below', mode },
-      command: `link below type macvlan mode ${mode}`,
-      // One that passes everything through has its parent's.
-      ...(mode === 'passthru' ? {} : { mac }),
-    }),
-  ),
+  ...macvlanModes.map((mode): Case => ({
+    device: { kind: 'macvlan', parent: 'below', mode },
+    command: `link below type macvlan mode ${mode}`,
+    // One that passes everything through has its parent's.
+    ...(mode === 'passthru' ? {} : { mac }),
+  })),
   { device: { kind: 'vrf', table: 1077 }, command: 'type vrf table 1077', mac },
   { device: { kind: 'tap', ...forAnybody }, command: 'mode tap', mac, mtu: 1400 },
   {
@@ -468,10 +466,10 @@ describe('bridges', () => {
     must(setLink(socket, 70, { bridge: settings }));
     run(
       'ip',
-      'link set br type bridge stp_state 1 priority 4096 forward_delay 400 hello_time 100 max_age 600 ageing_time 3050 mcast_snooping 0',
+      'link set dev br type bridge stp_state 1 priority 4096 forward_delay 400 hello_time 100 max_age 600 ageing_time 3050 mcast_snooping 0',
     );
     must(setBridgePort(socket, 71, { isolated: true, cost: 7, priority: 5 }));
-    run('ip', 'link set p type bridge_slave isolated on cost 7 priority 5');
+    run('ip', 'link set dev p type bridge_slave isolated on cost 7 priority 5');
     for (const [name, key] of [
       ['br', 'info_data'],
       ['p', 'info_slave_data'],
