@@ -7,6 +7,7 @@ import type {
   ProcessView,
   RouteTableView,
   RouteView,
+  RunView,
 } from '../api/inventory.ts';
 import { labOfMark, ownershipProtocol } from '../api/names.ts';
 import { type Address, type Link, type Route, RT_TABLE_MAIN } from '../kernel/rtnetlink.ts';
@@ -24,6 +25,9 @@ export interface NamespaceState {
   /** The lowest pids first, at most {@link maximumListedProcesses}. */
   readonly processes: readonly ProcessView[];
   readonly processCount: number;
+  readonly runs: readonly RunView[];
+  /** Canonical text of our nftables table. */
+  readonly rules: string | null;
   /** By interface index. */
   readonly links: ReadonlyMap<number, Link>;
   /** By interface index, then by {@link addressKey}. */
@@ -63,6 +67,8 @@ export function viewNamespace(namespace: NamespaceState): NamespaceView {
     mounts: [...namespace.mounts].sort(compareText),
     processes: namespace.processes.slice(0, maximumListedProcesses),
     processCount: namespace.processCount,
+    runs: [...namespace.runs],
+    rules: namespace.rules,
     lab: labOfNamespace(namespace),
   };
 }

@@ -5,7 +5,7 @@
  * what they leave out matters: the first event of a veth lacks its other end, RTM_DELLINK of family AF_BRIDGE means that
  * a port left its bridge, and IPv4 routes that go with their link or address are announced by nobody (fib_sync_down_dev).
  */
-import type { ProcessView } from '../api/inventory.ts';
+import type { ProcessView, RunView } from '../api/inventory.ts';
 import type { Failure, Result } from '../api/result.ts';
 import { succeed } from '../api/result.ts';
 import { listAddresses } from '../kernel/addresses.ts';
@@ -13,6 +13,7 @@ import { isErrno } from '../kernel/kernel-failure.ts';
 import { getLink, listLinks, namespaceIdOf } from '../kernel/links.ts';
 import { closeNamespace, type NamespaceHandle } from '../kernel/namespaces.ts';
 import { EventSocket, type NetlinkEvent, RequestSocket } from '../kernel/netlink-socket.ts';
+import { RuleReader } from '../kernel/nftables.ts';
 import { listRoutes } from '../kernel/routes.ts';
 import { type Address, type Link, type Route, RT_TABLE_MAIN } from '../kernel/rtnetlink.ts';
 import { addressKey, type NamespaceState } from './assemble.ts';
@@ -32,6 +33,7 @@ export interface MonitorChanges {
   readonly links: ReadonlySet<number>;
   readonly removed: ReadonlySet<number>;
   readonly routes: boolean;
+  readonly rules: boolean;
 }
 
 /** A table so large that reading it takes longer (ms) is read less often: at most this share of the time. */
@@ -53,12 +55,15 @@ export class NamespaceMonitor implements NamespaceState {
   container: string | null = null;
   processes: readonly ProcessView[] = [];
   processCount = 0;
+  runs: readonly RunView[] = [];
+  rules: string | null = null;
   links = new Map<number, Link>();
   addresses = new Map<number, ReadonlyMap<string, Address>>();
   routes: readonly Route[] = [];
   /** Times that events were lost and everything was read again. */
   overruns = 0;
 
+  private readonly ruleReader = new RuleReader();
   private readonly handle: NamespaceHandle;
   private readonly options: MonitorOptions;
   private events: EventSocket | undefined;
@@ -181,7 +186,21 @@ export class NamespaceMonitor implements NamespaceState {
     else for (const index of addresses) this.readAddresses(index, changed);
     if (all) this.routesDirty = true;
     const routes = this.routesDirty && now >= this.routesNotBefore && this.readRoutes();
-    return { links: changed, removed, routes };
+    return { links: changed, removed, routes, rules: all && this.readRules() };
+  }
+
+  /** Looks at our nftables table, of whose changes no event here tells; true when it is another. */
+  readRules(): boolean {
+    // No node is the realm's own namespace, whose firewall may be large.
+    if (this.root) return false;
+    const rules = this.ruleReader.read(this.fd);
+    if (!rules.ok) {
+      this.options.onFailure(rules.failure);
+      return false;
+    }
+    if (rules.value === this.rules) return false;
+    this.rules = rules.value;
+    return true;
   }
 
   private listen(): Result<void> {
