@@ -37,7 +37,10 @@ const emulator = 'qemu-system-x86_64';
 /** What the guest needs to reach the machine's root; what these depend on is read from modules.dep. */
 const bootModules = ['virtio_pci', '9pnet_virtio', '9p', 'overlay'];
 
-/** Loaded before the script: the kernel does not load a queueing discipline or a family of links in a user namespace. */
+/**
+ * Loaded before the script, as on a machine that has been up for a while: ip_gre, ip6_gre and ipip give every namespace
+ * a fallback device, which must not appear in the middle of a lab. What is not here the kernel loads when it is asked.
+ */
 const networkModules = [
   ...['veth', 'bridge', 'br_netfilter', '8021q', 'bonding', 'dummy', 'macvlan', 'vrf', 'tun'],
   ...['vxlan', 'ip_gre', 'ip6_gre', 'ipip', 'geneve', 'openvswitch'],
