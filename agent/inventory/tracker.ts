@@ -334,7 +334,7 @@ export class InventoryTracker {
         if (link.loopback) this.dirtyViews.add(monitor);
       }
       if (changes.routes) routes.add(monitor);
-      if (changes.rules) this.dirtyViews.add(monitor);
+      if (changes.namespace) this.dirtyViews.add(monitor);
       if (monitor.dirty) this.dirty.add(monitor);
     }
     const rewired = this.wires.settle();
