@@ -33,8 +33,8 @@ export interface PlanInput {
   /** The document in force, null when there is none. */
   readonly base: LabDocument | null;
   readonly inventory: Inventory;
-  /** What the kernel or machine lacks, as `link:vlan`, with the reason; empty when nothing is known. */
-  readonly lacking?: ReadonlyMap<string, string>;
+  /** Why kernel or machine lack a capability such as `link:vlan`; null when they have it or nobody knows. */
+  readonly lackOf?: (capability: string) => string | null;
 }
 
 export interface LabPlan {
@@ -69,8 +69,8 @@ export function planLab(input: PlanInput): LabPlan {
   const planner = new Planner(input.lab, desired, base, observed);
   const operations = planner.plan();
   for (const { capability, object } of requirementsOf(desired)) {
-    const reason = input.lacking?.get(capability);
-    if (reason === undefined) continue;
+    const reason = input.lackOf?.(capability) ?? null;
+    if (reason === null) continue;
     const values = { capability, object, reason: reason.replace(/\.$/, '') };
     planner.refusals.push(failureOf('unsupported', 'kernel-lacks', object, values));
   }
