@@ -17,6 +17,7 @@ const systemPackages = {
   'bridge-utils': 'brctl',
   'iputils-ping': 'ping',
   nftables: 'nft',
+  socat: 'socat',
   uidmap: 'newuidmap',
   procps: 'sysctl',
   'qemu-system-x86': 'qemu-system-x86_64',
