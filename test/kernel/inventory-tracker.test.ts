@@ -347,11 +347,16 @@ describe('the inventory', () => {
         link add eth1 netns inv2 type veth peer name eth1 netns inv3
       `);
       ip('netns', 'del', 'inv3');
+      const ids = (list: readonly { readonly id: string }[]): string[] =>
+        list.map(({ id }) => id).sort();
+      // A namespace takes its links along some time after its name has gone: not between the two looks.
+      await eventually(() => {
+        const left = readJson('-n', 'inv2', 'link', 'show').map((link) => link['ifname']);
+        expect(left).not.toContain('eth1');
+      });
       tracker.refresh();
       const fresh = await InventoryTracker.open();
       if (!fresh.ok) throw new Error(fresh.failure.reason);
-      const ids = (list: readonly { readonly id: string }[]): string[] =>
-        list.map(({ id }) => id).sort();
       expect(ids(client.links)).toEqual(ids(fresh.value.snapshot().links));
       expect(ids(client.namespaces)).toEqual(ids(fresh.value.snapshot().namespaces));
       expect(client).toEqual(tracker.snapshot());
