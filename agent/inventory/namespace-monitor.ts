@@ -86,6 +86,7 @@ export class NamespaceMonitor implements NamespaceState {
   private routesDirty = true;
   private queueingDirty = false;
   private vlansDirty = false;
+  /** Every change of it is heard (inet_forward_change, addrconf_fixup_forwarding), or its loss is. */
   private forwardingDirty = true;
   private tunsChanged = false;
   private routesNotBefore = 0;
@@ -211,7 +212,6 @@ export class NamespaceMonitor implements NamespaceState {
     else for (const index of addresses) this.readAddresses(index, changed);
     if (all) {
       this.routesDirty = true;
-      this.forwardingDirty = true;
       this.vlansDirty = true;
       // IFLA_QDISC of the links just read says where a dump can find anything.
       this.queueingDirty ||= this.queueing.size > 0 || this.mayHaveQueueing();
@@ -253,6 +253,7 @@ export class NamespaceMonitor implements NamespaceState {
         onOverrun: () => {
           this.overruns += 1;
           this.everythingDirty = true;
+          this.forwardingDirty = true;
           this.options.onDirty(this);
         },
         onFailure: (failure) => {
@@ -261,6 +262,7 @@ export class NamespaceMonitor implements NamespaceState {
           const again = this.listen();
           if (!again.ok) this.options.onFailure(again.failure);
           this.everythingDirty = true;
+          this.forwardingDirty = true;
           this.options.onDirty(this);
         },
       },
@@ -276,7 +278,7 @@ export class NamespaceMonitor implements NamespaceState {
       case 'link':
         this.dirtyLinks.add(message.link.index);
         // A message of family AF_BRIDGE is how a change of a VLAN table is told.
-        if (this.hasVlanTables()) this.vlansDirty = true;
+        this.vlansDirty = true;
         break;
       case 'queueing':
         this.queueingDirty = true;
