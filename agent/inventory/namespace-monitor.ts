@@ -7,6 +7,7 @@
  */
 import type { VlanEntry } from '../api/device.ts';
 import type { ProcessView, RunView } from '../api/inventory.ts';
+import type { VlanEntry } from '../api/device.ts';
 import type { Failure, Result } from '../api/result.ts';
 import { succeed } from '../api/result.ts';
 import { listAddresses } from '../kernel/addresses.ts';
@@ -20,8 +21,7 @@ import { RuleReader } from '../kernel/nftables.ts';
 import { listQueueing, type RootQueueing } from '../kernel/queueing.ts';
 import { listRoutes } from '../kernel/routes.ts';
 import { type Address, type Link, type Route, RT_TABLE_MAIN } from '../kernel/rtnetlink.ts';
-import { addressKey, type NamespaceState } from './assemble.ts';
-import { equalData } from './diff.ts';
+import { addressKey, hasVlanTable, type NamespaceState } from './assemble.ts';
 
 export interface MonitorOptions {
   readonly root: boolean;
@@ -38,8 +38,10 @@ export interface MonitorChanges {
   readonly links: ReadonlySet<number>;
   readonly removed: ReadonlySet<number>;
   readonly routes: boolean;
-  /** Whether what belongs to the namespace itself is different: forwarding or rules. */
-  readonly namespace: boolean;
+  readonly rules: boolean;
+  readonly forwarding: boolean;
+  /** A tap or tun has come, or gained or lost its carrier: another process may hold it. */
+  readonly tuns: boolean;
 }
 
 /** A table so large that reading it takes longer (ms) is read less often: at most this share of the time. */
@@ -47,6 +49,8 @@ const quickRead = 5;
 const routeShare = 20;
 /** Milliseconds until what could not be read is tried again. */
 const retryDelay = 1000;
+/** What IFLA_QDISC says of a link at whose root nobody can have set anything. */
+const noQueueing: ReadonlySet<string | undefined> = new Set([undefined, 'noqueue', 'noop']);
 /** Above this many links to read again, one dump is cheaper. */
 const fewLinks = 16;
 
@@ -63,12 +67,13 @@ export class NamespaceMonitor implements NamespaceState {
   processCount = 0;
   runs: readonly RunView[] = [];
   rules: string | null = null;
+  forwarding: Forwarding = { ipv4: false, ipv6: false };
   links = new Map<number, Link>();
   addresses = new Map<number, ReadonlyMap<string, Address>>();
   routes: readonly Route[] = [];
   queueing: ReadonlyMap<number, RootQueueing> = new Map();
   vlans: ReadonlyMap<number, readonly VlanEntry[]> = new Map();
-  forwarding: Forwarding = { ipv4: false, ipv6: false };
+  holders: ReadonlyMap<number, readonly ProcessView[]> = new Map();
   /** Times that events were lost and everything was read again. */
   overruns = 0;
 
@@ -83,6 +88,11 @@ export class NamespaceMonitor implements NamespaceState {
   private vlansDirty = false;
   private forwardingDirty = false;
   private routesDirty = true;
+  private queueingDirty = false;
+  private vlansDirty = false;
+  /** Every change of it is heard (inet_forward_change, addrconf_fixup_forwarding), or its loss is. */
+  private forwardingDirty = true;
+  private tunsChanged = false;
   private routesNotBefore = 0;
   private retryAt = 0;
   private closed = false;
@@ -132,9 +142,12 @@ export class NamespaceMonitor implements NamespaceState {
   }
 
   get dirty(): boolean {
+    return this.routesDirty || this.dirtyBesidesRoutes;
+  }
+
+  private get dirtyBesidesRoutes(): boolean {
     return (
       this.everythingDirty ||
-      this.routesDirty ||
       this.queueingDirty ||
       this.vlansDirty ||
       this.forwardingDirty ||
@@ -160,14 +173,11 @@ export class NamespaceMonitor implements NamespaceState {
   /** Milliseconds until `read` should be called; undefined when there is nothing to read. */
   delay(now: number): number | undefined {
     if (!this.dirty) return undefined;
-    const routesAlone =
-      !this.everythingDirty &&
-      !this.queueingDirty &&
-      !this.vlansDirty &&
-      !this.forwardingDirty &&
-      this.dirtyLinks.size === 0 &&
-      this.dirtyAddresses.size === 0;
-    return Math.max(0, (routesAlone ? this.routesNotBefore : 0) - now, this.retryAt - now);
+    return Math.max(
+      0,
+      (!this.dirtyBesidesRoutes ? this.routesNotBefore : 0) - now,
+      this.retryAt - now,
+    );
   }
 
   /** Id of another namespace as seen from this one; undefined while it has none. */
@@ -204,54 +214,20 @@ export class NamespaceMonitor implements NamespaceState {
     this.dirtyAddresses.clear();
     if (all || addresses.size > fewLinks) this.readAddresses(undefined, changed);
     else for (const index of addresses) this.readAddresses(index, changed);
-    if (all) this.routesDirty = true;
+    if (all) {
+      this.routesDirty = true;
+      this.vlansDirty = true;
+      // IFLA_QDISC of the links just read says where a dump can find anything.
+      this.queueingDirty ||= this.queueing.size > 0 || this.mayHaveQueueing();
+    }
+    if (this.queueingDirty) this.readQueueing(changed);
+    if (this.vlansDirty) this.readVlans(changed);
+    const forwarding = this.forwardingDirty && this.readForwarding();
+    const tuns = this.tunsChanged;
+    this.tunsChanged = false;
     const routes = this.routesDirty && now >= this.routesNotBefore && this.readRoutes();
-    if (all || this.queueingDirty) this.readQueueing(changed);
-    if (all || this.vlansDirty) this.readVlans(changed);
-    const forwarding = (all || this.forwardingDirty) && this.readForwarding();
     const rules = all && this.readRules();
-    return { links: changed, removed, routes, namespace: forwarding || rules };
-  }
-
-  /** Marks the links whose queueing discipline is another. */
-  private readQueueing(changed: Set<number>): void {
-    this.queueingDirty = false;
-    const found = listQueueing(this.socket);
-    // A kernel may be built without traffic control.
-    if (!found.ok) {
-      if (!isErrno(found.failure, 'EOPNOTSUPP')) this.options.onFailure(found.failure);
-      return;
-    }
-    this.queueing = replaceTable(this.queueing, found.value, changed);
-  }
-
-  /** Marks the bridges and ports whose VLAN table is another. */
-  private readVlans(changed: Set<number>): void {
-    this.vlansDirty = false;
-    if (!this.hasBridge()) {
-      this.vlans = replaceTable(this.vlans, new Map(), changed);
-      return;
-    }
-    const found = listVlans(this.socket);
-    if (found.ok) this.vlans = replaceTable(this.vlans, found.value, changed);
-    else this.options.onFailure(found.failure);
-  }
-
-  private readForwarding(): boolean {
-    this.forwardingDirty = false;
-    const found = readForwarding(this.socket);
-    if (!found.ok) {
-      this.options.onFailure(found.failure);
-      return false;
-    }
-    const { ipv4, ipv6 } = this.forwarding;
-    this.forwarding = found.value;
-    return ipv4 !== found.value.ipv4 || ipv6 !== found.value.ipv6;
-  }
-
-  private hasBridge(): boolean {
-    for (const link of this.links.values()) if (link.bridge !== undefined) return true;
-    return false;
+    return { links: changed, removed, routes, rules, forwarding, tuns };
   }
 
   /** Looks at our nftables table, of whose changes no event here tells; true when it is another. */
@@ -281,6 +257,7 @@ export class NamespaceMonitor implements NamespaceState {
         onOverrun: () => {
           this.overruns += 1;
           this.everythingDirty = true;
+          this.forwardingDirty = true;
           this.options.onDirty(this);
         },
         onFailure: (failure) => {
@@ -289,6 +266,7 @@ export class NamespaceMonitor implements NamespaceState {
           const again = this.listen();
           if (!again.ok) this.options.onFailure(again.failure);
           this.everythingDirty = true;
+          this.forwardingDirty = true;
           this.options.onDirty(this);
         },
       },
@@ -303,8 +281,8 @@ export class NamespaceMonitor implements NamespaceState {
     switch (message.kind) {
       case 'link':
         this.dirtyLinks.add(message.link.index);
-        // So are changes of a VLAN table announced: as a link of family AF_BRIDGE (br_ifinfo_notify).
-        if (this.hasBridge()) this.vlansDirty = true;
+        // A message of family AF_BRIDGE is how a change of a VLAN table is told.
+        this.vlansDirty = true;
         break;
       case 'queueing':
         this.queueingDirty = true;
@@ -337,7 +315,73 @@ export class NamespaceMonitor implements NamespaceState {
       // IPv6 addresses come and go with the link; so do those of a link whose index is used again.
       this.dirtyAddresses.add(link.index);
     }
+    if (old?.queueingDiscipline !== link.queueingDiscipline) {
+      const kinds = [old?.queueingDiscipline, link.queueingDiscipline];
+      if (kinds.some((kind) => !noQueueing.has(kind))) this.queueingDirty = true;
+    }
+    if (
+      (link.bridge !== undefined || link.bridgePort !== undefined) &&
+      (old === undefined || old.master !== link.master)
+    ) {
+      this.vlansDirty = true;
+    }
+    if (
+      link.kind === 'tun' &&
+      (old?.kind !== 'tun' || old.carrier !== link.carrier || old.lowerUp !== link.lowerUp)
+    ) {
+      this.tunsChanged = true;
+    }
     this.links.set(link.index, link);
+  }
+
+  private hasVlanTables(): boolean {
+    for (const link of this.links.values()) {
+      if (link.bridge !== undefined && hasVlanTable(this, link)) return true;
+    }
+    return false;
+  }
+
+  private mayHaveQueueing(): boolean {
+    for (const link of this.links.values()) {
+      if (!noQueueing.has(link.queueingDiscipline)) return true;
+    }
+    return false;
+  }
+
+  private readQueueing(changed: Set<number>): void {
+    const list = listQueueing(this.socket);
+    if (!list.ok) {
+      this.reportFailure(list.failure);
+      return;
+    }
+    this.queueingDirty = false;
+    for (const index of [...this.queueing.keys(), ...list.value.keys()]) changed.add(index);
+    this.queueing = list.value;
+  }
+
+  /** Where there is no table, nothing is asked. */
+  private readVlans(changed: Set<number>): void {
+    const list = this.hasVlanTables() ? listVlans(this.socket) : succeed(new Map<number, never>());
+    if (!list.ok) {
+      this.reportFailure(list.failure);
+      return;
+    }
+    this.vlansDirty = false;
+    for (const index of [...this.vlans.keys(), ...list.value.keys()]) changed.add(index);
+    this.vlans = list.value;
+  }
+
+  /** True when it is another than before. */
+  private readForwarding(): boolean {
+    const read = readForwarding(this.socket);
+    if (!read.ok) {
+      this.reportFailure(read.failure);
+      return false;
+    }
+    this.forwardingDirty = false;
+    const { ipv4, ipv6 } = this.forwarding;
+    this.forwarding = read.value;
+    return ipv4 !== read.value.ipv4 || ipv6 !== read.value.ipv6;
   }
 
   private dropLink(index: number, removed: Set<number>): void {

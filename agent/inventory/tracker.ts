@@ -20,6 +20,7 @@ import { ContainerNames } from './containers.ts';
 import { equalData, PublishedInventory } from './diff.ts';
 import { joinHolders, MountScan, type NamespaceHolders, ProcessScan } from './holders.ts';
 import { NamespaceMonitor } from './namespace-monitor.ts';
+import { findTunHolders, tunHolderViews } from './tun-holders.ts';
 import { type WireEnd, WireTable } from './wires.ts';
 
 export interface InventoryTrackerOptions {
@@ -100,6 +101,8 @@ export class InventoryTracker {
   private incompleteSince: number | undefined;
   private sweepPosition = 0;
   private bursts = 0;
+  /** Who holds taps and tuns is to be looked up with the next flush, after the links are read. */
+  private tunHoldersDue = false;
   private closed = false;
 
   private constructor(options: InventoryTrackerOptions, home: number) {
@@ -155,6 +158,7 @@ export class InventoryTracker {
       monitor.markEverything();
       this.dirty.add(monitor);
     }
+    this.tunHoldersDue = true;
     this.flush();
   }
 
@@ -334,7 +338,8 @@ export class InventoryTracker {
         if (link.loopback) this.dirtyViews.add(monitor);
       }
       if (changes.routes) routes.add(monitor);
-      if (changes.namespace) this.dirtyViews.add(monitor);
+      if (changes.rules || changes.forwarding) this.dirtyViews.add(monitor);
+      if (changes.tuns && !this.tunHoldersDue) this.requestScan(0);
       if (monitor.dirty) this.dirty.add(monitor);
     }
     const rewired = this.wires.settle();
@@ -343,11 +348,31 @@ export class InventoryTracker {
       const monitor = this.monitors.get(Number(namespace));
       if (monitor !== undefined) this.markLink(monitor, Number(index));
     }
+    if (this.tunHoldersDue) this.lookForTunHolders();
     this.publish(routes);
     this.lastFlush = performance.now();
     const delays = Array.from(this.dirty, (monitor) => monitor.delay(this.lastFlush) ?? 0);
     if (this.wires.unsettled) delays.push(deltaInterval);
     if (delays.length > 0) this.requestFlush(Math.min(...delays));
+  }
+
+  /** Nothing but a look at all open files tells who has a tap or tun open; where there is none, nobody looks. */
+  private lookForTunHolders(): void {
+    this.tunHoldersDue = false;
+    const monitors = [...this.monitors.values()];
+    const present = monitors.some(({ links }) =>
+      [...links.values()].some(({ kind }) => kind === 'tun'),
+    );
+    const found = present ? findTunHolders() : [];
+    for (const monitor of monitors) {
+      const holders = tunHolderViews(monitor, found, monitors, (pids) =>
+        this.processes.views(pids),
+      );
+      for (const index of new Set([...monitor.holders.keys(), ...holders.keys()])) {
+        this.markLink(monitor, index);
+      }
+      monitor.holders = holders;
+    }
   }
 
   private publish(routes: ReadonlySet<NamespaceMonitor>): void {
@@ -406,6 +431,8 @@ export class InventoryTracker {
     // Most processes are in the realm's own namespace, which is no node and has no runs.
     processes.delete(this.home);
     this.runs = this.runScan.find(processes);
+    // Within `refresh` the links are read first.
+    if (!whole) this.lookForTunHolders();
     const { user, system } = process.cpuUsage(before);
     this.scanCost = (user + system) / 1000;
     for (const monitor of this.monitors.values()) {
@@ -419,7 +446,9 @@ export class InventoryTracker {
       if (monitor !== undefined) this.updateHolders(monitor, holders);
     }
     if (!whole) this.sweep();
-    if (this.dirty.size + this.dirtyViews.size + this.detached.length > 0) this.requestFlush(0);
+    const pending =
+      this.dirty.size + this.dirtyViews.size + this.dirtyLinks.size + this.detached.length;
+    if (pending > 0) this.requestFlush(0);
     this.lastScan = performance.now();
     this.requestScan(this.nextScan());
   }

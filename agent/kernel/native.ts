@@ -83,6 +83,12 @@ const cPidFdOpen: Call<[number, number, number]> = libc.func('syscall', 'long', 
   'int',
   'uint32_t',
 ]);
+const cPidFdGetFd: Call<[number, number, number, number]> = libc.func('syscall', 'long', [
+  'long',
+  'int',
+  'int',
+  'uint32_t',
+]);
 const cStringError: (errno: number) => string = libc.func('const char *strerror(int)');
 const cStatFs: Call<[string, Bytes]> = libc.func('int statfs(const char *, void *)');
 
@@ -426,6 +432,11 @@ export function setMountAttributesOf(
 /** pidfd_open(2): a descriptor that stays with this process even when its number is used again. */
 export function openProcessDescriptor(pid: number): number {
   return settle(cPidFdOpen(434, pid, 0));
+}
+
+/** pidfd_getfd(2): a copy of another process's descriptor, closed on exec. */
+export function copyDescriptorOf(process: number, fd: number): number {
+  return settle(cPidFdGetFd(438, process, fd, 0));
 }
 
 /** The file system's magic number (f_type of statfs(2)) or `-errno`. */
