@@ -183,32 +183,6 @@ export function viewLink(namespace: NamespaceState, link: Link, peer: string | n
   };
 }
 
-function viewBridge({ bridge }: Link): LinkView['bridge'] {
-  if (bridge === undefined) return null;
-  const { stp, priority, forwardDelay, helloTime, maximumAge, ageingTime, vlanFiltering } = bridge;
-  const { multicastSnooping } = bridge;
-  return {
-    ...{ stp, priority, forwardDelay, helloTime, maximumAge, ageingTime, vlanFiltering },
-    // A kernel may be built without it, and says nothing then.
-    ...(multicastSnooping === undefined ? {} : { multicastSnooping }),
-  };
-}
-
-function viewPort({ bridgePort }: Link): LinkView['port'] {
-  if (bridgePort === undefined) return null;
-  const { isolated, cost = initialPort.cost, priority = initialPort.priority } = bridgePort;
-  return { isolated, cost, priority };
-}
-
-/** A kernel without VLAN filtering has empty tables; so may a port have, whose bridge then has none either. */
-function viewVlans(namespace: NamespaceState, link: Link): LinkView['vlans'] {
-  const bridge = link.bridge === undefined ? link.master : link.index;
-  if (bridge === undefined || namespace.links.get(bridge)?.bridge === undefined) return null;
-  const filters = (namespace.vlans.get(bridge) ?? []).length > 0;
-  const own = namespace.vlans.get(link.index) ?? [];
-  return filters || own.length > 0 ? [...own] : null;
-}
-
 /** Kinds of route that the kernel keeps for itself and `ip route` does not list. */
 const hiddenRouteTypes: ReadonlySet<Route['type']> = new Set([
   'local',

@@ -5,7 +5,6 @@
  * what they leave out matters: the first event of a veth lacks its other end, RTM_DELLINK of family AF_BRIDGE means that
  * a port left its bridge, and IPv4 routes that go with their link or address are announced by nobody (fib_sync_down_dev).
  */
-import type { VlanEntry } from '../api/device.ts';
 import type { ProcessView, RunView } from '../api/inventory.ts';
 import type { VlanEntry } from '../api/device.ts';
 import type { Failure, Result } from '../api/result.ts';
@@ -84,9 +83,6 @@ export class NamespaceMonitor implements NamespaceState {
   private readonly dirtyLinks = new Set<number>();
   private readonly dirtyAddresses = new Set<number>();
   private everythingDirty = true;
-  private queueingDirty = false;
-  private vlansDirty = false;
-  private forwardingDirty = false;
   private routesDirty = true;
   private queueingDirty = false;
   private vlansDirty = false;
@@ -469,17 +465,4 @@ export class NamespaceMonitor implements NamespaceState {
     this.routes = list.value;
     return true;
   }
-}
-
-/** Takes what was read in place of what was known; marks the links for which they differ. */
-function replaceTable<T>(
-  known: ReadonlyMap<number, T>,
-  found: ReadonlyMap<number, T>,
-  changed: Set<number>,
-): ReadonlyMap<number, T> {
-  for (const [index, value] of found) {
-    if (!equalData(known.get(index), value)) changed.add(index);
-  }
-  for (const index of known.keys()) if (!found.has(index)) changed.add(index);
-  return found;
 }
