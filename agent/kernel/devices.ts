@@ -132,7 +132,7 @@ export function writeDevice(
       writer.u8(4, 0); // IFLA_IPTUN_TTL
       writer.u8(5, 0); // IFLA_IPTUN_TOS
       writer.u8(10, 1); // IFLA_IPTUN_PMTUDISC
-      writer.u8(9, IPPROTO_IPIP); // IFLA_IPTUN_PROTO
+      writer.u8(9, 0); // IFLA_IPTUN_PROTO: any, as ip-link(8) asks without a mode
       break;
     case 'geneve':
       writer.u32(1, device.id);
@@ -382,9 +382,12 @@ function greOf(kind: 'gre' | 'gretap', data: Attributes): Device | null {
 }
 
 function ipipOf(data: Attributes): Device | null {
-  // LINK, TTL, TOS, PROTO, PMTUDISC, ENCAP_TYPE, FWMARK; COLLECT_METADATA.
-  const usual = { 1: 0, 4: 0, 5: 0, 9: IPPROTO_IPIP, 10: 1, 15: 0, 20: 0 };
+  // LINK, TTL, TOS, PMTUDISC, ENCAP_TYPE, FWMARK; COLLECT_METADATA.
+  const usual = { 1: 0, 4: 0, 5: 0, 10: 1, 15: 0, 20: 0 };
   if (!data.are(usual) || data.has(19)) return null;
+  // PROTO: what it lets in beside IPv4 (0, any, is what ip-link(8) asks for; MPLS alone is no ipip).
+  const protocol = data.number(9) ?? IPPROTO_IPIP;
+  if (protocol !== 0 && protocol !== IPPROTO_IPIP) return null;
   return { kind: 'ipip', local: data.address(2), remote: data.address(3) };
 }
 
