@@ -25,6 +25,7 @@ import {
   networkOf,
   parseDocument,
   planLab,
+  sayCheck,
   validateDocument,
 } from '../../agent/lab/index.ts';
 import {
