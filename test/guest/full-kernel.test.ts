@@ -137,10 +137,12 @@ interface Outcome {
 }
 
 async function runEverything(): Promise<Outcome> {
-  const results = path.join(temporaryDirectory('guest'), 'results');
-  mkdirSync(results);
+  let results = '';
   try {
+    // Before anything is made: where every test is skipped, no hook runs that would remove it.
     prepareGuest();
+    results = path.join(temporaryDirectory('guest'), 'results');
+    mkdirSync(results);
     const run = await runInGuest({
       script: writeScript(results),
       results,
