@@ -128,3 +128,26 @@ export function impairmentOf(settings: ImpairmentSettings | undefined): Impairme
   const { rate, ...others } = impairment;
   return rate === null && Object.values(others).every((value) => value === 0) ? null : impairment;
 }
+
+/** Bytes that a device puts around a packet of its own MTU (RFC 7348, RFC 8926, RFC 2784, RFC 2890, RFC 2003). */
+export function overheadOf(device: Device): number {
+  // An outer IPv6 header is 20 bytes longer.
+  const ends = 'remote' in device ? [device.remote, 'local' in device ? device.local : null] : [];
+  return overheadOverIpv4(device) + (ends.some((end) => end?.includes(':') === true) ? 20 : 0);
+}
+
+function overheadOverIpv4(device: Device): number {
+  switch (device.kind) {
+    case 'vxlan':
+    case 'geneve':
+      return 50;
+    case 'gre':
+      return device.key === null ? 24 : 28;
+    case 'gretap':
+      return device.key === null ? 38 : 42;
+    case 'ipip':
+      return 20;
+    default:
+      return 0;
+  }
+}

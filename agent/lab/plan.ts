@@ -1,5 +1,6 @@
 import {
   type BridgeSettings,
+  type Device,
   type Impairment,
   initialBridge,
   initialPort,
@@ -14,7 +15,7 @@ import type { PlanStep, Warning } from '../api/plan.ts';
 import type { Failure } from '../api/result.ts';
 import { isInSubnet, parseHostAddress, parseSubnetAddress } from './address.ts';
 import type { CommandContext } from './command.ts';
-import { parentOf, sameDevice } from './device.ts';
+import { overheadOf, parentOf, sameDevice } from './device.ts';
 import { initialOf } from './inverse.ts';
 import { defaultMtu, linkKey, networkOf, routeKey, smallestIpv6Mtu } from './network.ts';
 import type { Network, NetworkLink, NetworkRoute } from './network.ts';
@@ -55,8 +56,10 @@ export interface LabPlan {
  * - a link that loses its last IPv4 address loses its IPv4 routes (fib_disable_ip);
  * - an IPv4 address takes the later ones of its subnet with it (__inet_del_ifa, unless promote_secondaries is set);
  * - a bridge follows the smallest MTU of its ports until its own is set after creation (br_mtu_auto_adjust);
- * - a link that joins or leaves a bond or VRF goes down in between (bond_enslave, __bond_release_one, cycle_netdev);
- * - a device goes with the link below it (vlan_device_event, macvlan_device_event).
+ * - a link that joins or leaves a VRF is cycled (cycle_netdev); one that leaves a bond goes down and gets back the MTU and
+ *   MAC that it had before, one that joins a bond must be down, takes the bond's and comes up (bond_enslave);
+ * - a device goes with the link below it; a VLAN device also goes down and comes up with it, and like a macvlan shrinks
+ *   with it (vlan_device_event, macvlan_device_event).
  * Addresses and routes that would vanish so, on the way there or back, are removed first and added again, as operations of their own.
  */
 export function planLab(input: PlanInput): LabPlan {
@@ -112,22 +115,35 @@ const phases = [
   'stop-processes',
   'remove-routes',
   'remove-addresses',
-  'release-ports',
+  // While what they sit on is as it was: their inverses come after its inverses.
   'remove-devices',
+  // What comes up by itself on the way back must have been up before.
+  'raise-first',
+  // A bond takes a link only while that is down; one that is in a VRF or leaves it is cycled.
+  'links-down',
+  // A device is never larger than what is below it.
+  'shrink-devices',
+  // A port begins anew at every bridge.
+  'reset-ports',
+  'release-ports',
   'remove-veths',
+  'remove-groups',
   'remove-bridges',
   'remove-namespaces',
   'add-namespaces',
   // Before there are interfaces, each of which takes it over.
   'forwarding',
   'add-bridges',
+  // Bonds and VRFs, before their members.
+  'add-groups',
   'add-veths',
   'add-devices',
   'prepare-bridges',
-  // A bond takes a link only while that is down.
-  'links-down',
   'change-links',
   'settle-bridges',
+  // After what they sit on has its MTU, which they begin with.
+  'add-upper-devices',
+  'grow-devices',
   'vlans',
   'addresses',
   'loopbacks',
@@ -179,6 +195,8 @@ class Planner {
   plan(): readonly Operation[] {
     const namespaces = this.sortNamespaces();
     const { veths, bridges, devices } = this.sortLinks();
+    // Not before it is known which ports stay.
+    this.knownMtus.clear();
     this.refuseTakenLinks();
     if (this.refusals.length > 0) return [];
 
@@ -189,16 +207,21 @@ class Planner {
     for (const name of namespaces.removed) this.removeNamespace(name);
     this.addNamespaces(namespaces.kept);
     this.addLinks();
-    for (const link of this.kept.values()) this.changeLink(link);
+    for (const link of this.inOrderOfParents()) {
+      const kept = this.kept.get(keyOf(link));
+      if (kept !== undefined) this.changeLink(kept);
+    }
+    for (const link of [...this.inOrderOfParents()].reverse()) this.changeDeviceMtu(link, true);
+    for (const link of this.inOrderOfParents()) this.changeDeviceMtu(link, false);
     for (const link of this.desired.links.values()) {
       if (link.kind === 'bridge') this.settleBridgeMtu(link);
     }
     for (const link of this.kept.values()) this.changeAddresses(link);
-    for (const link of this.inOrderOfParents()) {
-      const kept = this.kept.get(keyOf(link));
-      if (kept === undefined) this.raiseNewLink(link);
-      else if (link.up && (!kept.observed.view.up || this.isCycled(kept))) this.raise(link);
+    for (const link of this.desired.links.values()) {
+      if (this.kept.has(keyOf(link))) continue;
+      for (const address of link.addresses) this.addAddress(link, address);
     }
+    this.settleStates();
     for (const link of this.desired.links.values()) this.planLinkExtras(link);
     for (const name of this.desired.namespaces.keys()) {
       this.planRoutes(name);
@@ -308,9 +331,9 @@ class Planner {
   private mayStay({ view, key }: ObservedLink, wanted: NetworkLink): boolean {
     if (view.device === null || wanted.device === null) return false;
     if (!sameDevice(view.device, wanted.device)) return false;
-    // Only the kernel knows what an MTU would be that nobody had set.
+    // Of some, only the kernel knows what the MTU would be that nobody had set.
     const listed = this.base?.links.get(key);
-    return wanted.mtu !== null || (listed?.mtu ?? null) === null;
+    return this.mtuOf(wanted) !== null || (listed?.mtu ?? null) === null;
   }
 
   /**
@@ -358,7 +381,7 @@ class Planner {
       return;
     }
     const ports = this.releasePorts(link);
-    this.push('remove-devices', {
+    this.push(isGroup(device) ? 'remove-groups' : 'remove-devices', {
       kind: 'remove-device',
       namespace,
       name: view.name,
@@ -372,10 +395,21 @@ class Planner {
 
   /** Name of the master, if it is of a kind that takes ports; OVS and the like do by themselves. */
   private ownMasterOf(link: ObservedLink): string | null {
+    const kind = this.observedMasterKind(link);
     const master = this.observed.linkById(link.view.master);
     if (master === undefined) return null;
-    const kind = master.view.device?.kind ?? master.view.kind;
     return kind === 'bridge' || kind === 'bond' || kind === 'vrf' ? master.view.name : null;
+  }
+
+  /** IFLA_INFO_KIND of the master; undefined without one. */
+  private observedMasterKind(link: ObservedLink): string | undefined {
+    return this.observed.linkById(link.view.master)?.view.kind;
+  }
+
+  /** As `observedMasterKind`, of the master that is wanted. */
+  private wantedMasterKind({ namespace, master }: NetworkLink): string | undefined {
+    const link = master === null ? undefined : this.desired.links.get(linkKey(namespace, master));
+    return link?.device?.kind ?? link?.kind;
   }
 
   /** Lets go of what stays of a master's ports; the operations that give it back those that are not ours. */
@@ -412,7 +446,10 @@ class Planner {
 
   private endOf(link: ObservedLink): VethEnd {
     const { view, namespace } = link;
-    const { name, mac, mtu } = view;
+    const { name, mtu } = view;
+    // A member shows the MAC of its bond.
+    const bonded = this.observedMasterKind(link) === 'bond';
+    const mac = bonded ? (this.base?.links.get(link.key)?.mac ?? null) : view.mac;
     return { namespace, name, mac, mtu, master: this.ownMasterOf(link) };
   }
 
@@ -477,7 +514,8 @@ class Planner {
     const ipv6Addresses: Operation[] = [];
     const ups: Operation[] = [];
     const routes: Operation[] = [];
-    for (const { view, namespace, key } of links) {
+    for (const link of links) {
+      const { view, namespace, key } = link;
       settings.push(...this.settingsOf(namespace, view));
       for (const address of givenAddresses(view)) {
         const ours = address.owned || this.listsAddress(key, address.address);
@@ -495,7 +533,9 @@ class Planner {
           ...(ours ? {} : { foreign: true }),
         });
       }
-      if (view.up) ups.push(changeOf(namespace, view.name, { up: false }, { up: true }));
+      // A bond brings its members up itself.
+      const made = this.observedMasterKind(link) === 'bond';
+      if (view.up !== made) ups.push(changeOf(namespace, view.name, { up: made }, { up: view.up }));
       if (namespace === null) continue;
       for (const route of this.observed.routesOf(namespace)) {
         if (route.link?.key !== key) continue;
@@ -515,9 +555,9 @@ class Planner {
   /** What a link that is made anew lacks of what this one has. */
   private settingsOf(namespace: string | null, view: LinkView): readonly Operation[] {
     const at = { namespace, name: view.name };
-    const port = view.port === null ? {} : differing(view.port, initialPort);
+    const port = view.port === null ? {} : differing(view.port, initialPortOf(view.kind));
     // The cost of a port that nobody has set follows from its speed.
-    const stated = this.base?.links.get(linkKey(namespace, view.name))?.port?.cost !== undefined;
+    const stated = this.statesCost(linkKey(namespace, view.name));
     const { cost, ...others } = port;
     const wanted = stated && cost !== undefined ? { ...others, cost } : others;
     const self = view.bridge !== null;
@@ -525,7 +565,14 @@ class Planner {
     return [
       ...(Object.keys(wanted).length === 0
         ? []
-        : [changeOf(namespace, view.name, { port: initialPort }, { port: wanted })]),
+        : [
+            changeOf(
+              namespace,
+              view.name,
+              { port: pick(initialPortOf(view.kind), wanted) },
+              { port: wanted },
+            ),
+          ]),
       ...(sameVlans(vlans, initialVlans)
         ? []
         : [
@@ -538,75 +585,112 @@ class Planner {
   }
 
   private addLinks(): void {
-    for (const link of this.desired.links.values()) {
-      if (link.kind !== 'bridge' || this.kept.has(keyOf(link))) continue;
-      this.push('add-bridges', {
-        kind: 'add-bridge',
-        namespace: link.namespace,
-        name: link.name,
-        mac: link.mac,
-        // An MTU given at creation does not stick once there are ports; it is set afterwards.
-        mtu: null,
-        settings: link.bridge === null ? {} : differing(link.bridge, initialBridge),
-      });
-      if (link.master !== null) this.joinMaster(link);
+    for (const link of this.inOrderOfParents()) {
+      if (this.kept.has(keyOf(link))) continue;
+      if (link.kind === 'bridge') this.addBridge(link);
+      if (link.kind === 'device') this.addDevice(link);
     }
     for (const [left, right] of this.desired.pairs) {
       if (this.kept.has(keyOf(left))) continue;
       const endOf = (link: NetworkLink): VethEnd => {
-        const { namespace, name, mac, mtu, master } = link;
-        // Bonds and VRFs are made after the pairs.
-        return {
-          namespace,
-          name,
-          mac,
-          mtu,
-          master: this.isBridge(namespace, master) ? master : null,
-        };
+        const { namespace, name, mac, master } = link;
+        return { namespace, name, mac, mtu: this.ownMtuOf(link), master };
       };
       this.push('add-veths', { kind: 'add-veth', ends: [endOf(left), endOf(right)] });
-      for (const end of [left, right]) {
-        if (end.master !== null && !this.isBridge(end.namespace, end.master)) this.joinMaster(end);
+    }
+  }
+
+  private addBridge({ namespace, name, mac, bridge }: NetworkLink): void {
+    this.push('add-bridges', {
+      kind: 'add-bridge',
+      namespace,
+      name,
+      mac,
+      // An MTU given at creation does not stick once there are ports; it is set afterwards.
+      mtu: null,
+      settings: bridge === null ? {} : differing(bridge, initialBridge),
+    });
+  }
+
+  private addDevice(link: NetworkLink): void {
+    const { namespace, name, device, mac, master } = link;
+    if (device === null) return;
+    const upper = parentOf(device) === null ? 'add-devices' : 'add-upper-devices';
+    this.push(isGroup(device) ? 'add-groups' : upper, {
+      kind: 'add-device',
+      namespace,
+      name,
+      device,
+      mac,
+      mtu: this.ownMtuOf(link),
+      master,
+    });
+  }
+
+  /** The MTU that a link is made with; null leaves it to the kernel. A bond gives its members its own. */
+  private ownMtuOf(link: NetworkLink): number | null {
+    return this.wantedMasterKind(link) === 'bond' ? null : link.mtu;
+  }
+
+  private readonly knownMtus = new Map<string, number | null>();
+
+  /** The MTU that a link is to have; null where only the kernel knows. */
+  private mtuOf(link: NetworkLink): number | null {
+    const key = keyOf(link);
+    const known = this.knownMtus.get(key);
+    if (known !== undefined) return known;
+    // Ends the search where bridges and devices sit on each other in a circle.
+    this.knownMtus.set(key, null);
+    const mtu = this.findMtu(link);
+    this.knownMtus.set(key, mtu);
+    return mtu;
+  }
+
+  private findMtu(link: NetworkLink): number | null {
+    const { namespace, device } = link;
+    const lookUp = (name: string | null): number | null => {
+      const other = name === null ? undefined : this.desired.links.get(linkKey(namespace, name));
+      return other === undefined ? null : this.mtuOf(other);
+    };
+    if (this.wantedMasterKind(link) === 'bond') return lookUp(link.master);
+    if (link.mtu !== null) return link.mtu;
+    if (link.kind === 'bridge') {
+      return smallestMtu(this.portMtus(link, this.kept.get(keyOf(link))?.observed));
+    }
+    switch (device?.kind) {
+      case undefined:
+      case 'dummy':
+      case 'bond':
+      case 'tap':
+      case 'tun':
+        return defaultMtu;
+      case 'vlan':
+      case 'macvlan':
+        return lookUp(device.parent);
+      case 'vxlan': {
+        const below = lookUp(device.parent);
+        if (device.parent === null) return defaultMtu;
+        return below === null ? null : below - overheadOf(device);
       }
+      default:
+        return null;
     }
-    for (const link of this.inOrderOfParents()) {
-      if (link.device === null || this.kept.has(keyOf(link))) continue;
-      const { namespace, name, device, mac, mtu, master } = link;
-      const atBridge = this.isBridge(namespace, master);
-      this.push('add-devices', {
-        kind: 'add-device',
-        namespace,
-        name,
-        device,
-        mac,
-        mtu,
-        master: atBridge ? master : null,
-      });
-      if (master !== null && !atBridge) this.joinMaster(link);
-    }
-  }
-
-  private isBridge(namespace: string | null, name: string | null): boolean {
-    return name !== null && this.desired.links.get(linkKey(namespace, name))?.kind === 'bridge';
-  }
-
-  private joinMaster({ namespace, name, master }: NetworkLink): void {
-    this.push('change-links', changeOf(namespace, name, { master: null }, { master }));
   }
 
   private parentsFirst: readonly NetworkLink[] | null = null;
 
-  /** The links that are wanted, each after the one that it sits on. */
+  /** The links that are wanted, each after the one that it sits on and after its master. */
   private inOrderOfParents(): readonly NetworkLink[] {
     if (this.parentsFirst !== null) return this.parentsFirst;
     const order = new Set<NetworkLink>();
     const visit = (link: NetworkLink, depth: number): void => {
       if (order.has(link)) return;
-      const parent = parentOf(link.device);
-      const lower =
-        parent === null ? undefined : this.desired.links.get(linkKey(link.namespace, parent));
-      // The validator refuses circles; a plan must end all the same.
-      if (lower !== undefined && depth < 100) visit(lower, depth + 1);
+      for (const name of [parentOf(link.device), link.master]) {
+        const lower =
+          name === null ? undefined : this.desired.links.get(linkKey(link.namespace, name));
+        // The validator refuses circles; a plan must end all the same.
+        if (lower !== undefined && depth < 100) visit(lower, depth + 1);
+      }
       order.add(link);
     };
     for (const link of this.desired.links.values()) visit(link, 0);
@@ -614,52 +698,184 @@ class Planner {
     return this.parentsFirst;
   }
 
-  /** Whether a link that stays goes down and comes up again, since it joins or leaves a bond or a VRF. */
-  private isCycled({ observed, wanted }: KeptLink): boolean {
+  /** Whether a link that stays is let go by its master, which changes or is made anew. */
+  private leavesMaster({ observed, wanted }: KeptLink): boolean {
     const master = this.observed.linkById(observed.view.master);
-    const before = master?.view.name ?? null;
-    const remade = master !== undefined && this.removedKeys.has(master.key);
-    if (before === wanted.master && !remade) return false;
-    const groups = (kind: string | undefined): boolean => kind === 'bond' || kind === 'vrf';
-    const after =
-      wanted.master === null
-        ? undefined
-        : this.desired.links.get(linkKey(wanted.namespace, wanted.master))?.device?.kind;
-    return groups(master?.view.device?.kind) || groups(after);
+    if (master === undefined) return false;
+    return master.view.name !== wanted.master || this.removedKeys.has(master.key);
   }
 
-  private raiseNewLink(link: NetworkLink): void {
-    for (const address of link.addresses) this.addAddress(link, address);
-    if (link.up) this.raise(link);
+  private joinsMaster({ observed, wanted }: KeptLink): boolean {
+    if (wanted.master === null) return false;
+    return observed.view.master === null || this.leavesMaster({ observed, wanted });
+  }
+
+  private leavesBond(link: KeptLink): boolean {
+    return this.leavesMaster(link) && this.observedMasterKind(link.observed) === 'bond';
+  }
+
+  private joinsBond(link: KeptLink): boolean {
+    return this.joinsMaster(link) && this.wantedMasterKind(link.wanted) === 'bond';
+  }
+
+  /** Whether a link that stays goes down in between, since it joins or leaves a bond or a VRF. */
+  private isCycled(link: KeptLink): boolean {
+    if (this.leavesMaster(link)) {
+      const kind = this.observedMasterKind(link.observed);
+      if (kind === 'bond' || kind === 'vrf') return true;
+    }
+    return (
+      this.joinsBond(link) ||
+      (this.joinsMaster(link) && this.wantedMasterKind(link.wanted) === 'vrf')
+    );
+  }
+
+  /** The link below a VLAN device that stays: it takes the device down and up with it. */
+  private carrierOf({ wanted }: KeptLink): KeptLink | undefined {
+    if (wanted.device?.kind !== 'vlan') return undefined;
+    return this.kept.get(linkKey(wanted.namespace, wanted.device.parent));
+  }
+
+  /** Whether a link that stays goes down or comes up at some time. */
+  private isUnsettled(link: KeptLink, depth = 0): boolean {
+    if (link.observed.view.up !== link.wanted.up || this.isCycled(link)) return true;
+    const carrier = this.carrierOf(link);
+    return carrier !== undefined && depth < 100 && this.isUnsettled(carrier, depth + 1);
+  }
+
+  /** Whether a link that stays goes down at some time, and loses what hangs on that. */
+  private falls(link: KeptLink): boolean {
+    return link.observed.view.up && this.isUnsettled(link);
+  }
+
+  /** Whether the kernel brings a link up on the way back that was down. */
+  private isRaisedFirst(link: KeptLink): boolean {
+    if (link.observed.view.up) return false;
+    const carrier = this.carrierOf(link);
+    return this.leavesBond(link) || (carrier !== undefined && this.falls(carrier));
+  }
+
+  /** Leaves every link up or down as is wanted, after all that the kernel does to it by itself. */
+  private settleStates(): void {
+    const states = new Map<string, boolean>();
+    const raised = new Set<string>();
+    for (const link of this.inOrderOfParents()) {
+      const key = keyOf(link);
+      const kept = this.kept.get(key);
+      const carrier =
+        link.device?.kind === 'vlan' ? linkKey(link.namespace, link.device.parent) : null;
+      let up = kept !== undefined && kept.observed.view.up && !this.falls(kept);
+      const joinsBond =
+        kept === undefined ? this.wantedMasterKind(link) === 'bond' : this.joinsBond(kept);
+      if (joinsBond) up = true;
+      if (carrier !== null && raised.has(carrier)) up = true;
+      if (carrier !== null && states.get(carrier) === false) up = false;
+      this.settleState(link, kept, up);
+      if (link.up && (up !== link.up || (kept !== undefined && joinsBond))) raised.add(key);
+      states.set(key, link.up);
+    }
+  }
+
+  /** Brings a link up or down, and sets again what a bond had set at one that has left it. */
+  private settleState(link: NetworkLink, kept: KeptLink | undefined, up: boolean): void {
+    const change = new Change();
+    const joinsBond = this.wantedMasterKind(link) === 'bond';
+    if (kept !== undefined && this.leavesBond(kept) && !joinsBond) {
+      const { mtu, mac } = kept.observed.view;
+      change.set('mtu', mtu, this.mtuOf(link) ?? mtu);
+      if (link.mac !== null) change.set('mac', mac ?? link.mac, link.mac);
+    }
+    if (up !== link.up) change.set('up', up, link.up);
+    const phase = link.kind === 'bridge' ? 'bridges-up' : 'links-up';
+    this.pushChange(phase, [link.namespace, link.name], change);
   }
 
   // Settings
 
-  private changeLink({ observed, wanted }: KeptLink): void {
-    const { view } = observed;
+  private changeLink(link: KeptLink): void {
+    const { observed, wanted } = link;
+    const { view, namespace } = observed;
     const early: Change = new Change();
     const late: Change = new Change();
-    if (wanted.mac !== null && wanted.mac !== view.mac) {
+    const at = [namespace, view.name] as const;
+    const bonded = this.wantedMasterKind(wanted) === 'bond';
+    const leavesBond = this.leavesBond(link);
+    if (wanted.mac !== null && wanted.mac !== view.mac && !bonded && !leavesBond) {
       early.set('mac', view.mac ?? wanted.mac, wanted.mac);
     }
-    const at = [observed.namespace, view.name] as const;
     if (wanted.bridge !== null) {
       this.changeBridge(view.bridge ?? {}, wanted.bridge, early, late);
-    } else {
-      const mtu = wanted.mtu ?? (wanted.kind === 'veth' ? defaultMtu : view.mtu);
-      if (mtu !== view.mtu) early.set('mtu', view.mtu, mtu);
+    } else if (parentOf(wanted.device) === null && !leavesBond) {
+      const mtu = this.mtuOf(wanted) ?? view.mtu;
+      if (bonded && !this.joinsMaster(link)) this.followBond(link);
+      else if (mtu !== view.mtu) early.set('mtu', view.mtu, mtu);
     }
-    const master = this.observed.linkById(view.master);
-    const released = master !== undefined && this.removedKeys.has(master.key);
-    const current = released ? null : (master?.view.name ?? null);
-    if (wanted.master !== current) early.set('master', current, wanted.master);
-    const cycled = this.isCycled({ observed, wanted });
-    // One that leaves a bond goes down by itself.
-    if (view.up && cycled && !released) {
-      this.push('links-down', changeOf(...at, { up: true }, { up: false }));
-    } else if (view.up && !wanted.up) early.set('up', true, false);
+    this.changeMaster(link, early);
     this.pushChange(wanted.kind === 'bridge' ? 'prepare-bridges' : 'change-links', at, early);
     this.pushChange('settle-bridges', at, late);
+  }
+
+  private changeMaster(link: KeptLink, early: Change): void {
+    const { observed, wanted } = link;
+    const { view, namespace } = observed;
+    const down = changeOf(namespace, view.name, { up: true }, { up: false });
+    const up = changeOf(namespace, view.name, { up: false }, { up: true });
+    if (this.isRaisedFirst(link)) this.push('raise-first', up);
+    const leaves = this.leavesMaster(link);
+    if (leaves) this.resetPort(link);
+    const master = this.observed.linkById(view.master);
+    const current =
+      master === undefined || this.removedKeys.has(master.key) ? null : master.view.name;
+    if (wanted.master !== current) early.set('master', current, wanted.master);
+    // One that leaves a bond, or whose lower link goes down, goes down by itself.
+    if (!view.up || this.leavesBond(link)) return;
+    const carrier = this.carrierOf(link);
+    if (carrier !== undefined && this.falls(carrier)) return;
+    if (this.isCycled(link)) this.push('links-down', down);
+    else if (!wanted.up) early.set('up', true, false);
+  }
+
+  /** What a port has of its bridge goes when it leaves. */
+  private resetPort({ observed, wanted }: KeptLink): void {
+    const { view, namespace } = observed;
+    const at = { namespace, name: view.name };
+    const initial = initialPortOf(view.kind);
+    // The cost of a port that nobody has set follows from its speed.
+    const cost = this.statesCost(observed.key) ? view.port?.cost : initial.cost;
+    const changed = view.port === null ? {} : differing({ ...view.port, cost }, initial);
+    if (Object.keys(changed).length > 0) {
+      const after = pick(initial, changed);
+      this.push('reset-ports', changeOf(namespace, view.name, { port: changed }, { port: after }));
+    }
+    if (wanted.kind === 'bridge' || view.vlans === null) return;
+    const before = view.vlans;
+    if (sameVlans(before, initialVlans)) return;
+    const after = [...initialVlans];
+    this.push('reset-ports', { kind: 'change-vlans', ...at, self: false, before, after });
+  }
+
+  private statesCost(key: string): boolean {
+    return this.base?.links.get(key)?.port?.cost !== undefined;
+  }
+
+  /** A bond gives its members its MTU when that changes: what differs goes back to it before. */
+  private followBond({ observed }: KeptLink): void {
+    const bond = this.observed.linkById(observed.view.master)?.view;
+    const { mtu, name } = observed.view;
+    if (bond === undefined || bond.mtu === mtu) return;
+    this.push('shrink-devices', changeOf(observed.namespace, name, { mtu }, { mtu: bond.mtu }));
+  }
+
+  /** Devices on others: those that shrink before what is below them, those that grow after it. */
+  private changeDeviceMtu(wanted: NetworkLink, shrinks: boolean): void {
+    const kept = this.kept.get(keyOf(wanted));
+    if (kept === undefined || parentOf(wanted.device) === null) return;
+    if (this.wantedMasterKind(wanted) === 'bond' || this.leavesBond(kept)) return;
+    const { mtu: before, name } = kept.observed.view;
+    const mtu = this.mtuOf(wanted) ?? before;
+    if (mtu === before || mtu < before !== shrinks) return;
+    const phase = shrinks ? 'shrink-devices' : 'grow-devices';
+    this.push(phase, changeOf(wanted.namespace, name, { mtu: before }, { mtu }));
   }
 
   private changeBridge(
@@ -688,10 +904,13 @@ class Planner {
     // A port that changes its bridge begins anew.
     const stays = kept !== undefined && this.staysPort(wanted);
     if (wanted.port !== null) {
-      const before: PortSettings = (stays ? kept.port : null) ?? initialPort;
-      const changed = differing(before, { ...before, ...wanted.port });
+      const initial = initialPortOf(wanted.device?.kind ?? wanted.kind);
+      const before: PortSettings = (stays ? kept.port : null) ?? initial;
+      const cost = this.statesCost(keyOf(wanted)) ? initial.cost : before.cost;
+      const port = { ...before, cost, ...wanted.port };
+      const changed = differing(before, port);
       if (Object.keys(changed).length > 0) {
-        const after = pick({ ...before, ...wanted.port }, changed);
+        const after = pick(port, changed);
         this.push('vlans', changeOf(namespace, name, { port: changed }, { port: after }));
       }
     }
@@ -836,7 +1055,9 @@ class Planner {
             .filter((port) => !this.kept.has(port.key) && !this.removedKeys.has(port.key))
             .map((port) => port.view.mtu);
     const ours = this.wantedPorts().get(keyOf(wanted)) ?? [];
-    return [...ours.map((port) => port.mtu ?? defaultMtu), ...foreign];
+    const mtuOf = (port: NetworkLink): number =>
+      this.mtuOf(port) ?? this.kept.get(keyOf(port))?.observed.view.mtu ?? defaultMtu;
+    return [...ours.map(mtuOf), ...foreign];
   }
 
   private portsByBridge: ReadonlyMap<string, readonly NetworkLink[]> | null = null;
@@ -855,13 +1076,6 @@ class Planner {
     return ports;
   }
 
-  private raise(link: NetworkLink): void {
-    this.push(
-      link.kind === 'bridge' ? 'bridges-up' : 'links-up',
-      changeOf(link.namespace, link.name, { up: false }, { up: true }),
-    );
-  }
-
   // Addresses
 
   private changeAddresses({ observed, wanted }: KeptLink): void {
@@ -870,9 +1084,9 @@ class Planner {
     const present = givenAddresses(view);
     const texts = new Set(present.map((address) => address.address));
     const wantedTexts = new Set(wanted.addresses);
-    const cycled = view.up && this.isCycled({ observed, wanted });
-    const goesDown = cycled || (view.up && !wanted.up);
-    const flushesIpv6 = cycled || view.up !== wanted.up || this.passesSmallMtu(observed, wanted);
+    const goesDown = this.falls({ observed, wanted });
+    const flushesIpv6 =
+      this.isUnsettled({ observed, wanted }) || this.passesSmallMtu(observed, wanted);
     const removed = new Set<string>();
     const lost = new Set<string>();
     const isOurs = (address: (typeof present)[number]): boolean =>
@@ -1022,7 +1236,7 @@ class Planner {
   private disturbs(deviceKey: string, route: ObservedRoute): boolean {
     const link = this.kept.get(deviceKey);
     if (link === undefined) return false;
-    if (link.observed.view.up && (!link.wanted.up || this.isCycled(link))) return true;
+    if (this.falls(link)) return true;
     const change = this.addressChanges.get(deviceKey);
     if (change === undefined) return false;
     if (route.family === 'ipv4' && change.baresIpv4) return true;
@@ -1154,6 +1368,15 @@ function pick<T extends object>(one: T, fields: object): Partial<T> {
   return Object.fromEntries(
     Object.entries(one).filter(([key]) => Object.hasOwn(fields, key)),
   ) as Partial<T>;
+}
+
+function isGroup(device: Device): boolean {
+  return device.kind === 'bond' || device.kind === 'vrf';
+}
+
+/** Of a new port; the cost is that of what does not say how fast it is, unless it is a veth pair (port_cost). */
+function initialPortOf(kind: string): PortSettings {
+  return kind === 'veth' ? initialPort : { ...initialPort, cost: 100 };
 }
 
 function sameVlans(one: readonly VlanEntry[], other: readonly VlanEntry[]): boolean {

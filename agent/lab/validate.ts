@@ -26,7 +26,7 @@ import {
 } from './address.ts';
 import type { HostAddress, SubnetAddress } from './address.ts';
 import { resolveCheck } from './check.ts';
-import { bitsPerSecond, deviceOf, membersOf, parentOf, takesVlans } from './device.ts';
+import { bitsPerSecond, deviceOf, membersOf, overheadOf, parentOf, takesVlans } from './device.ts';
 import { defaultMetric, defaultMtu, linkKey, smallestIpv6Mtu } from './network.ts';
 import { validateRules } from './validate-rules.ts';
 import { failureOf, warningOf } from './sentences.ts';
@@ -384,11 +384,24 @@ class Validator {
       this.advise('mtu-mismatch-at-bridge', bridge, values, other.path);
     }
     for (const item of this.interfaces.values()) {
-      const mtu = item.isBridge ? this.mtuOfBridge(item) : item.mtu;
+      const mtu = this.mtuOf(item);
       const address = addressesOf(item.settings).find((text) => text.includes(':'));
       if (mtu === null || mtu >= smallestIpv6Mtu || address === undefined) continue;
       this.report('mtu-too-small-for-ipv6', item.label, { mtu, address }, item.path);
     }
+  }
+
+  /** What an interface has, or begins with where nobody says; null where only the kernel knows. */
+  private mtuOf(item: Interface, depth = 0): number | null {
+    if (item.isBridge) return this.mtuOfBridge(item);
+    const bond = this.masterOf(item);
+    if (bond?.device?.kind === 'bond') return bond.mtu ?? defaultMtu;
+    if (item.mtu !== null) return item.mtu;
+    const lower = parentOf(item.device);
+    const parent = lower === null ? undefined : this.interfaces.get(linkKey(item.namespace, lower));
+    if (item.device === null || parent === undefined || depth > 100) return null;
+    const below = this.mtuOf(parent, depth + 1);
+    return below === null ? null : below - overheadOf(item.device);
   }
 
   private mtuOfBridge(bridge: Interface): number {
@@ -547,6 +560,7 @@ class Validator {
         } else vlans.set(key, item);
         this.checkVlanOfBridge(item, device.id, parent);
       }
+      this.checkTunnelMtu(item, parent, overheadOf(device));
       if (item.up && !parent.up && device.kind !== 'vxlan') {
         const values = { interface: item.name, parent: lower };
         this.report('parent-down', item.label, values, item.path);
@@ -568,7 +582,8 @@ class Validator {
     let lower = parentOf(item.device);
     while (lower !== null && way.length < 100) {
       way.push(lower);
-      if (lower === item.name) return way;
+      // A port of a bridge cannot sit on that bridge either.
+      if (lower === item.name || lower === item.bridge) return way;
       lower = parentOf(this.interfaces.get(linkKey(item.namespace, lower))?.device ?? null);
     }
     return null;
@@ -597,11 +612,11 @@ class Validator {
       this.report('underlay-not-own', item.label, values, [...item.path, 'local']);
       return;
     }
-    this.checkTunnelMtu(item, bearer, overheadOf(device) + (local.family === 'ipv6' ? 20 : 0));
+    this.checkTunnelMtu(item, bearer, overheadOf(device));
   }
 
   private checkTunnelMtu(item: Interface, underlay: Interface, overhead: number): void {
-    const limit = (underlay.mtu ?? defaultMtu) - overhead;
+    const limit = (this.mtuOf(underlay) ?? defaultMtu) - overhead;
     if (item.settings.mtu === undefined || item.settings.mtu <= limit) return;
     const values = { mtu: item.settings.mtu, limit, underlay: underlay.name };
     this.report('mtu-beyond-tunnel', item.label, values, [...item.path, 'mtu']);
@@ -1053,23 +1068,6 @@ type Lane = number | 'untagged';
 interface TunnelEnd {
   readonly device: Interface;
   readonly kind: 'tap' | 'tun';
-}
-
-/** Bytes that a tunnel over IPv4 puts around a packet of its own MTU (RFC 7348, RFC 8926, RFC 2784, RFC 2890). */
-function overheadOf(device: Device): number {
-  switch (device.kind) {
-    case 'vxlan':
-    case 'geneve':
-      return 50;
-    case 'gre':
-      return device.key === null ? 24 : 28;
-    case 'gretap':
-      return device.key === null ? 38 : 42;
-    case 'ipip':
-      return 20;
-    default:
-      return 0;
-  }
 }
 
 /** Looks up an own key: documents may use names such as `constructor`. */
