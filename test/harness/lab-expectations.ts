@@ -259,30 +259,33 @@ for p in trunk1 trunk2; do
 done
 `,
   'vlan-router.yaml': `
-for n in router red blue green; do host $n; done
+for n in router red blue green1 green2; do host $n; done
 ip link add sw type bridge vlan_filtering 1
 ip link set sw up
 at sw up10 192.168.10.1/24 router eth0
 at sw up20 192.168.20.1/24 router eth1
 at sw p-red 192.168.10.2/24 red eth0
 at sw p-blue 192.168.20.2/24 blue eth0
-at sw p-green 192.168.10.3/24 green eth0
+at sw p-green1 192.168.10.3/24 green1 eth0
+at sw p-green2 192.168.10.4/24 green2 eth0
 access up10 10
 access up20 20
 access p-red 10
 access p-blue 20
-access p-green 30
+access p-green1 30
+access p-green2 30
 route red default 192.168.10.1
 route blue default 192.168.20.1
 forward router
 `,
   'router-on-a-stick.yaml': `
-for n in router red blue green; do host $n; done
+for n in router red blue green1 green2; do host $n; done
 ip link add sw type bridge vlan_filtering 1
 ip link set sw up
 at sw p-red 192.168.10.2/24 red eth0
 at sw p-blue 192.168.20.2/24 blue eth0
-at sw p-green 192.168.10.3/24 green eth0
+at sw p-green1 192.168.10.3/24 green1 eth0
+at sw p-green2 192.168.10.4/24 green2 eth0
 ip link add trunk type veth peer name eth0 netns router
 ip link set trunk master sw up
 ip -n router link set eth0 up
@@ -296,13 +299,14 @@ bridge vlan add dev trunk vid 10
 bridge vlan add dev trunk vid 20
 access p-red 10
 access p-blue 20
-access p-green 30
+access p-green1 30
+access p-green2 30
 route red default 192.168.10.1
 route blue default 192.168.20.1
 forward router
 `,
   'layer3-switch.yaml': `
-for n in l3 red1 red2 blue green; do host $n; done
+for n in l3 red1 red2 blue green1 green2; do host $n; done
 ip -n l3 link add fabric type bridge vlan_filtering 1
 ip -n l3 link set fabric up
 plug() {
@@ -314,7 +318,8 @@ plug() {
 plug port1 red1 192.168.10.2/24 10
 plug port2 red2 192.168.10.3/24 10
 plug port3 blue 192.168.20.2/24 20
-plug port4 green 192.168.10.4/24 30
+plug port4 green1 192.168.10.4/24 30
+plug port5 green2 192.168.10.5/24 30
 for v in 10 20; do
   bridge -n l3 vlan add dev fabric vid $v self
   ip -n l3 link add vlan$v link fabric type vlan id $v
