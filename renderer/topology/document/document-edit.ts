@@ -551,10 +551,21 @@ function renameInterface(yaml: Document, node: string, from: string, to: string)
   }
 }
 
-const nodeStems: Readonly<Record<NodeKind, string>> = { namespace: 'ns', bridge: 'br' };
+/** What the palette offers: a router is a namespace that forwards. */
+export type NewNodeKind = NodeKind | 'router';
 
-/** The first free name for a node of that kind: `ns1`, `br1` … */
-export function freeNodeName(document: LabDocument, kind: NodeKind): string {
+const nodeStems: Readonly<Record<NewNodeKind, string>> = {
+  namespace: 'ns',
+  router: 'r',
+  bridge: 'br',
+};
+
+export function newNode(kind: NewNodeKind): LabNode {
+  return kind === 'router' ? { kind: 'namespace', forwarding: true } : { kind };
+}
+
+/** The first free name for a node of that kind: `ns1`, `r1`, `br1` … */
+export function freeNodeName(document: LabDocument, kind: NewNodeKind): string {
   return firstFree(nodeStems[kind], 1, (name) => name in document.topology.nodes);
 }
 
