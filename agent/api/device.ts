@@ -86,6 +86,10 @@ export const BridgeSettingsSchema = z.strictObject({
 });
 export type BridgeSettings = z.infer<typeof BridgeSettingsSchema>;
 
+/** Some of them. */
+export const SomeBridgeSettingsSchema = BridgeSettingsSchema.partial();
+export type SomeBridgeSettings = z.infer<typeof SomeBridgeSettingsSchema>;
+
 /** Of a new bridge (net/bridge/br_device.c, br_dev_setup). */
 export const initialBridge: BridgeSettings = {
   stp: false,
@@ -108,6 +112,10 @@ export const PortSettingsSchema = z.strictObject({
   priority: z.number().int(),
 });
 export type PortSettings = z.infer<typeof PortSettingsSchema>;
+
+/** Some of them. */
+export const SomePortSettingsSchema = PortSettingsSchema.partial();
+export type SomePortSettings = z.infer<typeof SomePortSettingsSchema>;
 
 /** Of a new port of a veth pair (net/bridge/br_if.c, new_nbp and port_cost). */
 export const initialPort: PortSettings = { isolated: false, cost: 2, priority: 32 };

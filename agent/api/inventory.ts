@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import {
   BondMemberSchema,
-  BridgeSettingsSchema,
   DeviceSchema,
   ImpairmentSchema,
   PortSettingsSchema,
+  SomeBridgeSettingsSchema,
   VlanEntrySchema,
 } from './device.ts';
 
@@ -89,7 +89,7 @@ export const LinkViewSchema = z.strictObject({
   /** For the kinds that `DeviceSchema` knows; null also when it has settings beyond those. */
   device: DeviceSchema.nullable(),
   /** For a bridge. What this kernel does not tell is missing. */
-  bridge: BridgeSettingsSchema.partial().nullable(),
+  bridge: SomeBridgeSettingsSchema.nullable(),
   /** For a port of a bridge. */
   port: PortSettingsSchema.nullable(),
   /** Port state of a bridge port: disabled, listening, learning, forwarding, blocking. */

@@ -1,13 +1,21 @@
 /** Carries operations out on the kernel. Synchronous: a request and its answer are one system call each. */
+import path from 'node:path';
+import type { Device } from '../api/device.ts';
 import { ownershipMark, ownershipProtocol } from '../api/names.ts';
 import { assertNever, fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { addAddress, deleteAddress } from '../kernel/addresses.ts';
+import { changeVlans } from '../kernel/bridge-vlans.ts';
+import { createDevice } from '../kernel/devices.ts';
+import { writeForwarding } from '../kernel/forwarding.ts';
 import { parseIpPrefix } from '../kernel/ip-address.ts';
 import { isErrno } from '../kernel/kernel-failure.ts';
-import { createBridge, createVeth, deleteLink, setLink } from '../kernel/links.ts';
+import { createBridge, createVeth, deleteLink, setBridgePort, setLink } from '../kernel/links.ts';
 import { createNamespace, removeNamespace } from '../kernel/namespaces.ts';
+import { writeRules } from '../kernel/nftables.ts';
+import { setImpairment } from '../kernel/queueing.ts';
 import { addRoute, deleteRoute } from '../kernel/routes.ts';
 import type { Link, LinkChange } from '../kernel/rtnetlink.ts';
+import { type RunIdentity, startRun, stopRun } from '../kernel/runs.ts';
 import { writeSettings } from '../kernel/sysctl.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
 import {
@@ -40,15 +48,24 @@ const bridgeNetfilterOff: Readonly<Record<string, string>> = {
 
 type PrepareRemoval = (namespace: string) => Promise<void>;
 
+export interface ExecutorOptions {
+  readonly lab: string;
+  /** What the document in force lists. */
+  readonly isListed: Listed;
+  /** Waited for before a namespace goes. */
+  readonly onRemoval: PrepareRemoval;
+  /** Directory for what the lab's processes print. */
+  readonly logDirectory: string;
+}
+
 export class KernelExecutor implements OperationExecutor {
   private readonly doors: Doors;
-  private readonly onRemoval: PrepareRemoval;
+  private readonly options: ExecutorOptions;
   private begun = false;
 
-  /** `isListed` tells what the document in force lists; `onRemoval` is waited for before a namespace goes. */
-  constructor(lab: string, isListed: Listed, onRemoval: PrepareRemoval) {
-    this.doors = new Doors(lab, isListed);
-    this.onRemoval = onRemoval;
+  constructor(options: ExecutorOptions) {
+    this.options = options;
+    this.doors = new Doors(options.lab, options.isListed);
   }
 
   execute(
@@ -65,8 +82,15 @@ export class KernelExecutor implements OperationExecutor {
     return readEffect(this.doors, operation);
   }
 
-  prepareRemoval(namespace: string): Promise<void> {
-    return this.onRemoval(namespace);
+  async prepare(operation: Operation): Promise<void> {
+    if (operation.kind === 'remove-namespace') await this.options.onRemoval(operation.name);
+  }
+
+  async conclude(operation: Operation): Promise<void> {
+    if (operation.kind !== 'stop-process') return;
+    const door = this.doors.open(operation.namespace);
+    // A run that does not end is seen by whoever verifies.
+    if (door.ok) await stopRun(door.value, this.runOf(operation));
   }
 
   close(): void {
@@ -91,6 +115,43 @@ export class KernelExecutor implements OperationExecutor {
         return this.addVeth(operation.ends, midway);
       case 'remove-veth':
         return this.removeVeth(operation.ends, tolerance);
+      case 'add-device':
+        return this.addDevice(operation, midway);
+      case 'remove-device':
+        return this.removeLink(
+          operation.namespace,
+          operation.name,
+          linkKindOf(operation.device),
+          tolerance,
+        );
+      case 'change-vlans':
+        return this.onOwnLink(operation, tolerance, (door, index, label) =>
+          changeVlans(
+            door.socket,
+            index,
+            { self: operation.self },
+            operation.before,
+            operation.after,
+            label,
+          ),
+        );
+      case 'change-impairment':
+        return this.onOwnLink(operation, tolerance, (door, index, label) =>
+          setImpairment(door.socket, index, operation.after, label),
+        );
+      case 'change-forwarding': {
+        const { namespace, family, after } = operation;
+        return this.inOwnNamespace(namespace, (door) => writeForwarding(door.fd, family, after));
+      }
+      case 'change-rules': {
+        const { namespace, after } = operation;
+        return this.inOwnNamespace(namespace, (door) => writeRules(door.fd, after));
+      }
+      case 'start-process':
+        return this.startProcess(operation);
+      case 'stop-process':
+        // It takes a moment, and nothing else waits for it: see `conclude`.
+        return this.effect(this.inOwnNamespace(operation.namespace, () => succeed(undefined)));
       case 'change-link':
         return this.changeLink(operation, tolerance);
       case 'add-address':
@@ -168,9 +229,9 @@ export class KernelExecutor implements OperationExecutor {
   ): Result<void> {
     const door = this.doors.open(bridge.namespace);
     if (!door.ok) return door;
-    const { name, stp } = bridge;
+    const { name, settings } = bridge;
     const made = this.effect(
-      createBridge(door.value.socket, { name, mac: bridge.mac ?? undefined }, { stp }),
+      createBridge(door.value.socket, { name, mac: bridge.mac ?? undefined }, settings),
     );
     if (!made.ok) return made;
     const stop = midway();
@@ -210,6 +271,73 @@ export class KernelExecutor implements OperationExecutor {
     return completed.ok ? this.completeEnd(there.value, second) : completed;
   }
 
+  private addDevice(
+    operation: Extract<Operation, { kind: 'add-device' }>,
+    midway: () => Failure | null,
+  ): Result<void> {
+    const { name, device, mac, mtu, master } = operation;
+    const opened = this.doors.open(operation.namespace);
+    if (!opened.ok) return opened;
+    const door = opened.value;
+    // What is below it may be anybody's: a device on top leaves it as it is.
+    const indexOf = (lower: string): Result<number> => this.anyIndex(door, lower);
+    const made = this.effect(
+      createDevice(door, { name, ...(mac === null ? {} : { mac }) }, device, indexOf),
+    );
+    if (!made.ok) return made;
+    const stop = midway();
+    if (stop !== null) return fail(stop);
+    return this.completeEnd(door, { namespace: operation.namespace, name, mac, mtu, master });
+  }
+
+  /** Does something to a link of ours, with its index. */
+  private onOwnLink(
+    { namespace, name }: { readonly namespace: NamespaceName; readonly name: string },
+    tolerance: Tolerance,
+    action: (door: Door, index: number, label: string) => Result<void>,
+  ): Result<void> {
+    const door = this.doors.open(namespace);
+    if (!door.ok) return door;
+    const index = tolerance.foreignPorts
+      ? this.anyIndex(door.value, name)
+      : ownIndex(this.doors, door.value, name);
+    if (!index.ok) return index;
+    return this.effect(action(door.value, index.value, linkLabel(namespace, name)));
+  }
+
+  /** Does something to a namespace that bears our mark, or that the document in force lists. */
+  private inOwnNamespace(name: string, action: (door: Door) => Result<void>): Result<void> {
+    const door = this.doors.open(name);
+    if (!door.ok) return door;
+    const owned = ownIndex(this.doors, door.value, 'lo');
+    return owned.ok ? this.effect(action(door.value)) : owned;
+  }
+
+  private runOf({
+    namespace,
+    name,
+  }: {
+    readonly namespace: string;
+    readonly name: string;
+  }): RunIdentity {
+    return { lab: this.doors.lab, namespace, name };
+  }
+
+  private startProcess(operation: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly command: readonly string[];
+  }): Result<void> {
+    const { namespace, name, command } = operation;
+    const { logDirectory } = this.options;
+    return this.inOwnNamespace(namespace, (door) => {
+      const run = { ...this.runOf(operation), command };
+      const file = path.join(logDirectory, logNameOf(namespace, name));
+      const started = startRun({ fd: door.fd, name: namespace }, run, file);
+      return started.ok ? succeed(undefined) : started;
+    });
+  }
+
   private completeEnd(door: Door, end: VethEnd): Result<void> {
     let master: number | undefined;
     if (end.master !== null) {
@@ -231,7 +359,7 @@ export class KernelExecutor implements OperationExecutor {
   private removeLink(
     namespace: NamespaceName,
     name: string,
-    kind: 'bridge' | 'veth',
+    kind: string,
     tolerance: Tolerance,
   ): Result<void> {
     const label = linkLabel(namespace, name);
@@ -276,11 +404,18 @@ export class KernelExecutor implements OperationExecutor {
       mtu: after.mtu,
       mac: after.mac,
       master,
-      bridge: after.stp === undefined ? undefined : { stp: after.stp },
+      bridge: after.bridge,
     };
-    const changed = this.effect(
-      setLink(door.value.socket, index.value, change, linkLabel(namespace, name)),
-    );
+    const label = linkLabel(namespace, name);
+    const { port, ...others } = after;
+    const set =
+      Object.keys(others).length === 0
+        ? succeed(undefined)
+        : this.effect(setLink(door.value.socket, index.value, change, label));
+    const changed =
+      !set.ok || port === undefined
+        ? set
+        : this.effect(setBridgePort(door.value.socket, index.value, port, label));
     if (!changed.ok || name !== 'lo' || after.up !== false) return changed;
     return this.clearLoopback(door.value, index.value);
   }
@@ -377,6 +512,16 @@ export class KernelExecutor implements OperationExecutor {
       metric: route.metric ?? undefined,
     });
   }
+}
+
+/** IFLA_INFO_KIND: taps and tuns are of one driver. */
+export function linkKindOf(device: Device): string {
+  return device.kind === 'tap' ? 'tun' : device.kind;
+}
+
+/** A process's name may hold a colon, nothing else that a file name may not. */
+export function logNameOf(namespace: string, name: string): string {
+  return `${namespace}.${name.replace(':', '-')}.log`;
 }
 
 function isMasterOnly(settings: LinkSettings): boolean {

@@ -36,8 +36,10 @@ export interface OperationExecutor {
   ): ExecutionFailure | null;
   /** Reads the kernel, not a cache. */
   readBack(operation: Operation): Result<Effect>;
-  /** Says that `namespace` is about to be removed, so that what we run in it can be ended first. */
-  prepareRemoval(namespace: string): Promise<void>;
+  /** To be waited for before an operation: what we run in a namespace ends before the namespace goes. */
+  prepare(operation: Operation): Promise<void>;
+  /** To be waited for after an operation: what it asked of a process may take that a moment. */
+  conclude(operation: Operation): Promise<void>;
   /** Lets go of sockets and what was learnt. */
   close(): void;
 }

@@ -1,11 +1,20 @@
 /** What the kernel shows of an operation. Reads it afresh every time; the inventory lags by its events. */
+import type { Impairment } from '../api/device.ts';
 import { ownershipProtocol } from '../api/names.ts';
 import { assertNever, type Result, succeed } from '../api/result.ts';
 import { listAddresses } from '../kernel/addresses.ts';
+import { listVlans } from '../kernel/bridge-vlans.ts';
+import { deviceOf } from '../kernel/devices.ts';
+import { readForwarding } from '../kernel/forwarding.ts';
 import { isErrno } from '../kernel/kernel-failure.ts';
-import { namespaceIdOf } from '../kernel/links.ts';
+import { getLink, namespaceIdOf } from '../kernel/links.ts';
+import { identifyDescriptor, inodeOf } from '../kernel/namespaces.ts';
+import { readRules } from '../kernel/nftables.ts';
+import { listQueueing } from '../kernel/queueing.ts';
 import { listRoutes } from '../kernel/routes.ts';
 import type { Link, Route as KernelRoute } from '../kernel/rtnetlink.ts';
+import { findRuns } from '../kernel/runs.ts';
+import { sameDevice } from '../lab/device.ts';
 import { inverseOf } from '../lab/inverse.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
 import type { Door, Doors, NamespaceName } from './doors.ts';
@@ -27,7 +36,39 @@ export function readEffect(doors: Doors, operation: Operation): Result<Effect> {
     case 'remove-namespace':
     case 'remove-bridge':
     case 'remove-veth':
+    case 'remove-device':
       return readRemoval(doors, operation);
+    case 'add-device':
+      return readDevice(doors, operation);
+    case 'change-vlans':
+      return readOfLink(doors, operation, (door, link) => {
+        const tables = listVlans(door.socket);
+        if (!tables.ok) return tables;
+        const shown = tables.value.get(link.index) ?? [];
+        return succeed(JSON.stringify(shown) === JSON.stringify(operation.after));
+      });
+    case 'change-impairment':
+      return readOfLink(doors, operation, (door, link) => {
+        const disciplines = listQueueing(door.socket);
+        if (!disciplines.ok) return disciplines;
+        const shown = disciplines.value.get(link.index)?.impairment ?? null;
+        return succeed(sameImpairment(shown, operation.after));
+      });
+    case 'change-forwarding':
+      return readOfNamespace(doors, operation.namespace, (door) => {
+        const shown = readForwarding(door.socket);
+        if (!shown.ok) return shown;
+        return succeed(shown.value[operation.family] === operation.after);
+      });
+    case 'change-rules':
+      return readOfNamespace(doors, operation.namespace, (door) => {
+        const shown = readRules(door.fd);
+        return shown.ok ? succeed(shown.value === operation.after) : shown;
+      });
+    case 'start-process':
+      return readRun(doors, operation);
+    case 'stop-process':
+      return opposite(readRun(doors, operation));
     case 'change-link':
       return readLink(doors, operation.namespace, operation.name, operation.after);
     case 'add-address':
@@ -64,7 +105,10 @@ function opposite(effect: Result<Effect>): Result<Effect> {
 /** The contents do not count: they go with the object, and come back one by one. */
 function readRemoval(
   doors: Doors,
-  operation: Extract<Operation, { kind: 'remove-namespace' | 'remove-bridge' | 'remove-veth' }>,
+  operation: Extract<
+    Operation,
+    { kind: 'remove-namespace' | 'remove-bridge' | 'remove-veth' | 'remove-device' }
+  >,
 ): Result<Effect> {
   const [addition] = inverseOf(operation);
   if (addition === undefined) throw new Error(`${operation.kind} has no inverse`);
@@ -101,6 +145,81 @@ function readBridge(doors: Doors, namespace: NamespaceName, name: string): Resul
   if (link.value.kind !== 'bridge') return succeed('foreign');
   if (doors.isOwn(door.value, link.value)) return succeed('done');
   return succeed(isUntouched(link.value) ? 'partly' : 'foreign');
+}
+
+function readDevice(
+  doors: Doors,
+  { namespace, name, device }: Extract<Operation, { kind: 'add-device' }>,
+): Result<Effect> {
+  const door = openIfThere(doors, namespace);
+  if (!door.ok) return door;
+  if (door.value === null) return succeed('not-done');
+  const { value: opened } = door;
+  const found = opened.findLink(name);
+  if (!found.ok) return found;
+  const link = found.value;
+  if (link === null) return succeed('not-done');
+  const shown = deviceOf(link, (index) => nameOf(opened, index));
+  if (shown === null || !sameDevice(shown, device)) return succeed('foreign');
+  if (doors.isOwn(opened, link)) return succeed('done');
+  return succeed(isUntouched(link) ? 'partly' : 'foreign');
+}
+
+function nameOf(door: Door, index: number): string | undefined {
+  const link = getLink(door.socket, { index });
+  return link.ok ? link.value.name : undefined;
+}
+
+/** Whether a link of ours shows what was asked. */
+function readOfLink(
+  doors: Doors,
+  { namespace, name }: { readonly namespace: NamespaceName; readonly name: string },
+  shows: (door: Door, link: Link) => Result<boolean>,
+): Result<Effect> {
+  const door = openIfThere(doors, namespace);
+  if (!door.ok) return door;
+  if (door.value === null) return succeed('not-done');
+  const link = door.value.findLink(name);
+  if (!link.ok) return link;
+  if (link.value === null) return succeed('not-done');
+  const shown = shows(door.value, link.value);
+  if (!shown.ok) return shown;
+  if (shown.value) return succeed('done');
+  return succeed(doors.isOwn(door.value, link.value) ? 'not-done' : 'foreign');
+}
+
+function readOfNamespace(
+  doors: Doors,
+  namespace: string,
+  shows: (door: Door) => Result<boolean>,
+): Result<Effect> {
+  const door = openIfThere(doors, namespace);
+  if (!door.ok) return door;
+  if (door.value === null) return succeed('not-done');
+  const shown = shows(door.value);
+  return shown.ok ? succeed(shown.value ? 'done' : 'not-done') : shown;
+}
+
+function sameImpairment(one: Impairment | null, other: Impairment | null): boolean {
+  if (one === null || other === null) return one === other;
+  const fields = new Map<string, unknown>(Object.entries(other));
+  return Object.entries(one).every(([key, value]) => fields.get(key) === value);
+}
+
+function readRun(
+  doors: Doors,
+  { namespace, name, command }: Extract<Operation, { kind: 'start-process' | 'stop-process' }>,
+): Result<Effect> {
+  const door = openIfThere(doors, namespace);
+  if (!door.ok) return door;
+  if (door.value === null) return succeed('not-done');
+  const identity = identifyDescriptor(door.value.fd);
+  if (!identity.ok) return identity;
+  const run = findRuns()
+    .get(inodeOf(identity.value))
+    ?.find((found) => found.lab === doors.lab && found.name === name);
+  if (run === undefined) return succeed('not-done');
+  return succeed(JSON.stringify(run.command) === JSON.stringify(command) ? 'done' : 'not-done');
 }
 
 function readVeth(doors: Doors, ends: readonly [VethEnd, VethEnd]): Result<Effect> {
@@ -169,9 +288,18 @@ function readLink(
     (wanted.mtu === undefined || wanted.mtu === shown.mtu) &&
     (wanted.mac === undefined || wanted.mac.toLowerCase() === shown.mac) &&
     (wanted.master === undefined || master === shown.master) &&
-    (wanted.stp === undefined || wanted.stp === shown.bridge?.stp);
+    shows(shown.bridge, wanted.bridge) &&
+    shows(shown.bridgePort, wanted.port);
   if (same) return succeed('done');
   return succeed(doors.isOwn(door.value, shown) ? 'not-done' : 'foreign');
+}
+
+/** Whether every field that is asked for is there as asked. */
+function shows(shown: object | undefined, wanted: object | undefined): boolean {
+  const fields = new Map<string, unknown>(Object.entries(shown ?? {}));
+  return Object.entries(wanted ?? {}).every(
+    ([key, value]) => value === undefined || fields.get(key) === value,
+  );
 }
 
 function readAddress(

@@ -63,6 +63,11 @@ function partsOf(operation: Operation): readonly Operation[] {
   ];
 }
 
+/** Whether an operation has to do with processes, which end when they end. */
+export function takesTime(operation: Operation): boolean {
+  return operation.kind === 'remove-namespace' || operation.kind === 'stop-process';
+}
+
 interface Settled {
   readonly touched: boolean;
   readonly failure: Failure | null;
@@ -76,8 +81,9 @@ async function settle(
   operation: Operation,
   tolerance: Tolerance,
 ): Promise<Settled> {
-  if (operation.kind === 'remove-namespace') await executor.prepareRemoval(operation.name);
+  if (takesTime(operation)) await executor.prepare(operation);
   let settled = settleOnce(executor, operation, tolerance);
+  if (takesTime(operation)) await executor.conclude(operation);
   if (operation.kind !== 'add-veth' && operation.kind !== 'add-namespace') return settled;
   for (const wait of patience) {
     if (settled.failure === null) return settled;

@@ -13,7 +13,7 @@ import type { Faults } from './fault.ts';
 import { beginJournal, type Journal, type OpenJournal } from './journal.ts';
 import { delay, Pace } from './pace.ts';
 import { fingerprint } from './fingerprint.ts';
-import { takeBack } from './take-back.ts';
+import { takeBack, takesTime } from './take-back.ts';
 
 export interface TransactionRequest {
   readonly plan: string;
@@ -159,7 +159,7 @@ export class TransactionRunner {
         const last = index - 1;
         return { failure: cancelled(request.lab), operation: null, last, uncertain: false };
       }
-      if (operation.kind === 'remove-namespace') await executor.prepareRemoval(operation.name);
+      if (takesTime(operation)) await executor.prepare(operation);
       journal.mark('execute', index);
       faults.dieAt('kill-before', index);
       const injected = faults.failureAt('fail-at', index);
@@ -178,6 +178,7 @@ export class TransactionRunner {
           uncertain: failed.begun,
         };
       }
+      if (takesTime(operation)) await executor.conclude(operation);
       faults.dieAt('kill-after', index);
       if (pace.due) {
         if (pace.mayReport()) this.report(request, 'execute', index + 1, null);
@@ -326,23 +327,29 @@ function notConfirmed(lab: string): Failure {
 
 /** Words for an operation in failures; the full description is the plan's. */
 function wordsOf(operation: Operation): string {
+  const { kind } = operation;
+  const place = 'namespace' in operation ? (operation.namespace ?? 'realm') : '';
   switch (operation.kind) {
     case 'add-veth':
     case 'remove-veth':
-      return `${operation.kind} ${operation.ends.map((end) => `${end.namespace ?? 'realm'}:${end.name}`).join(' – ')}`;
+      return `${kind} ${operation.ends.map((end) => `${end.namespace ?? 'realm'}:${end.name}`).join(' – ')}`;
     case 'add-address':
     case 'remove-address':
-      return `${operation.kind} ${operation.address} on ${operation.namespace ?? 'realm'}:${operation.interface}`;
+      return `${kind} ${operation.address} on ${place}:${operation.interface}`;
     case 'change-address':
-      return `${operation.kind} ${operation.before} to ${operation.after} on ${operation.namespace ?? 'realm'}:${operation.interface}`;
+      return `${kind} ${operation.before} to ${operation.after} on ${place}:${operation.interface}`;
     case 'add-route':
     case 'remove-route':
-      return `${operation.kind} ${operation.route.to} in ${operation.namespace ?? 'realm'}`;
+      return `${kind} ${operation.route.to} in ${place}`;
     case 'add-namespace':
     case 'remove-namespace':
-      return `${operation.kind} ${operation.name}`;
+      return `${kind} ${operation.name}`;
+    case 'change-forwarding':
+      return `${kind} ${operation.family} in ${place}`;
+    case 'change-rules':
+      return `${kind} in ${place}`;
     default:
-      return `${operation.kind} ${operation.namespace ?? 'realm'}:${operation.name}`;
+      return `${kind} ${place}:${operation.name}`;
   }
 }
 

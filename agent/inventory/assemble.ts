@@ -7,8 +7,13 @@ import type {
   ProcessView,
   RouteTableView,
   RouteView,
+  RunView,
 } from '../api/inventory.ts';
+import { initialPort, type VlanEntry } from '../api/device.ts';
 import { labOfMark, ownershipProtocol } from '../api/names.ts';
+import { bondMemberOf, deviceOf } from '../kernel/devices.ts';
+import type { Forwarding } from '../kernel/forwarding.ts';
+import type { RootQueueing } from '../kernel/queueing.ts';
 import { type Address, type Link, type Route, RT_TABLE_MAIN } from '../kernel/rtnetlink.ts';
 
 /** Processes that a namespace's view lists (contract). */
@@ -24,11 +29,19 @@ export interface NamespaceState {
   /** The lowest pids first, at most {@link maximumListedProcesses}. */
   readonly processes: readonly ProcessView[];
   readonly processCount: number;
+  readonly runs: readonly RunView[];
+  /** Canonical text of our nftables table. */
+  readonly rules: string | null;
   /** By interface index. */
   readonly links: ReadonlyMap<number, Link>;
   /** By interface index, then by {@link addressKey}. */
   readonly addresses: ReadonlyMap<number, ReadonlyMap<string, Address>>;
   readonly routes: readonly Route[];
+  /** By interface index. */
+  readonly queueing: ReadonlyMap<number, RootQueueing>;
+  /** VLAN tables of bridges and ports, by interface index. */
+  readonly vlans: ReadonlyMap<number, readonly VlanEntry[]>;
+  readonly forwarding: Forwarding;
 }
 
 export function linkId(namespace: string, index: number): string {
@@ -63,6 +76,9 @@ export function viewNamespace(namespace: NamespaceState): NamespaceView {
     mounts: [...namespace.mounts].sort(compareText),
     processes: namespace.processes.slice(0, maximumListedProcesses),
     processCount: namespace.processCount,
+    runs: [...namespace.runs],
+    forwarding: namespace.forwarding,
+    rules: namespace.rules,
     lab: labOfNamespace(namespace),
   };
 }
@@ -117,9 +133,42 @@ export function viewLink(namespace: NamespaceState, link: Link, peer: string | n
       addresses === undefined
         ? []
         : Array.from(addresses.values(), viewAddress).sort(compareAddresses),
-    bridge: link.bridge === undefined ? null : { stp: link.bridge.stp },
+    device: deviceOf(link, (index) => namespace.links.get(index)?.name),
+    bridge: viewBridge(link),
+    port: viewPort(link),
     portState: link.bridgePort?.state ?? null,
+    vlans: viewVlans(namespace, link),
+    bondMember: bondMemberOf(link),
+    impairment: namespace.queueing.get(link.index)?.impairment ?? null,
+    queueing: namespace.queueing.get(link.index)?.foreign ?? null,
+    holders: [],
   };
+}
+
+function viewBridge({ bridge }: Link): LinkView['bridge'] {
+  if (bridge === undefined) return null;
+  const { stp, priority, forwardDelay, helloTime, maximumAge, ageingTime, vlanFiltering } = bridge;
+  const { multicastSnooping } = bridge;
+  return {
+    ...{ stp, priority, forwardDelay, helloTime, maximumAge, ageingTime, vlanFiltering },
+    // A kernel may be built without it, and says nothing then.
+    ...(multicastSnooping === undefined ? {} : { multicastSnooping }),
+  };
+}
+
+function viewPort({ bridgePort }: Link): LinkView['port'] {
+  if (bridgePort === undefined) return null;
+  const { isolated, cost = initialPort.cost, priority = initialPort.priority } = bridgePort;
+  return { isolated, cost, priority };
+}
+
+/** A kernel without VLAN filtering has empty tables; so may a port have, whose bridge then has none either. */
+function viewVlans(namespace: NamespaceState, link: Link): LinkView['vlans'] {
+  const bridge = link.bridge === undefined ? link.master : link.index;
+  if (bridge === undefined || namespace.links.get(bridge)?.bridge === undefined) return null;
+  const filters = (namespace.vlans.get(bridge) ?? []).length > 0;
+  const own = namespace.vlans.get(link.index) ?? [];
+  return filters || own.length > 0 ? [...own] : null;
 }
 
 /** Kinds of route that the kernel keeps for itself and `ip route` does not list. */

@@ -5,17 +5,23 @@
  * what they leave out matters: the first event of a veth lacks its other end, RTM_DELLINK of family AF_BRIDGE means that
  * a port left its bridge, and IPv4 routes that go with their link or address are announced by nobody (fib_sync_down_dev).
  */
-import type { ProcessView } from '../api/inventory.ts';
+import type { VlanEntry } from '../api/device.ts';
+import type { ProcessView, RunView } from '../api/inventory.ts';
 import type { Failure, Result } from '../api/result.ts';
 import { succeed } from '../api/result.ts';
 import { listAddresses } from '../kernel/addresses.ts';
+import { listVlans } from '../kernel/bridge-vlans.ts';
+import { type Forwarding, readForwarding } from '../kernel/forwarding.ts';
 import { isErrno } from '../kernel/kernel-failure.ts';
 import { getLink, listLinks, namespaceIdOf } from '../kernel/links.ts';
 import { closeNamespace, type NamespaceHandle } from '../kernel/namespaces.ts';
 import { EventSocket, type NetlinkEvent, RequestSocket } from '../kernel/netlink-socket.ts';
+import { RuleReader } from '../kernel/nftables.ts';
+import { listQueueing, type RootQueueing } from '../kernel/queueing.ts';
 import { listRoutes } from '../kernel/routes.ts';
 import { type Address, type Link, type Route, RT_TABLE_MAIN } from '../kernel/rtnetlink.ts';
 import { addressKey, type NamespaceState } from './assemble.ts';
+import { equalData } from './diff.ts';
 
 export interface MonitorOptions {
   readonly root: boolean;
@@ -32,6 +38,8 @@ export interface MonitorChanges {
   readonly links: ReadonlySet<number>;
   readonly removed: ReadonlySet<number>;
   readonly routes: boolean;
+  /** Whether what belongs to the namespace itself is different: forwarding or rules. */
+  readonly namespace: boolean;
 }
 
 /** A table so large that reading it takes longer (ms) is read less often: at most this share of the time. */
@@ -53,18 +61,27 @@ export class NamespaceMonitor implements NamespaceState {
   container: string | null = null;
   processes: readonly ProcessView[] = [];
   processCount = 0;
+  runs: readonly RunView[] = [];
+  rules: string | null = null;
   links = new Map<number, Link>();
   addresses = new Map<number, ReadonlyMap<string, Address>>();
   routes: readonly Route[] = [];
+  queueing: ReadonlyMap<number, RootQueueing> = new Map();
+  vlans: ReadonlyMap<number, readonly VlanEntry[]> = new Map();
+  forwarding: Forwarding = { ipv4: false, ipv6: false };
   /** Times that events were lost and everything was read again. */
   overruns = 0;
 
+  private readonly ruleReader = new RuleReader();
   private readonly handle: NamespaceHandle;
   private readonly options: MonitorOptions;
   private events: EventSocket | undefined;
   private readonly dirtyLinks = new Set<number>();
   private readonly dirtyAddresses = new Set<number>();
   private everythingDirty = true;
+  private queueingDirty = false;
+  private vlansDirty = false;
+  private forwardingDirty = false;
   private routesDirty = true;
   private routesNotBefore = 0;
   private retryAt = 0;
@@ -118,6 +135,9 @@ export class NamespaceMonitor implements NamespaceState {
     return (
       this.everythingDirty ||
       this.routesDirty ||
+      this.queueingDirty ||
+      this.vlansDirty ||
+      this.forwardingDirty ||
       this.dirtyLinks.size > 0 ||
       this.dirtyAddresses.size > 0
     );
@@ -141,7 +161,12 @@ export class NamespaceMonitor implements NamespaceState {
   delay(now: number): number | undefined {
     if (!this.dirty) return undefined;
     const routesAlone =
-      !this.everythingDirty && this.dirtyLinks.size === 0 && this.dirtyAddresses.size === 0;
+      !this.everythingDirty &&
+      !this.queueingDirty &&
+      !this.vlansDirty &&
+      !this.forwardingDirty &&
+      this.dirtyLinks.size === 0 &&
+      this.dirtyAddresses.size === 0;
     return Math.max(0, (routesAlone ? this.routesNotBefore : 0) - now, this.retryAt - now);
   }
 
@@ -181,14 +206,73 @@ export class NamespaceMonitor implements NamespaceState {
     else for (const index of addresses) this.readAddresses(index, changed);
     if (all) this.routesDirty = true;
     const routes = this.routesDirty && now >= this.routesNotBefore && this.readRoutes();
-    return { links: changed, removed, routes };
+    if (all || this.queueingDirty) this.readQueueing(changed);
+    if (all || this.vlansDirty) this.readVlans(changed);
+    const forwarding = (all || this.forwardingDirty) && this.readForwarding();
+    const rules = all && this.readRules();
+    return { links: changed, removed, routes, namespace: forwarding || rules };
+  }
+
+  /** Marks the links whose queueing discipline is another. */
+  private readQueueing(changed: Set<number>): void {
+    this.queueingDirty = false;
+    const found = listQueueing(this.socket);
+    // A kernel may be built without traffic control.
+    if (!found.ok) {
+      if (!isErrno(found.failure, 'EOPNOTSUPP')) this.options.onFailure(found.failure);
+      return;
+    }
+    this.queueing = replaceTable(this.queueing, found.value, changed);
+  }
+
+  /** Marks the bridges and ports whose VLAN table is another. */
+  private readVlans(changed: Set<number>): void {
+    this.vlansDirty = false;
+    if (!this.hasBridge()) {
+      this.vlans = replaceTable(this.vlans, new Map(), changed);
+      return;
+    }
+    const found = listVlans(this.socket);
+    if (found.ok) this.vlans = replaceTable(this.vlans, found.value, changed);
+    else this.options.onFailure(found.failure);
+  }
+
+  private readForwarding(): boolean {
+    this.forwardingDirty = false;
+    const found = readForwarding(this.socket);
+    if (!found.ok) {
+      this.options.onFailure(found.failure);
+      return false;
+    }
+    const { ipv4, ipv6 } = this.forwarding;
+    this.forwarding = found.value;
+    return ipv4 !== found.value.ipv4 || ipv6 !== found.value.ipv6;
+  }
+
+  private hasBridge(): boolean {
+    for (const link of this.links.values()) if (link.bridge !== undefined) return true;
+    return false;
+  }
+
+  /** Looks at our nftables table, of whose changes no event here tells; true when it is another. */
+  readRules(): boolean {
+    // No node is the realm's own namespace, whose firewall may be large.
+    if (this.root) return false;
+    const rules = this.ruleReader.read(this.fd);
+    if (!rules.ok) {
+      this.options.onFailure(rules.failure);
+      return false;
+    }
+    if (rules.value === this.rules) return false;
+    this.rules = rules.value;
+    return true;
   }
 
   private listen(): Result<void> {
     const events = EventSocket.open(
       {
         namespaceFd: this.handle.fd,
-        groups: ['link', 'address', 'route'],
+        groups: ['link', 'address', 'route', 'queueing', 'forwarding'],
         receiveBufferSize: this.options.receiveBufferSize,
         onEvents: (list) => {
           for (const event of list) this.hear(event);
@@ -219,6 +303,14 @@ export class NamespaceMonitor implements NamespaceState {
     switch (message.kind) {
       case 'link':
         this.dirtyLinks.add(message.link.index);
+        // So are changes of a VLAN table announced: as a link of family AF_BRIDGE (br_ifinfo_notify).
+        if (this.hasBridge()) this.vlansDirty = true;
+        break;
+      case 'queueing':
+        this.queueingDirty = true;
+        break;
+      case 'forwarding':
+        this.forwardingDirty = true;
         break;
       case 'address':
         this.dirtyAddresses.add(message.address.interfaceIndex);
@@ -333,4 +425,17 @@ export class NamespaceMonitor implements NamespaceState {
     this.routes = list.value;
     return true;
   }
+}
+
+/** Takes what was read in place of what was known; marks the links for which they differ. */
+function replaceTable<T>(
+  known: ReadonlyMap<number, T>,
+  found: ReadonlyMap<number, T>,
+  changed: Set<number>,
+): ReadonlyMap<number, T> {
+  for (const [index, value] of found) {
+    if (!equalData(known.get(index), value)) changed.add(index);
+  }
+  for (const index of known.keys()) if (!found.has(index)) changed.add(index);
+  return found;
 }

@@ -14,6 +14,7 @@ import {
 } from '../kernel/namespaces.ts';
 import type { RequestSocket } from '../kernel/netlink-socket.ts';
 import { type Link } from '../kernel/rtnetlink.ts';
+import { type FoundRun, RunScan } from '../kernel/runs.ts';
 import { linkId, viewLink, viewNamespace, viewRoutes } from './assemble.ts';
 import { ContainerNames } from './containers.ts';
 import { equalData, PublishedInventory } from './diff.ts';
@@ -50,6 +51,8 @@ const hintedScanInterval = 10;
 const mountPatience = 500;
 /** Links read again in each scan because changes to them may come without an event. */
 const sweptLinks = 100;
+/** Namespaces whose rules are looked at in each scan. */
+const sweptRules = 50;
 /** Looks until a namespace that could not be entered is tried again. */
 const refusedScans = 30;
 
@@ -68,6 +71,10 @@ export class InventoryTracker {
   private readonly wires: WireTable;
   private readonly mounts = new MountScan();
   private readonly processes = new ProcessScan();
+  private readonly runScan = new RunScan();
+  /** By the inode of their namespace. */
+  private runs: ReadonlyMap<number, readonly FoundRun[]> = new Map();
+  private rulePosition = 0;
   private readonly containers = new ContainerNames();
   private readonly containerOf = new Map<
     number,
@@ -327,6 +334,7 @@ export class InventoryTracker {
         if (link.loopback) this.dirtyViews.add(monitor);
       }
       if (changes.routes) routes.add(monitor);
+      if (changes.namespace) this.dirtyViews.add(monitor);
       if (monitor.dirty) this.dirty.add(monitor);
     }
     const rewired = this.wires.settle();
@@ -393,7 +401,11 @@ export class InventoryTracker {
     this.watchDirectory();
     this.mounts.scan();
     this.processes.scan(whole);
-    this.holders = joinHolders(this.mounts, this.processes.byNamespace());
+    const processes = this.processes.byNamespace();
+    this.holders = joinHolders(this.mounts, processes);
+    // Most processes are in the realm's own namespace, which is no node and has no runs.
+    processes.delete(this.home);
+    this.runs = this.runScan.find(processes);
     const { user, system } = process.cpuUsage(before);
     this.scanCost = (user + system) / 1000;
     for (const monitor of this.monitors.values()) {
@@ -456,12 +468,17 @@ export class InventoryTracker {
   private updateHolders(monitor: NamespaceMonitor, holders: NamespaceHolders): void {
     const processes = this.processes.views(holders.pids);
     const container = monitor.root ? null : this.containerNameOf(holders);
+    const runs = (this.runs.get(holders.inode) ?? [])
+      // A process may have left the namespace of its node for another.
+      .filter(({ namespace }) => holders.names.includes(namespace))
+      .map(({ lab, name, pid, command }) => ({ lab, name, pid, command }));
     if (
       monitor.processCount === holders.pids.length &&
       monitor.container === container &&
       equalData(monitor.names, holders.names) &&
       equalData(monitor.mounts, holders.mounts) &&
-      equalData(monitor.processes, processes)
+      equalData(monitor.processes, processes) &&
+      equalData(monitor.runs, runs)
     ) {
       return;
     }
@@ -470,6 +487,7 @@ export class InventoryTracker {
     monitor.processes = processes;
     monitor.processCount = holders.pids.length;
     monitor.container = container;
+    monitor.runs = runs;
     this.dirtyViews.add(monitor);
   }
 
@@ -502,6 +520,12 @@ export class InventoryTracker {
       monitor.markLink(index);
       this.dirty.add(monitor);
     }
+    const monitors = [...this.monitors.values()];
+    for (let step = 0; step < Math.min(sweptRules, monitors.length); step += 1) {
+      const monitor = monitors[(this.rulePosition + step) % monitors.length];
+      if (monitor?.readRules() === true) this.dirtyViews.add(monitor);
+    }
+    this.rulePosition += sweptRules;
     this.sweepPosition = silent.length === 0 ? 0 : (this.sweepPosition + count) % silent.length;
   }
 

@@ -59,6 +59,7 @@ const cIoctlValue: Call<[number, number, number]> = libc.func('ioctl', 'int', [
   'ulong',
 ]);
 const cEventFd: Call<[number, number]> = libc.func('int eventfd(uint32_t, int)');
+const cMemFdCreate: Call<[string, number]> = libc.func('int memfd_create(const char *, uint32_t)');
 const cFlock: Call<[number, number]> = libc.func('int flock(int, int)');
 const cIfNameToIndex: Call<[string]> = libc.func('uint32_t if_nametoindex(const char *)');
 const cOpenTree: Call<[number, number, string, number]> = libc.func('syscall', 'long', [
@@ -97,8 +98,10 @@ export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
+export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const MSG_PEEK = 0x2;
 export const MSG_CTRUNC = 0x8;
@@ -149,13 +152,18 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
+export const EPIPE = 32;
 export const EPROTO = 71;
 export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
 export const EADDRNOTAVAIL = 99;
 export const ENETUNREACH = 101;
+export const ECONNRESET = 104;
 export const ENOBUFS = 105;
+export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
 export const EHOSTUNREACH = 113;
+export const EINPROGRESS = 115;
 
 /** `result` as it is, or `-errno` of the call that has just failed. */
 function settle(result: number): number {
@@ -374,6 +382,11 @@ export function controlDeviceWith(fd: number, request: number, argument: number)
 
 export function openEventDescriptor(): number {
   return settle(cEventFd(0, O_CLOEXEC | O_NONBLOCK));
+}
+
+/** memfd_create(2): a file in memory that ends with its last descriptor. Closed on exec. */
+export function openMemoryFile(name: string): number {
+  return settle(cMemFdCreate(name, 1));
 }
 
 export function lockDescriptor(fd: number, operation: number): number {

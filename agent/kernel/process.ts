@@ -2,11 +2,13 @@
  * The agent's only starter of processes: an absolute program from fixed folders, an argument array, an environment of
  * its own (LC_ALL=C, so that messages are the same everywhere), never a shell.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, statSync } from 'node:fs';
+import { type ChildProcess, spawn, spawnSync, type SpawnSyncReturns } from 'node:child_process';
+import { accessSync, closeSync, constants, statSync, writeSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
+import { kernelFailure } from './kernel-failure.ts';
 import { runIn } from './namespaces.ts';
+import { openMemoryFile } from './native.ts';
 
 /** Where programs are looked for; the environment's own PATH is not asked. */
 export const programFolders: readonly string[] = [
@@ -263,4 +265,82 @@ export async function runCommand(options: RunOptions): Promise<Result<CommandOut
     stderr,
     exitCode: end.exitCode,
   });
+}
+
+/**
+ * Runs a short program to its end and has its outcome when the call returns; the event loop stands still meanwhile, so
+ * this is for what takes milliseconds. Fails like {@link runCommand}. By default 10 s and 4 MiB.
+ */
+export function runCommandNow(options: Omit<RunOptions, 'signal'>): Result<CommandOutcome> {
+  const path = findProgram(options.file);
+  if (path === undefined) {
+    return fail(processFailure(options, 'program-missing', `${options.file} is not installed.`));
+  }
+  const timeout = options.timeout ?? 10_000;
+  const limit = options.maximumOutput ?? 4 * 1024 * 1024;
+  // A file: of a socket, which Node would make, a program cannot open /dev/stdin (ENXIO), as nft does.
+  const inputFd = options.input === undefined ? undefined : openMemoryFile('input');
+  if (inputFd !== undefined && inputFd < 0) {
+    return fail(kernelFailure(options.file, { call: 'memfd_create', errno: -inputFd }));
+  }
+  const run = (): SpawnSyncReturns<Buffer> =>
+    spawnSync(path, [...options.args], {
+      cwd: options.workingDirectory ?? '/',
+      env: { LC_ALL: 'C', PATH: programFolders.join(':'), ...options.environment },
+      stdio: [inputFd ?? 'ignore', 'pipe', 'pipe'],
+      timeout,
+      maxBuffer: limit,
+      killSignal: 'SIGKILL',
+      shell: false,
+    });
+  let ran: Result<SpawnSyncReturns<Buffer>>;
+  try {
+    if (inputFd !== undefined) writeWhole(inputFd, Buffer.from(options.input ?? ''));
+    // libuv forks on the calling thread here too.
+    ran = options.namespaceFd === undefined ? succeed(run()) : runIn(options.namespaceFd, run);
+  } finally {
+    if (inputFd !== undefined) closeSync(inputFd);
+  }
+  if (!ran.ok) return ran;
+  const { error, status, signal, stdout, stderr } = ran.value;
+  const code = error !== undefined && 'code' in error ? error.code : undefined;
+  if (code === 'ETIMEDOUT') {
+    return fail({
+      ...processFailure(
+        options,
+        'command-timeout',
+        `${options.file} did not end within ${timeout} ms.`,
+      ),
+      kind: 'timeout',
+    });
+  }
+  if (code === 'ENOBUFS') {
+    return fail({
+      ...processFailure(
+        options,
+        'output-too-large',
+        `${options.file} wrote more than ${limit} bytes.`,
+      ),
+      kind: 'too-large',
+    });
+  }
+  if (error !== undefined) {
+    const reason = `It could not be started: ${error.message}.`;
+    return fail(processFailure(options, 'start-refused', reason));
+  }
+  if (status === null) {
+    const reason = `${options.file} was ended by ${signal ?? 'a signal'}. ${stderr.toString('utf8').slice(0, 500)}`;
+    return fail(processFailure(options, 'ended-by-signal', reason));
+  }
+  return succeed({
+    stdout: stdout.toString('utf8'),
+    stderr: stderr.toString('utf8'),
+    exitCode: status,
+  });
+}
+
+/** Leaves the position of the descriptor at the start. */
+function writeWhole(fd: number, bytes: Uint8Array): void {
+  let at = 0;
+  while (at < bytes.length) at += writeSync(fd, bytes, at, bytes.length - at, at);
 }

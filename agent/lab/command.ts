@@ -1,5 +1,8 @@
+import type { Device, SomeBridgeSettings, SomePortSettings, VlanEntry } from '../api/device.ts';
+import { impairmentWords, queueingKindOf } from '../api/impairment.ts';
 import { assertNever } from '../api/result.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from './operation.ts';
+import { ruleCommand } from './rules.ts';
 
 export interface CommandContext {
   /**
@@ -25,10 +28,10 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
     case 'add-bridge': {
       const name = device(operation.name);
       const address = operation.mac === null ? '' : ` address ${word(operation.mac)}`;
-      const stp = operation.stp ? ' stp_state 1' : '';
+      const settings = bridgeWords(operation.settings).map((text) => ` ${text}`);
       const add = inside(
         operation.namespace,
-        `ip link add ${named(operation.name)}${address} type bridge${stp}`,
+        `ip link add ${named(operation.name)}${address} type bridge${settings.join('')}`,
       );
       // A bridge takes the MTU of its ports unless it is set after creation (BROPT_MTU_SET_BY_USER).
       return operation.mtu === null
@@ -42,6 +45,55 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
     case 'remove-veth': {
       const [end] = operation.ends;
       return [inside(end.namespace, `ip link del ${device(end.name)}`)];
+    }
+    case 'add-device':
+      return commandsOfDevice(operation);
+    case 'remove-device': {
+      const { namespace, name, device: settings } = operation;
+      if (settings.kind !== 'tap' && settings.kind !== 'tun') {
+        return [inside(namespace, `ip link del ${device(name)}`)];
+      }
+      const queues = settings.multiQueue ? ' multi_queue' : '';
+      return [inside(namespace, `ip tuntap del dev ${word(name)} mode ${settings.kind}${queues}`)];
+    }
+    case 'change-vlans':
+      return commandsOfVlans(operation);
+    case 'change-impairment': {
+      const { namespace, name, before, after } = operation;
+      const discipline = `dev ${word(name)} root`;
+      // A discipline of another kind is not replaced but refused.
+      const other =
+        before !== null && after !== null && queueingKindOf(before) !== queueingKindOf(after);
+      return [
+        ...(after === null || other ? [`tc qdisc del ${discipline}`] : []),
+        ...(after === null
+          ? []
+          : [
+              `tc qdisc replace ${discipline} handle 4e: ${impairmentWords(after, other ? null : before)}`,
+            ]),
+      ].map((command) => inside(namespace, command));
+    }
+    case 'change-forwarding': {
+      const file = operation.family === 'ipv4' ? 'ipv4/ip_forward' : 'ipv6/conf/all/forwarding';
+      // Not sysctl(8): it is outside the search path of an ordinary user on Debian.
+      const script = `echo ${operation.after ? 1 : 0} > /proc/sys/net/${file}`;
+      return [inside(operation.namespace, `sh -c '${script}'`)];
+    }
+    case 'change-rules':
+      return ruleCommand(operation.after, operation.before).map((command) =>
+        inside(operation.namespace, command),
+      );
+    case 'start-process': {
+      const command = operation.command.map(word).join(' ');
+      const script = `setsid ${command} </dev/null >/dev/null 2>&1 &`;
+      return [inside(operation.namespace, `sh -c ${word(script)}`)];
+    }
+    case 'stop-process': {
+      const pattern = operation.command.map(escapePattern).join(' ');
+      return [
+        `for pid in $(ip netns pids ${word(operation.namespace)}); do ` +
+          `tr '\\0' ' ' </proc/$pid/cmdline | grep -q ${word(`^${pattern} $`)} && kill $pid; done`,
+      ];
     }
     case 'change-link':
       return commandsOfSettings(operation.after).map((settings) =>
@@ -185,11 +237,133 @@ function commandsOfSettings(after: LinkSettings): readonly string[] {
   if (after.up === false) settings.push('down');
   if (after.mtu !== undefined) settings.push(`mtu ${after.mtu}`);
   if (after.mac !== undefined) settings.push(`address ${word(after.mac)}`);
-  if (after.stp !== undefined) settings.push(`type bridge stp_state ${after.stp ? 1 : 0}`);
+  if (after.bridge !== undefined)
+    settings.push(`type bridge ${bridgeWords(after.bridge).join(' ')}`);
   if (after.master === null) settings.push('nomaster');
   else if (after.master !== undefined) settings.push(`master ${word(after.master)}`);
+  if (after.port !== undefined) {
+    settings.push(`type bridge_slave ${portWords(after.port).join(' ')}`);
+  }
   if (after.up === true) settings.push('up');
   return settings;
+}
+
+const hundredths = (seconds: number): number => Math.round(seconds * 100);
+const bit = (on: boolean): number => (on ? 1 : 0);
+
+/** As ip-link(8) writes them: times in hundredths of a second. */
+function bridgeWords(settings: SomeBridgeSettings): readonly string[] {
+  const { stp, priority, forwardDelay, helloTime, maximumAge, ageingTime } = settings;
+  const { multicastSnooping, vlanFiltering } = settings;
+  return [
+    ...(forwardDelay === undefined ? [] : [`forward_delay ${hundredths(forwardDelay)}`]),
+    ...(helloTime === undefined ? [] : [`hello_time ${hundredths(helloTime)}`]),
+    ...(maximumAge === undefined ? [] : [`max_age ${hundredths(maximumAge)}`]),
+    ...(ageingTime === undefined ? [] : [`ageing_time ${hundredths(ageingTime)}`]),
+    ...(stp === undefined ? [] : [`stp_state ${bit(stp)}`]),
+    ...(priority === undefined ? [] : [`priority ${priority}`]),
+    ...(multicastSnooping === undefined ? [] : [`mcast_snooping ${bit(multicastSnooping)}`]),
+    ...(vlanFiltering === undefined ? [] : [`vlan_filtering ${bit(vlanFiltering)}`]),
+  ];
+}
+
+function portWords({ isolated, cost, priority }: SomePortSettings): readonly string[] {
+  return [
+    ...(cost === undefined ? [] : [`cost ${cost}`]),
+    ...(priority === undefined ? [] : [`priority ${priority}`]),
+    ...(isolated === undefined ? [] : [`isolated ${isolated ? 'on' : 'off'}`]),
+  ];
+}
+
+function commandsOfDevice(
+  operation: Extract<Operation, { readonly kind: 'add-device' }>,
+): readonly string[] {
+  const { namespace, name, device: settings, mac, mtu, master } = operation;
+  const further = [
+    ...(mtu === null ? [] : [`mtu ${mtu}`]),
+    ...(master === null ? [] : [`master ${word(master)}`]),
+  ];
+  if (settings.kind === 'tap' || settings.kind === 'tun') {
+    const { owner, group, multiQueue } = settings;
+    const address = mac === null ? [] : [`address ${word(mac)}`];
+    return [
+      `ip tuntap add dev ${word(name)} mode ${settings.kind}` +
+        (owner === null ? '' : ` user ${owner}`) +
+        (group === null ? '' : ` group ${group}`) +
+        (multiQueue ? ' multi_queue' : ''),
+      ...[...address, ...further].map((words) => `ip link set ${device(name)} ${words}`),
+    ].map((command) => inside(namespace, command));
+  }
+  const address = mac === null ? '' : ` address ${word(mac)}`;
+  const parent = settings.kind === 'vlan' || settings.kind === 'macvlan' ? settings.parent : null;
+  const link = parent === null ? '' : ` link ${word(parent)}`;
+  return [
+    `ip link add${link} ${named(name)}${address} type ${typeWords(settings)}`,
+    ...further.map((words) => `ip link set ${device(name)} ${words}`),
+  ].map((command) => inside(namespace, command));
+}
+
+/** What follows `type`. */
+function typeWords(settings: Exclude<Device, { readonly kind: 'tap' | 'tun' }>): string {
+  const ends = (local: string | null, remote: string | null): string =>
+    (local === null ? '' : ` local ${word(local)}`) +
+    (remote === null ? '' : ` remote ${word(remote)}`);
+  switch (settings.kind) {
+    case 'dummy':
+      return 'dummy';
+    case 'vlan':
+      return `vlan protocol ${settings.protocol} id ${settings.id}`;
+    case 'bond':
+      return (
+        `bond mode ${settings.mode} miimon ${settings.monitorInterval}` +
+        (settings.hashPolicy === 'layer2' ? '' : ` xmit_hash_policy ${settings.hashPolicy}`)
+      );
+    case 'vxlan':
+      return (
+        `vxlan id ${settings.id}${ends(settings.local, settings.remote)}` +
+        `${settings.parent === null ? '' : ` dev ${word(settings.parent)}`} dstport ${settings.port}`
+      );
+    case 'gre':
+    case 'gretap': {
+      const key = settings.key === null ? '' : ` key ${settings.key}`;
+      return `${settings.kind}${ends(settings.local, settings.remote)}${key}`;
+    }
+    case 'ipip':
+      return `ipip${ends(settings.local, settings.remote)}`;
+    case 'geneve':
+      return `geneve id ${settings.id} remote ${word(settings.remote)} dstport ${settings.port}`;
+    case 'macvlan':
+      return `macvlan mode ${settings.mode}`;
+    case 'vrf':
+      return `vrf table ${settings.table}`;
+    default:
+      return assertNever(settings);
+  }
+}
+
+function commandsOfVlans(
+  operation: Extract<Operation, { readonly kind: 'change-vlans' }>,
+): readonly string[] {
+  const { namespace, name, self, before, after } = operation;
+  const text = (entry: VlanEntry): string =>
+    `vid ${entry.id}${entry.pvid ? ' pvid' : ''}${entry.untagged ? ' untagged' : ''}`;
+  const place = `dev ${word(name)}`;
+  const suffix = self ? ' self' : '';
+  const wanted = new Map(after.map((entry) => [entry.id, text(entry)]));
+  const present = new Map(before.map((entry) => [entry.id, text(entry)]));
+  return [
+    ...before
+      .filter(({ id }) => !wanted.has(id))
+      .map(({ id }) => `bridge vlan del ${place} vid ${id}${suffix}`),
+    ...after
+      .filter(({ id }) => present.get(id) !== wanted.get(id))
+      .map((entry) => `bridge vlan add ${place} ${text(entry)}${suffix}`),
+  ].map((command) => inside(namespace, command));
+}
+
+/** A literal text as a basic regular expression. */
+function escapePattern(text: string): string {
+  return text.replace(/[\\.*^$[\]]/g, '\\$&');
 }
 
 function addressCommand(verb: 'add' | 'del', address: string, name: string): string {

@@ -1,3 +1,4 @@
+import { initialBridge, type SomeBridgeSettings } from '../api/device.ts';
 import { assertNever } from '../api/result.ts';
 import type { LinkSettings, Operation } from './operation.ts';
 
@@ -28,7 +29,7 @@ export function inverseOf(operation: Operation): readonly Operation[] {
           name: operation.name,
           mac: null,
           mtu: null,
-          stp: false,
+          settings: {},
         },
         ...operation.contents,
       ];
@@ -36,6 +37,24 @@ export function inverseOf(operation: Operation): readonly Operation[] {
       return [{ kind: 'remove-veth', ends: operation.ends, contents: [] }];
     case 'remove-veth':
       return [{ kind: 'add-veth', ends: operation.ends }, ...operation.contents];
+    case 'add-device':
+      return [{ ...operation, kind: 'remove-device', contents: [] }];
+    case 'remove-device': {
+      const { contents, ...device } = operation;
+      return [{ ...device, kind: 'add-device' }, ...contents];
+    }
+    case 'start-process':
+      return [{ ...operation, kind: 'stop-process' }];
+    case 'stop-process':
+      return [{ ...operation, kind: 'start-process' }];
+    case 'change-vlans':
+      return [{ ...operation, before: operation.after, after: operation.before }];
+    case 'change-impairment':
+      return [{ ...operation, before: operation.after, after: operation.before }];
+    case 'change-forwarding':
+      return [{ ...operation, before: operation.after, after: operation.before }];
+    case 'change-rules':
+      return [{ ...operation, before: operation.after, after: operation.before }];
     case 'change-link':
       return [{ ...operation, before: operation.after, after: operation.before }];
     case 'add-address':
@@ -57,12 +76,19 @@ export function inverseOf(operation: Operation): readonly Operation[] {
 function settingsOfBridge(
   bridge: Extract<Operation, { readonly kind: 'add-bridge' }>,
 ): readonly Operation[] {
+  const settings = Object.keys(bridge.settings).length > 0;
   const after: LinkSettings = {
     ...(bridge.mac === null ? {} : { mac: bridge.mac }),
     ...(bridge.mtu === null ? {} : { mtu: bridge.mtu }),
-    ...(bridge.stp ? { stp: true } : {}),
+    ...(settings ? { bridge: bridge.settings } : {}),
   };
   if (Object.keys(after).length === 0) return [];
-  const before: LinkSettings = { ...after, ...(bridge.stp ? { stp: false } : {}) };
+  const before = { ...after, ...(settings ? { bridge: initialOf(bridge.settings) } : {}) };
   return [{ kind: 'change-link', namespace: bridge.namespace, name: bridge.name, before, after }];
+}
+
+/** What a new bridge has for each of these settings. */
+export function initialOf(settings: SomeBridgeSettings): SomeBridgeSettings {
+  const keys = new Set(Object.keys(settings));
+  return Object.fromEntries(Object.entries(initialBridge).filter(([key]) => keys.has(key)));
 }

@@ -1,5 +1,23 @@
+import {
+  type BridgeSettings,
+  type Device,
+  type Impairment,
+  initialBridge,
+  initialPort,
+  initialVlans,
+  type SomePortSettings,
+  type VlanEntry,
+} from '../api/device.ts';
 import { parseEndpoint } from '../api/document.ts';
-import type { InterfaceSettings, LabDocument, LabNode } from '../api/document.ts';
+import type {
+  BridgeNode,
+  BridgePort,
+  InterfaceSettings,
+  LabDocument,
+  LabLink,
+  LabNode,
+  NamespaceNode,
+} from '../api/document.ts';
 import {
   canonicalSubnetAddress,
   isInSubnet,
@@ -8,6 +26,9 @@ import {
   parseSubnetAddress,
 } from './address.ts';
 import type { AddressFamily } from './address.ts';
+import { deviceOf, impairmentOf, membersOf, takesVlans } from './device.ts';
+import { rulesOf } from './rules.ts';
+import { tunnelMtu, tunnelProcess, tunnelProcessName } from './tunnel.ts';
 
 /** The network that a document asks for, in normal form. `namespace: null` is the realm's own. */
 export interface Network {
@@ -18,31 +39,43 @@ export interface Network {
   readonly pairs: readonly (readonly [NetworkLink, NetworkLink])[];
   /** By namespace name. Without routes that a kernel could not hold: those through a link that is down. */
   readonly routes: ReadonlyMap<string, readonly NetworkRoute[]>;
+  readonly processes: readonly NetworkProcess[];
 }
 
 export interface NetworkNamespace {
   readonly name: string;
   readonly loopback: boolean;
+  readonly forwarding: { readonly ipv4: boolean; readonly ipv6: boolean };
+  /** Canonical JSON of the table of rules (`rules.ts`); null for none. */
+  readonly rules: string | null;
 }
 
 export interface NetworkLink {
-  readonly kind: 'bridge' | 'veth';
+  readonly kind: 'bridge' | 'veth' | 'device';
   readonly namespace: string | null;
   readonly name: string;
   /** Node that it is drawn at: the bridge itself, or the node of the endpoint. */
   readonly node: string;
   /** Pinned MAC in lower case; null leaves it to the kernel. */
   readonly mac: string | null;
-  /** Pinned MTU; null is 1500 for a veth, and whatever its ports ask for at a bridge. */
+  /** Pinned MTU; null is 1500 for a veth, what its ports ask for at a bridge, and the kernel's choice for a device. */
   readonly mtu: number | null;
   readonly up: boolean;
-  /** Bridge in the same namespace. */
+  /** Bridge, bond or VRF in the same namespace. */
   readonly master: string | null;
   /** Canonical, in document order. */
   readonly addresses: readonly string[];
-  readonly stp: boolean;
   /** Key of the other end of a veth pair. */
   readonly peer: string | null;
+  /** Of a bridge. */
+  readonly bridge: BridgeSettings | null;
+  /** Of a device. */
+  readonly device: Device | null;
+  /** Of a bridge's port; what the document leaves to the kernel is missing. */
+  readonly port: SomePortSettings | null;
+  /** Of a bridge and of its ports. */
+  readonly vlans: readonly VlanEntry[] | null;
+  readonly impairment: Impairment | null;
 }
 
 export interface NetworkRoute {
@@ -54,6 +87,14 @@ export interface NetworkRoute {
   readonly metric: number;
   /** Whether the document states the metric. */
   readonly metricStated: boolean;
+}
+
+export interface NetworkProcess {
+  readonly namespace: string;
+  readonly name: string;
+  readonly command: readonly string[];
+  /** Key of a device that it holds: it is started anew with that. */
+  readonly device: string | null;
 }
 
 export const defaultMtu = 1500;
@@ -78,73 +119,270 @@ export function routeKey(route: Pick<NetworkRoute, 'to' | 'via' | 'dev' | 'metri
 
 /** Expects a document without problems; what cannot be resolved is left out. */
 export function networkOf(document: LabDocument): Network {
-  const nodes = new Map<string, LabNode>(Object.entries(document.topology.nodes));
-  const namespaces = new Map<string, NetworkNamespace>();
-  const links = new Map<string, NetworkLink>();
-  const pairs: (readonly [NetworkLink, NetworkLink])[] = [];
+  const builder = new NetworkBuilder(document);
+  return builder.build();
+}
 
-  for (const [name, node] of nodes) {
-    if (node.kind === 'namespace') {
-      namespaces.set(name, { name, loopback: node.loopback ?? true });
-    } else {
-      const namespace = node.namespace ?? null;
-      links.set(linkKey(namespace, name), {
-        kind: 'bridge',
-        namespace,
-        name,
-        node: name,
-        mac: node.mac?.toLowerCase() ?? null,
-        mtu: node.mtu ?? null,
-        up: node.state !== 'down',
-        master: null,
-        addresses: uniqueAddresses(node.addresses),
-        stp: node.stp ?? false,
-        peer: null,
+/** Where a link is drawn and where it is. */
+interface LinkPlace {
+  readonly node: string;
+  readonly namespace: string | null;
+  readonly name: string;
+  readonly settings: InterfaceSettings | BridgePort | undefined;
+}
+
+class NetworkBuilder {
+  private readonly document: LabDocument;
+  private readonly nodes: ReadonlyMap<string, LabNode>;
+  private readonly links = new Map<string, NetworkLink>();
+  private readonly pairs: (readonly [NetworkLink, NetworkLink])[] = [];
+  private readonly processes: NetworkProcess[] = [];
+  /** Master by the key of its member. */
+  private readonly masters = new Map<string, string>();
+  /** MTU that the ends of a tunnel get unless theirs is pinned, by key. */
+  private readonly tunnelMtus = new Map<string, number>();
+
+  constructor(document: LabDocument) {
+    this.document = document;
+    this.nodes = new Map(Object.entries(document.topology.nodes));
+  }
+
+  build(): Network {
+    const namespaces = new Map<string, NetworkNamespace>();
+    for (const [name, node] of this.nodes) {
+      this.findMembers(name, node);
+      if (node.kind === 'namespace') namespaces.set(name, namespaceOf(name, node));
+    }
+    const links = this.document.topology.links ?? [];
+    for (const link of links) if (link.type === 'tunnel') this.findTunnel(link);
+    for (const [name, node] of this.nodes) if (node.kind === 'bridge') this.addBridge(name, node);
+    for (const link of links) if (link.type !== 'tunnel') this.addPair(link);
+    for (const [name, node] of this.nodes) this.addDevices(name, node);
+    for (const [name, node] of this.nodes) {
+      if (node.kind !== 'namespace') continue;
+      for (const run of node.run ?? []) {
+        this.processes.push({
+          namespace: name,
+          name: run.name,
+          command: run.command,
+          device: null,
+        });
+      }
+    }
+    return {
+      namespaces,
+      links: this.links,
+      pairs: this.pairs,
+      routes: routesOf(this.nodes, this.links),
+      processes: this.processes,
+    };
+  }
+
+  /** Settings of the interfaces that are drawn at a node, with the namespace that they are in. */
+  private settingsOf(
+    node: LabNode,
+    name: string,
+  ): readonly [string | null, Readonly<Record<string, InterfaceSettings | BridgePort>>] {
+    return node.kind === 'namespace'
+      ? [name, node.interfaces ?? {}]
+      : [node.namespace ?? null, node.ports ?? {}];
+  }
+
+  private findMembers(name: string, node: LabNode): void {
+    const [namespace, interfaces] = this.settingsOf(node, name);
+    for (const [master, settings] of Object.entries(interfaces)) {
+      for (const member of membersOf(settings)) {
+        this.masters.set(linkKey(namespace, member), master);
+      }
+    }
+  }
+
+  private findTunnel(link: Extract<LabLink, { readonly type: 'tunnel' }>): void {
+    const [left, right] = link.endpoints.map(parseEndpoint);
+    if (left === undefined || right === undefined) return;
+    const [near, far] = link.underlay;
+    for (const [end, local, remote] of [
+      [left, near, far],
+      [right, far, near],
+    ] as const) {
+      const node = this.nodes.get(end.node);
+      if (node?.kind !== 'namespace') continue;
+      const device = node.interfaces?.[end.interface]?.kind;
+      if (device !== 'tap' && device !== 'tun') continue;
+      const key = linkKey(end.node, end.interface);
+      this.tunnelMtus.set(key, tunnelMtu(device, local, this.mtuOfAddress(node, local)));
+      this.processes.push({
+        namespace: end.node,
+        name: tunnelProcessName(end.interface),
+        command: tunnelProcess(device, end.interface, local, remote, link.port),
+        device: key,
       });
     }
   }
 
-  const settingsByNode = new Map<string, ReadonlyMap<string, InterfaceSettings>>();
-  for (const [name, node] of nodes) {
-    const settings = node.kind === 'namespace' ? node.interfaces : node.ports;
-    settingsByNode.set(name, new Map(Object.entries(settings ?? {})));
+  /** MTU of the interface that bears an address. */
+  private mtuOfAddress(node: NamespaceNode, address: string): number {
+    const wanted = parseHostAddress(address)?.text;
+    const [, settings] =
+      Object.entries(node.interfaces ?? {}).find(([, { addresses }]) =>
+        addresses?.some((text) => parseSubnetAddress(text)?.host.text === wanted),
+      ) ?? [];
+    return settings?.mtu ?? defaultMtu;
   }
 
-  for (const link of document.topology.links ?? []) {
-    const places = link.endpoints.map((text) => {
-      const endpoint = parseEndpoint(text);
-      const node = nodes.get(endpoint.node);
+  private addBridge(name: string, node: BridgeNode): void {
+    const namespace = node.namespace ?? null;
+    const bridge = bridgeSettingsOf(node);
+    this.links.set(linkKey(namespace, name), {
+      ...emptyLink,
+      kind: 'bridge',
+      namespace,
+      name,
+      node: name,
+      mac: node.mac?.toLowerCase() ?? null,
+      mtu: node.mtu ?? null,
+      up: node.state !== 'down',
+      master: this.masters.get(linkKey(namespace, name)) ?? null,
+      addresses: uniqueAddresses(node.addresses),
+      bridge,
+      vlans: sortedVlans([
+        ...initialVlans,
+        ...(bridge.vlanFiltering ? (node.vlans ?? []) : [])
+          .filter((id) => id !== 1)
+          .map((id) => ({ id, pvid: false, untagged: false })),
+      ]),
+      impairment: impairmentOf(node.impairment),
+    });
+  }
+
+  private addPair(link: Exclude<LabLink, { readonly type: 'tunnel' }>): void {
+    const places = link.endpoints.map((text): LinkPlace | null => {
+      const { node: nodeName, interface: name } = parseEndpoint(text);
+      const node = this.nodes.get(nodeName);
       if (node === undefined) return null;
-      const atBridge = node.kind === 'bridge';
-      return {
-        node: endpoint.node,
-        name: endpoint.interface,
-        namespace: atBridge ? (node.namespace ?? null) : endpoint.node,
-        master: atBridge ? endpoint.node : null,
-        settings: settingsByNode.get(endpoint.node)?.get(endpoint.interface),
-      };
+      const [namespace, settings] = this.settingsOf(node, nodeName);
+      const own = Object.hasOwn(settings, name) ? settings[name] : undefined;
+      return { node: nodeName, namespace, name, settings: own };
     });
     const [left, right] = places;
-    if (left === null || left === undefined || right === null || right === undefined) continue;
-    const endOf = (place: typeof left, peer: typeof left): NetworkLink => ({
+    if (left === null || left === undefined || right === null || right === undefined) return;
+    const endOf = (place: LinkPlace, peer: LinkPlace): NetworkLink => ({
+      ...this.commonOf(place),
       kind: 'veth',
-      namespace: place.namespace,
-      name: place.name,
-      node: place.node,
-      mac: place.settings?.mac?.toLowerCase() ?? null,
       mtu: place.settings?.mtu ?? link.mtu ?? null,
-      up: place.settings?.state !== 'down',
-      master: place.master,
-      addresses: place.master === null ? uniqueAddresses(place.settings?.addresses) : [],
-      stp: false,
       peer: linkKey(peer.namespace, peer.name),
     });
     const pair = [endOf(left, right), endOf(right, left)] as const;
-    for (const end of pair) links.set(linkKey(end.namespace, end.name), end);
-    pairs.push(pair);
+    for (const end of pair) this.links.set(linkKey(end.namespace, end.name), end);
+    this.pairs.push(pair);
   }
 
-  return { namespaces, links, pairs, routes: routesOf(nodes, links) };
+  private addDevices(nodeName: string, node: LabNode): void {
+    const [namespace, interfaces] = this.settingsOf(node, nodeName);
+    for (const [name, settings] of Object.entries(interfaces)) {
+      const device = deviceOf(settings);
+      if (device === null) continue;
+      const key = linkKey(namespace, name);
+      this.links.set(key, {
+        ...this.commonOf({ node: nodeName, namespace, name, settings }),
+        kind: 'device',
+        mtu: settings.mtu ?? this.tunnelMtus.get(key) ?? null,
+        device,
+      });
+    }
+  }
+
+  /** What ends of links and devices have in common. A member of a bond or VRF is no port of the bridge it is drawn at. */
+  private commonOf({ node, namespace, name, settings }: LinkPlace): NetworkLink {
+    const drawnAt = this.nodes.get(node);
+    const bridge = drawnAt?.kind === 'bridge' ? drawnAt : undefined;
+    const group = this.masters.get(linkKey(namespace, name));
+    const port = bridge !== undefined && group === undefined;
+    const addresses = settings !== undefined && 'addresses' in settings ? settings.addresses : [];
+    return {
+      ...emptyLink,
+      namespace,
+      name,
+      node,
+      mac: settings?.mac?.toLowerCase() ?? null,
+      up: settings?.state !== 'down',
+      master: group ?? (bridge === undefined ? null : node),
+      addresses: bridge === undefined ? uniqueAddresses(addresses) : [],
+      port: port ? portSettingsOf(asPort(settings)) : null,
+      vlans: port ? vlansOf(bridge, asPort(settings)) : null,
+      impairment: impairmentOf(settings?.impairment),
+    };
+  }
+}
+
+const emptyLink = {
+  kind: 'veth',
+  mac: null,
+  mtu: null,
+  up: true,
+  master: null,
+  addresses: [],
+  peer: null,
+  bridge: null,
+  device: null,
+  port: null,
+  vlans: null,
+  impairment: null,
+} as const satisfies Omit<NetworkLink, 'namespace' | 'name' | 'node'>;
+
+/** Settings of an interface that is drawn at a bridge are those of a port. */
+function asPort(settings: InterfaceSettings | BridgePort | undefined): BridgePort {
+  return (settings ?? {}) as BridgePort;
+}
+
+function namespaceOf(name: string, node: NamespaceNode): NetworkNamespace {
+  const { forwarding } = node;
+  const both = typeof forwarding === 'boolean' ? forwarding : false;
+  const each = typeof forwarding === 'object' ? forwarding : {};
+  return {
+    name,
+    loopback: node.loopback ?? true,
+    forwarding: { ipv4: each.ipv4 ?? both, ipv6: each.ipv6 ?? both },
+    rules: rulesOf(node),
+  };
+}
+
+function bridgeSettingsOf(node: BridgeNode): BridgeSettings {
+  return {
+    stp: node.stp ?? initialBridge.stp,
+    priority: node.priority ?? initialBridge.priority,
+    forwardDelay: node.forwardDelay ?? initialBridge.forwardDelay,
+    helloTime: node.helloTime ?? initialBridge.helloTime,
+    maximumAge: node.maximumAge ?? initialBridge.maximumAge,
+    ageingTime: node.ageingTime ?? initialBridge.ageingTime,
+    multicastSnooping: node.multicastSnooping ?? initialBridge.multicastSnooping,
+    vlanFiltering: node.vlanFiltering ?? initialBridge.vlanFiltering,
+  };
+}
+
+function portSettingsOf(port: BridgePort): SomePortSettings {
+  return {
+    isolated: port.isolated ?? initialPort.isolated,
+    priority: port.priority ?? initialPort.priority,
+    ...(port.cost === undefined ? {} : { cost: port.cost }),
+  };
+}
+
+/** VLAN table of a port. Without filtering the table is there too, and has no effect. */
+function vlansOf(bridge: BridgeNode, port: BridgePort): readonly VlanEntry[] {
+  if (bridge.vlanFiltering !== true || !takesVlans(port)) return initialVlans;
+  if (port.vlan !== undefined) return [{ id: port.vlan, pvid: true, untagged: true }];
+  const { native } = port;
+  const tagged = (port.trunk ?? []).filter((id) => id !== native);
+  return sortedVlans([
+    ...(native === undefined ? [] : [{ id: native, pvid: true, untagged: true }]),
+    ...tagged.map((id) => ({ id, pvid: false, untagged: false })),
+  ]);
+}
+
+function sortedVlans(entries: readonly VlanEntry[]): readonly VlanEntry[] {
+  const byId = new Map(entries.map((entry) => [entry.id, entry]));
+  return [...byId.values()].sort((one, other) => one.id - other.id);
 }
 
 function uniqueAddresses(addresses: readonly string[] | undefined): readonly string[] {

@@ -6,6 +6,7 @@ import type {
   RouteView,
 } from '../api/inventory.ts';
 import { canonicalSubnetAddress, parseHostAddress, parsePrefix } from './address.ts';
+import { parentOf } from './device.ts';
 import { defaultMetric, linkKey } from './network.ts';
 import type { Network, NetworkRoute } from './network.ts';
 import type { Route } from './operation.ts';
@@ -42,7 +43,8 @@ export interface Observed {
   /** All views, also those in namespaces without a name. */
   readonly viewById: ReadonlyMap<string, LinkView>;
   readonly portsOf: (bridge: ObservedLink) => readonly ObservedLink[];
-  readonly masterName: (link: ObservedLink) => string | null;
+  /** Devices that sit on a link: they go when it goes. */
+  readonly devicesOn: (link: ObservedLink) => readonly ObservedLink[];
   readonly routesOf: (namespace: string) => readonly ObservedRoute[];
 }
 
@@ -62,6 +64,7 @@ export function observe(inventory: Inventory, isKnown: (name: string) => boolean
   const linksByIndex = new Map<string, ObservedLink>();
   const viewById = new Map<string, LinkView>();
   const portsByMaster = new Map<string, ObservedLink[]>();
+  const devicesByParent = new Map<string, ObservedLink[]>();
   for (const view of inventory.links) {
     viewById.set(view.id, view);
     const namespace = names.get(view.namespace);
@@ -72,6 +75,8 @@ export function observe(inventory: Inventory, isKnown: (name: string) => boolean
     linksByIndex.set(`${view.namespace} ${view.index}`, link);
     if (namespace !== null) append(linksByNamespace, namespace, link);
     if (view.master !== null) append(portsByMaster, view.master, link);
+    const parent = parentOf(view.device);
+    if (parent !== null) append(devicesByParent, linkKey(namespace, parent), link);
   }
 
   const routesByNamespace = new Map<string, readonly ObservedRoute[]>();
@@ -98,7 +103,7 @@ export function observe(inventory: Inventory, isKnown: (name: string) => boolean
     linkById,
     viewById,
     portsOf: (bridge) => portsByMaster.get(bridge.view.id) ?? [],
-    masterName: (link) => linkById(link.view.master)?.view.name ?? null,
+    devicesOn: (link) => devicesByParent.get(link.key) ?? [],
     routesOf: (namespace) => routesByNamespace.get(namespace) ?? [],
   };
 }
@@ -167,7 +172,11 @@ export function ownershipOf(lab: string, base: Network | null, observed: Observe
       if (view.kind === 'bridge') {
         return view.lab === lab || (view.lab === null && listed?.kind === 'bridge');
       }
-      if (view.kind !== 'veth') return false;
+      if (view.kind !== 'veth') {
+        // Kinds that Netloom makes. What it cannot make (a NIC, a link of another kind) is never its own.
+        if (view.device === null && listed?.kind !== 'device') return false;
+        return view.lab === lab || (view.lab === null && listed?.kind === 'device');
+      }
       // A pair is made as one, so one mark speaks for both ends.
       const peer = view.peer === null ? undefined : observed.viewById.get(view.peer);
       const marks = [view.lab, peer?.lab ?? null].filter((mark) => mark !== null);

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import {
-  BridgeSettingsSchema,
   DeviceSchema,
   ImpairmentSchema,
-  PortSettingsSchema,
+  SomeBridgeSettingsSchema,
+  SomePortSettingsSchema,
   VlanEntrySchema,
 } from '../api/device.ts';
-import type { BridgeSettings, Device, Impairment, VlanEntry } from '../api/device.ts';
+import type { Device, Impairment, SomeBridgeSettings, VlanEntry } from '../api/device.ts';
 
 /**
  * Operations are data: they go into the journal, and are executed (`agent/apply`), inverted, described and said as
@@ -39,8 +39,8 @@ export const LinkSettingsSchema = z.strictObject({
   mac: z.string().optional(),
   /** Bridge, bond or VRF in the same namespace. A bond takes a link only while that is down. */
   master: z.string().nullable().optional(),
-  bridge: BridgeSettingsSchema.partial().optional(),
-  port: PortSettingsSchema.partial().optional(),
+  bridge: SomeBridgeSettingsSchema.optional(),
+  port: SomePortSettingsSchema.optional(),
 });
 export type LinkSettings = z.infer<typeof LinkSettingsSchema>;
 
@@ -61,7 +61,7 @@ export type Operation =
       readonly mac: string | null;
       readonly mtu: number | null;
       /** What differs from `initialBridge`. */
-      readonly settings: Partial<BridgeSettings>;
+      readonly settings: SomeBridgeSettings;
     }
   | {
       readonly kind: 'remove-bridge';
@@ -193,7 +193,7 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       name: z.string(),
       mac: z.string().nullable(),
       mtu: z.number().int().nullable(),
-      settings: BridgeSettingsSchema.partial(),
+      settings: SomeBridgeSettingsSchema,
     }),
     z.strictObject({
       kind: z.literal('remove-bridge'),

@@ -103,7 +103,7 @@ export const sentences = {
   },
   'interface-without-link': {
     reason: 'No link makes the interface {interface} of {node}.',
-    next: 'Add a link with the endpoint {node}:{interface}, or remove these settings.',
+    next: 'Add a link with the endpoint {node}:{interface}, give it a `kind`, or remove it.',
   },
   'settings-of-bridge': {
     reason: '{interface} is a bridge; its settings are at its own node.',
@@ -250,7 +250,143 @@ export const sentences = {
     reason: 'No node is named {node}; its position is not used.',
     next: '',
   },
+  // Devices
+  'unknown-interface': {
+    reason: '{node} has no interface {interface}.',
+    next: 'Name an interface of the node, or add one.',
+  },
+  'device-on-itself': {
+    reason: '{interface} would sit on itself: {circle}.',
+    next: 'Choose another device below it.',
+  },
+  'parent-down': {
+    reason: '{interface} cannot be up while {parent} below it is down.',
+    next: 'Bring {parent} up, or take {interface} down.',
+  },
+  'duplicate-vlan': {
+    reason: 'The VLAN {id} of {parent} is {other} already.',
+    next: 'Choose another VLAN or remove one of the two.',
+  },
+  'member-of-two': {
+    reason: '{interface} is in {other} already; an interface has one master.',
+    next: 'Remove it from one of the two.',
+  },
+  'member-is-master': { reason: '{interface} cannot be a member of itself.', next: 'Remove it.' },
+  'member-with-address': {
+    reason: '{interface} is in the bond {bond}; its addresses belong to the bond.',
+    next: 'Move them to {bond}.',
+  },
+  'bond-without-members': { reason: 'The bond {bond} has no members and no carrier.', next: '' },
+  'mac-not-possible': {
+    reason: 'A {kind} has no MAC address.',
+    next: 'Remove `mac`.',
+  },
+  'unlike-ends': {
+    reason: 'The tunnel’s own address {local} and {remote} are of different families.',
+    next: 'Use two addresses of one family.',
+  },
+  'mtu-beyond-tunnel': {
+    reason:
+      'Packets of {mtu} bytes cannot pass in one piece: {underlay} below carries {limit} at most.',
+    next: 'Choose an MTU of at most {limit}, or leave it out.',
+  },
+  'address-outside-link': {
+    reason: 'The address {address} is in no subnet of {other} at the other end of the link.',
+    next: 'Choose an address in {subnet}.',
+  },
+  // VLANs
+  'vlan-without-filtering': {
+    reason: 'The bridge {bridge} does not filter VLANs, so what {port} says of them has no effect.',
+    next: 'Set `vlanFiltering: true` at {bridge}.',
+  },
+  'access-and-trunk': {
+    reason: '{port} is an access port of VLAN {vlan} and a trunk at once.',
+    next: 'Keep `vlan` or `trunk`.',
+  },
+  'native-without-trunk': {
+    reason: '{port} names a native VLAN and no trunk.',
+    next: 'Add `trunk`, or write `vlan` for an access port.',
+  },
+  'vlan-not-at-bridge': {
+    reason: 'The bridge {bridge} takes no part in VLAN {id}, so {interface} hears nothing.',
+    next: 'Add {id} to `vlans` of {bridge}.',
+  },
+  'vlan-alone': {
+    reason: 'No other port carries VLAN {id} of {port}.',
+    next: 'Add the VLAN to another port.',
+  },
+  // Tunnels
+  'tunnel-to-itself': {
+    reason: 'Both ends of the tunnel are at {node}.',
+    next: 'Choose another node for one end.',
+  },
+  'tunnel-at-bridge': {
+    reason: '{node} is a bridge; a tunnel ends at a tap or tun of a namespace.',
+    next: 'End it at a namespace, or use VXLAN or GRETAP at the bridge.',
+  },
+  'tunnel-without-device': {
+    reason: '{endpoint} is no tap and no tun.',
+    next: 'Give {endpoint} the kind tap or tun.',
+  },
+  'tunnel-of-unlike-devices': {
+    reason: '{endpoint} is a {kind}, {other} a {otherKind}: frames and packets do not mix.',
+    next: 'Give both the same kind.',
+  },
+  'tunnel-device-taken': {
+    reason: '{endpoint} is the end of another tunnel already.',
+    next: 'Give each tunnel a device of its own.',
+  },
+  'underlay-not-own': {
+    reason: '{address} is not an address of {node}.',
+    next: 'Name an address that {node} has on another interface.',
+  },
+  // Impairments, rules and processes
+  'jitter-without-delay': {
+    reason: '{what} needs a delay to vary.',
+    next: 'Add `delay`, or remove `{key}`.',
+  },
+  'rate-too-low': { reason: 'The rate {rate} is below 8 bit/s.', next: 'Choose a higher one.' },
+  'invalid-prefix': {
+    reason: '{text} is neither an address nor a prefix.',
+    next: 'Write it like `10.0.0.0/24` or `fd00::1`.',
+  },
+  'invalid-host': {
+    reason: '{text} is not an address.',
+    next: 'Write an address without a prefix length.',
+  },
+  'families-differ': {
+    reason: '{one} and {other} are of different families.',
+    next: 'Use addresses of one family.',
+  },
+  'port-without-protocol': {
+    reason: 'A port says nothing without tcp or udp.',
+    next: 'Add `protocol: tcp` or `protocol: udp`.',
+  },
+  'invalid-port-range': {
+    reason: '{text} is not a range of ports.',
+    next: 'Write the lower port first, both from 1 to 65535.',
+  },
+  'nat-without-forwarding': {
+    reason: '{node} translates addresses and does not forward: nothing comes that far.',
+    next: 'Set `forwarding: true`.',
+  },
+  'duplicate-process': {
+    reason: '{node} runs another process named {name} already.',
+    next: 'Choose another name.',
+  },
+  'check-target-no-node': {
+    reason: '{target} is no node of the lab; a rate is measured at both ends.',
+    next: 'Name a node.',
+  },
   // Plans
+  'kernel-lacks': {
+    reason: 'This machine lacks {capability}, which {object} needs ({reason}).',
+    next: 'See `netloom doctor` for what adds it, or remove it from the lab.',
+  },
+  'queueing-taken': {
+    reason: '{name} has a queueing discipline ({kind}) that is not of this lab.',
+    next: 'Remove it with `tc qdisc del`, or remove the impairment.',
+  },
   'namespace-taken': {
     reason: 'The namespace {name} exists and is not of this lab.',
     next: 'Rename the node, or remove the namespace.',

@@ -1,10 +1,12 @@
 import type { ObjectKind, PlanStep, StepChange, StepTarget } from '../api/plan.ts';
+import type { BridgeSettings, Device, Impairment, PortSettings, VlanEntry } from '../api/device.ts';
 import { assertNever } from '../api/result.ts';
 import { commandsOf } from './command.ts';
 import type { CommandContext } from './command.ts';
 import { linkKey } from './network.ts';
 import type { Network, NetworkLink } from './network.ts';
 import type { LinkSettings, Operation, Route } from './operation.ts';
+import { describeRules } from './rules.ts';
 
 /** How a document draws the interfaces of a namespace: an end at a bridge belongs to the bridge. */
 export interface Drawing {
@@ -82,6 +84,73 @@ function describe(operation: Operation, drawing: Drawing): Omit<PlanStep, 'id' |
         targets: [{ node: operation.name, interface: null }],
         changes: operation.kind === 'add-bridge' ? changesOfBridge(operation) : [],
       };
+    case 'add-device':
+    case 'remove-device':
+      return {
+        verb: operation.kind === 'add-device' ? 'add' : 'remove',
+        object: 'device',
+        label: label(operation.namespace, operation.name),
+        targets: targetsOf(drawing, operation.namespace, operation.name),
+        changes:
+          operation.kind === 'add-device'
+            ? [change('device', null, deviceWords(operation.device))]
+            : [change('device', deviceWords(operation.device), null)],
+      };
+    case 'change-vlans':
+      return {
+        verb: 'change',
+        object: objectOfLink(drawing, operation.namespace, operation.name),
+        label: label(operation.namespace, operation.name),
+        targets: targetsOf(drawing, operation.namespace, operation.name),
+        changes: [change('vlans', vlanWords(operation.before), vlanWords(operation.after))],
+      };
+    case 'change-impairment':
+      return {
+        verb: 'change',
+        object: objectOfLink(drawing, operation.namespace, operation.name),
+        label: label(operation.namespace, operation.name),
+        targets: targetsOf(drawing, operation.namespace, operation.name),
+        changes: [
+          change(
+            'impairment',
+            operation.before === null ? null : impairmentLabel(operation.before),
+            operation.after === null ? null : impairmentLabel(operation.after),
+          ),
+        ],
+      };
+    case 'change-forwarding': {
+      const field = operation.family === 'ipv4' ? 'forwarding-ipv4' : 'forwarding-ipv6';
+      return {
+        verb: 'change',
+        object: 'namespace',
+        label: operation.namespace,
+        targets: [{ node: operation.namespace, interface: null }],
+        changes: [change(field, onOff(operation.before), onOff(operation.after))],
+      };
+    }
+    case 'change-rules':
+      return {
+        verb: operation.before === null ? 'add' : operation.after === null ? 'remove' : 'change',
+        object: 'rules',
+        label: operation.namespace,
+        targets: [{ node: operation.namespace, interface: null }],
+        changes: [
+          change(
+            'rules',
+            operation.before === null ? null : describeRules(operation.before).join('; '),
+            operation.after === null ? null : describeRules(operation.after).join('; '),
+          ),
+        ],
+      };
+    case 'start-process':
+    case 'stop-process':
+      return {
+        verb: operation.kind === 'start-process' ? 'add' : 'remove',
+        object: 'process',
+        label: `${operation.name} in ${operation.namespace}`,
+        targets: [{ node: operation.namespace, interface: null }],
+        changes: [change('command', null, operation.command.join(' '))],
+      };
     case 'add-veth':
     case 'remove-veth':
       return {
@@ -142,29 +211,127 @@ function changesOfBridge(
   return [
     ...(bridge.mac === null ? [] : [change('mac', null, bridge.mac)]),
     ...(bridge.mtu === null ? [] : [change('mtu', null, String(bridge.mtu))]),
-    ...(bridge.stp ? [change('stp', null, 'on')] : []),
+    ...changesOfFields(bridgeFields, {}, bridge.settings),
   ];
+}
+
+const bridgeFields = {
+  stp: 'stp',
+  priority: 'priority',
+  forwardDelay: 'forward-delay',
+  helloTime: 'hello-time',
+  maximumAge: 'maximum-age',
+  ageingTime: 'ageing-time',
+  multicastSnooping: 'multicast-snooping',
+  vlanFiltering: 'vlan-filtering',
+} as const satisfies Record<keyof BridgeSettings, StepChange['field']>;
+
+const portFields = {
+  isolated: 'isolated',
+  cost: 'cost',
+  priority: 'port-priority',
+} as const satisfies Record<keyof PortSettings, StepChange['field']>;
+
+function changesOfFields<K extends string>(
+  fields: Readonly<Record<K, StepChange['field']>>,
+  before: { readonly [Field in K]?: boolean | number | undefined },
+  after: { readonly [Field in K]?: boolean | number | undefined },
+): StepChange[] {
+  const changes: StepChange[] = [];
+  for (const key of Object.keys(fields) as K[]) {
+    if (after[key] !== undefined) {
+      changes.push(change(fields[key], words(before[key]), words(after[key])));
+    }
+  }
+  return changes;
+}
+
+function words(value: boolean | number | undefined): string | null {
+  if (value === undefined) return null;
+  return typeof value === 'boolean' ? onOff(value) : String(value);
+}
+
+function onOff(on: boolean): string {
+  return on ? 'on' : 'off';
 }
 
 function changesOfSettings(name: string, before: LinkSettings, after: LinkSettings): StepChange[] {
   const upDown = (up: boolean | undefined): string | null =>
     up === undefined ? null : up ? 'up' : 'down';
-  const onOff = (on: boolean | undefined): string | null =>
-    on === undefined ? null : on ? 'on' : 'off';
-  const text = (value: number | undefined): string | null =>
-    value === undefined ? null : String(value);
   const changes: StepChange[] = [];
-  if (after.mtu !== undefined) changes.push(change('mtu', text(before.mtu), text(after.mtu)));
+  if (after.mtu !== undefined) changes.push(change('mtu', words(before.mtu), words(after.mtu)));
   if (after.mac !== undefined) changes.push(change('mac', before.mac ?? null, after.mac));
   if (after.master !== undefined) {
     changes.push(change('master', before.master ?? null, after.master));
   }
-  if (after.stp !== undefined) changes.push(change('stp', onOff(before.stp), onOff(after.stp)));
+  changes.push(...changesOfFields(bridgeFields, before.bridge ?? {}, after.bridge ?? {}));
+  changes.push(...changesOfFields(portFields, before.port ?? {}, after.port ?? {}));
   if (after.up !== undefined) {
     const field = name === 'lo' ? 'loopback' : 'state';
     changes.push(change(field, upDown(before.up), upDown(after.up)));
   }
   return changes;
+}
+
+/** A device as a person reads it: `VLAN 10 on eth0`. */
+export function deviceWords(device: Device): string {
+  const ends = (local: string | null, remote: string | null): string =>
+    `${local === null ? '' : ` from ${local}`}${remote === null ? '' : ` to ${remote}`}`;
+  switch (device.kind) {
+    case 'dummy':
+    case 'tap':
+    case 'tun':
+      return device.kind;
+    case 'vlan':
+      return `VLAN ${device.id} on ${device.parent}`;
+    case 'bond':
+      return `bond ${device.mode}`;
+    case 'vxlan':
+      return `VXLAN ${device.id}${ends(device.local, device.remote)}`;
+    case 'gre':
+    case 'gretap':
+    case 'ipip':
+      return `${device.kind.toUpperCase()}${ends(device.local, device.remote)}`;
+    case 'geneve':
+      return `Geneve ${device.id} to ${device.remote}`;
+    case 'macvlan':
+      return `macvlan on ${device.parent}`;
+    case 'vrf':
+      return `VRF with table ${device.table}`;
+    default:
+      return assertNever(device);
+  }
+}
+
+/** A table of VLANs as a person reads it: `10 untagged, 20`. */
+export function vlanWords(vlans: readonly VlanEntry[]): string {
+  if (vlans.length === 0) return 'none';
+  return vlans.map(({ id, untagged }) => (untagged ? `${id} untagged` : String(id))).join(', ');
+}
+
+/** An impairment as a person reads it: `20 ms, 1 % loss, 10 Mbit/s`. */
+export function impairmentLabel(impairment: Impairment): string {
+  const { rate, delay, jitter, loss, duplicate, reorder, corrupt } = impairment;
+  return [
+    ...(delay > 0 ? [`${delay} ms${jitter > 0 ? ` ± ${jitter} ms` : ''}`] : []),
+    ...(loss > 0 ? [`${loss} % loss`] : []),
+    ...(duplicate > 0 ? [`${duplicate} % twice`] : []),
+    ...(reorder > 0 ? [`${reorder} % reordered`] : []),
+    ...(corrupt > 0 ? [`${corrupt} % corrupt`] : []),
+    ...(rate === null ? [] : [rateWords(rate)]),
+  ].join(', ');
+}
+
+/** `10 Mbit/s` */
+export function rateWords(rate: number): string {
+  const [prefix, unit] = (
+    [
+      ['G', 1e9],
+      ['M', 1e6],
+      ['k', 1e3],
+    ] as const
+  ).find(([, size]) => rate >= size) ?? ['', 1];
+  return `${Number((rate / unit).toFixed(3))} ${prefix}bit/s`;
 }
 
 function change(

@@ -1,11 +1,16 @@
 import { parseEndpoint } from '../api/document.ts';
 import type {
+  BridgeNode,
+  BridgePort,
+  ImpairmentSettings,
   InterfaceSettings,
   LabDocument,
+  LabLink,
   LabNode,
   NamespaceNode,
   RouteSettings,
 } from '../api/document.ts';
+import type { Device } from '../api/device.ts';
 import type { Warning } from '../api/plan.ts';
 import type { Failure, Place } from '../api/result.ts';
 import {
@@ -21,7 +26,9 @@ import {
 } from './address.ts';
 import type { HostAddress, SubnetAddress } from './address.ts';
 import { resolveCheck } from './check.ts';
+import { bitsPerSecond, deviceOf, membersOf, parentOf, takesVlans } from './device.ts';
 import { defaultMetric, defaultMtu, linkKey, smallestIpv6Mtu } from './network.ts';
+import { validateRules } from './validate-rules.ts';
 import { failureOf, warningOf } from './sentences.ts';
 import type { SentenceCode, SentenceValues } from './sentences.ts';
 
@@ -66,13 +73,22 @@ interface Interface {
   readonly node: string;
   readonly namespace: string | null;
   readonly name: string;
-  readonly settings: InterfaceSettings;
+  readonly settings: AnySettings;
   readonly path: DocumentPath;
-  /** Bridge that it is, or is a port of. */
+  /** Bridge that it is, or at which it is drawn. */
   readonly bridge: string | null;
   readonly isBridge: boolean;
-  readonly mtu: number;
+  readonly device: Device | null;
+  /** Null for a device whose MTU only the kernel knows. */
+  readonly mtu: number | null;
   readonly up: boolean;
+}
+
+/** Settings of a bridge itself, of an interface or of a port. */
+type AnySettings = BridgeNode | InterfaceSettings | BridgePort;
+
+function addressesOf(settings: AnySettings): readonly string[] {
+  return 'addresses' in settings ? (settings.addresses ?? []) : [];
 }
 
 class Validator {
@@ -86,6 +102,8 @@ class Validator {
   private readonly portsByBridge = new Map<string, Interface[]>();
   private readonly wires: (readonly [Interface, Interface, DocumentPath])[] = [];
   private readonly domains = new Groups();
+  /** Bond or VRF by the key of its member. */
+  private readonly masters = new Map<string, Interface>();
 
   constructor(document: LabDocument, locate: Locate) {
     this.document = document;
@@ -95,15 +113,26 @@ class Validator {
 
   run(): void {
     this.collectBridges();
+    this.collectDevices();
     this.collectLinks();
+    this.collectMembers();
     this.checkSettingsHaveLinks();
     this.checkBridges();
+    this.checkDevices();
+    this.checkTunnels();
+    this.checkVlans();
+    this.checkImpairments();
+    this.joinDomains();
     this.checkLoops();
     this.checkMtus();
     this.checkMacs();
     this.checkAddresses();
+    this.checkLinkSubnets();
     for (const [name, node] of this.nodes) {
-      if (node.kind === 'namespace') this.checkRoutes(name, node);
+      if (node.kind !== 'namespace') continue;
+      this.checkRoutes(name, node);
+      this.checkRules(name, node);
+      this.checkProcesses(name, node);
     }
     this.checkChecks();
     for (const name of Object.keys(this.document.positions ?? {})) {
@@ -135,6 +164,7 @@ class Validator {
           path,
           bridge: name,
           isBridge: true,
+          device: null,
           mtu: node.mtu ?? defaultMtu,
           up: node.state !== 'down',
         },
@@ -143,8 +173,71 @@ class Validator {
     }
   }
 
+  private collectDevices(): void {
+    for (const [nodeName, node] of this.nodes) {
+      const atBridge = node.kind === 'bridge';
+      const key = atBridge ? 'ports' : 'interfaces';
+      const interfaces = (atBridge ? node.ports : node.interfaces) ?? {};
+      for (const [name, settings] of Object.entries(interfaces)) {
+        const device = deviceOf(settings);
+        if (device === null) continue;
+        const path = ['topology', 'nodes', nodeName, key, name];
+        const item: Interface = {
+          label: `${nodeName}:${name}`,
+          node: nodeName,
+          namespace: atBridge ? (node.namespace ?? null) : nodeName,
+          name,
+          settings,
+          path,
+          bridge: atBridge ? nodeName : null,
+          isBridge: false,
+          device,
+          mtu: settings.mtu ?? null,
+          up: settings.state !== 'down',
+        };
+        if (this.addInterface(item, path) && atBridge) append(this.portsByBridge, nodeName, item);
+      }
+    }
+  }
+
+  private collectMembers(): void {
+    for (const item of this.interfaces.values()) {
+      if (item.isBridge || item.device === null) continue;
+      const members = membersOf(item.settings as InterfaceSettings | BridgePort);
+      if (item.device.kind === 'bond' && members.length === 0) {
+        this.advise('bond-without-members', item.label, { bond: item.name }, item.path);
+      }
+      for (const [index, name] of members.entries()) {
+        const path = [...item.path, 'members', index];
+        const key = linkKey(item.namespace, name);
+        const member = this.interfaces.get(key);
+        const other = this.masters.get(key);
+        if (member === undefined || member.isBridge || member.node !== item.node) {
+          const values = { interface: name, node: item.node };
+          this.report('unknown-interface', item.label, values, path);
+        } else if (member === item) {
+          this.report('member-is-master', item.label, { interface: name }, path);
+        } else if (other !== undefined) {
+          const values = { interface: name, other: other.name };
+          this.report('member-of-two', member.label, values, path);
+        } else {
+          this.masters.set(key, item);
+          if (item.device.kind === 'bond' && addressesOf(member.settings).length > 0) {
+            const values = { interface: name, bond: item.name };
+            this.report('member-with-address', member.label, values, [...member.path, 'addresses']);
+          }
+        }
+      }
+    }
+  }
+
+  private masterOf(item: Interface): Interface | undefined {
+    return this.masters.get(linkKey(item.namespace, item.name));
+  }
+
   private collectLinks(): void {
     for (const [index, link] of (this.document.topology.links ?? []).entries()) {
+      if (link.type === 'tunnel') continue;
       const path = ['topology', 'links', index];
       const [first, second] = link.endpoints;
       if (first === second) {
@@ -172,6 +265,7 @@ class Validator {
           path: settings === undefined ? endPath : ['topology', 'nodes', nodeName, key, name],
           bridge: atBridge ? nodeName : null,
           isBridge: false,
+          device: null,
           mtu: settings?.mtu ?? link.mtu ?? defaultMtu,
           up: settings?.state !== 'down',
         };
@@ -181,7 +275,6 @@ class Validator {
       const [left, right] = ends;
       if (left === undefined || right === undefined) continue;
       this.wires.push([left, right, path]);
-      this.domains.join(domainOf(left), domainOf(right));
     }
   }
 
@@ -198,7 +291,11 @@ class Validator {
       {
         interface: item.name,
         place: item.namespace ?? 'the realm’s own namespace',
-        other: other.isBridge ? `the node ${other.label}` : `the link at ${other.label}`,
+        other: other.isBridge
+          ? `the node ${other.label}`
+          : other.device === null
+            ? `the link at ${other.label}`
+            : `the device ${other.label}`,
       },
       path,
     );
@@ -242,9 +339,17 @@ class Validator {
       const node = this.nodes.get(bridge);
       return node?.kind === 'bridge' && node.stp !== true && node.state !== 'down';
     };
+    const bundles = new Set<string>();
     for (const [left, right, path] of this.wires) {
       if (left.bridge === null || right.bridge === null || !left.up || !right.up) continue;
       if (!runs(left.bridge) || !runs(right.bridge)) continue;
+      // The wires between two bonds are one link.
+      const [one, other] = [this.masterOf(left), this.masterOf(right)];
+      if (one !== undefined && other !== undefined) {
+        const bundle = [one.label, other.label].sort().join(' ');
+        if (bundles.has(bundle)) continue;
+        bundles.add(bundle);
+      }
       if (groups.join(left.bridge, right.bridge)) {
         append(neighbours, left.bridge, right.bridge);
         append(neighbours, right.bridge, left.bridge);
@@ -260,14 +365,15 @@ class Validator {
 
   private checkMtus(): void {
     for (const [left, right] of this.wires) {
-      if (left.mtu === right.mtu) continue;
+      if (left.mtu === right.mtu || left.mtu === null || right.mtu === null) continue;
       const values = { mtu: left.mtu, otherMtu: right.mtu, other: right.label };
       this.advise('mtu-mismatch', left.label, values, left.path);
     }
     for (const [bridge, ports] of this.portsByBridge) {
-      const [first] = ports;
-      const other = ports.find((port) => port.mtu !== first?.mtu);
-      if (first === undefined || other === undefined) continue;
+      const [first, ...rest] = ports.filter(({ mtu }) => mtu !== null);
+      const other = rest.find((port) => port.mtu !== first?.mtu);
+      if (first === undefined || first.mtu === null) continue;
+      if (other === undefined || other.mtu === null) continue;
       const values = {
         bridge,
         mtu: first.mtu,
@@ -279,16 +385,17 @@ class Validator {
     }
     for (const item of this.interfaces.values()) {
       const mtu = item.isBridge ? this.mtuOfBridge(item) : item.mtu;
-      const address = item.settings.addresses?.find((text) => text.includes(':'));
-      if (mtu >= smallestIpv6Mtu || address === undefined) continue;
+      const address = addressesOf(item.settings).find((text) => text.includes(':'));
+      if (mtu === null || mtu >= smallestIpv6Mtu || address === undefined) continue;
       this.report('mtu-too-small-for-ipv6', item.label, { mtu, address }, item.path);
     }
   }
 
   private mtuOfBridge(bridge: Interface): number {
-    const ports = this.portsByBridge.get(bridge.name) ?? [];
-    if (bridge.settings.mtu !== undefined || ports.length === 0) return bridge.mtu;
-    return Math.min(...ports.map((port) => port.mtu));
+    const own = bridge.mtu ?? defaultMtu;
+    const ports = (this.portsByBridge.get(bridge.name) ?? []).flatMap(({ mtu }) => mtu ?? []);
+    if (bridge.settings.mtu !== undefined || ports.length === 0) return own;
+    return Math.min(...ports);
   }
 
   private checkMacs(): void {
@@ -297,6 +404,11 @@ class Validator {
       const mac = item.settings.mac?.toLowerCase();
       if (mac === undefined) continue;
       const path = [...item.path, 'mac'];
+      const kind = item.device?.kind;
+      if (kind === 'tun' || kind === 'gre' || kind === 'ipip') {
+        this.report('mac-not-possible', item.label, { kind }, path);
+        continue;
+      }
       if (!isUsableMac(mac)) {
         this.report('unusable-mac', item.label, { mac }, path);
         continue;
@@ -313,9 +425,362 @@ class Validator {
     }
   }
 
-  /** The port of a bridge and the bridge hear the same broadcasts; so do both ends of a wire. */
+  /** Who hears the broadcasts of whom. */
   private shareDomain(left: Interface, right: Interface): boolean {
-    return this.domains.areJoined(domainOf(left), domainOf(right));
+    return this.domains.areJoined(this.domainOf(left), this.domainOf(right));
+  }
+
+  /** What an interface itself hears without a tag. */
+  private domainOf(item: Interface): string {
+    const bridge = item.bridge === null ? undefined : this.nodes.get(item.bridge);
+    const untagged = this.lanesOf(item).get('untagged');
+    if (bridge !== undefined && untagged !== undefined) return untagged;
+    return `interface ${linkKey(item.namespace, item.name)}`;
+  }
+
+  /**
+   * The broadcast domains that frames on a wire at this end belong to, by their tag: a bridge that filters VLANs has one
+   * for each VLAN, one that does not carries each tag apart, a host hears a tag with the VLAN device of that id.
+   */
+  private lanesOf(item: Interface): ReadonlyMap<Lane, string> {
+    const group = this.masterOf(item);
+    const top = group?.device?.kind === 'bond' ? group : item;
+    const lanes = new Map<Lane, string>();
+    const node = top.bridge === null ? undefined : this.nodes.get(top.bridge);
+    if (node?.kind !== 'bridge') {
+      lanes.set('untagged', `interface ${linkKey(top.namespace, top.name)}`);
+      for (const device of this.vlansOn(top)) {
+        if (device.device?.kind !== 'vlan') continue;
+        lanes.set(device.device.id, `interface ${linkKey(device.namespace, device.name)}`);
+      }
+      return lanes;
+    }
+    const bridge = `bridge ${top.bridge ?? ''}`;
+    if (node.vlanFiltering !== true) {
+      lanes.set('untagged', bridge);
+      return lanes;
+    }
+    const vlan = (id: number): string => `${bridge} vlan ${id}`;
+    const port: BridgePort = top.isBridge ? {} : (top.settings as BridgePort);
+    if (top.isBridge || !takesVlans(port)) lanes.set('untagged', vlan(1));
+    if (port.vlan !== undefined) lanes.set('untagged', vlan(port.vlan));
+    if (port.native !== undefined) lanes.set('untagged', vlan(port.native));
+    for (const id of top.isBridge ? (node.vlans ?? []) : (port.trunk ?? [])) {
+      if (id !== port.native) lanes.set(id, vlan(id));
+    }
+    return lanes;
+  }
+
+  private vlansByParent: ReadonlyMap<string, readonly Interface[]> | null = null;
+
+  private vlansOn(item: Interface): readonly Interface[] {
+    this.vlansByParent ??= groupBy(
+      [...this.interfaces.values()].filter(({ device }) => device?.kind === 'vlan'),
+      ({ namespace, device }) => linkKey(namespace, parentOf(device) ?? ''),
+    );
+    return this.vlansByParent.get(linkKey(item.namespace, item.name)) ?? [];
+  }
+
+  private joinDomains(): void {
+    for (const [left, right] of this.wires) this.joinLanes(left, right);
+    for (const link of this.tunnels) {
+      const [left, right] = link.map(({ device }) => device);
+      if (left !== undefined && right !== undefined) this.joinLanes(left, right);
+    }
+    for (const item of this.interfaces.values()) {
+      const lower = parentOf(item.device);
+      const parent =
+        lower === null ? undefined : this.interfaces.get(linkKey(item.namespace, lower));
+      if (parent === undefined) continue;
+      if (item.device?.kind === 'macvlan') this.joinLanes(item, parent);
+      // A VLAN device on a bridge is in the bridge's own VLAN.
+      if (item.device?.kind !== 'vlan' || !parent.isBridge) continue;
+      const lane = this.lanesOf(parent).get(item.device.id);
+      if (lane !== undefined) this.domains.join(this.domainOf(item), lane);
+    }
+  }
+
+  private joinLanes(left: Interface, right: Interface): void {
+    const [one, other] = [this.lanesOf(left), this.lanesOf(right)];
+    for (const lane of new Set([...one.keys(), ...other.keys()])) {
+      const here = one.get(lane) ?? this.transparentLane(left, lane);
+      const there = other.get(lane) ?? this.transparentLane(right, lane);
+      if (here !== undefined && there !== undefined) this.domains.join(here, there);
+    }
+  }
+
+  /** A bridge that does not look at tags passes them on. */
+  private transparentLane(item: Interface, lane: Lane): string | undefined {
+    const node = item.bridge === null ? undefined : this.nodes.get(item.bridge);
+    if (node?.kind !== 'bridge' || node.vlanFiltering === true) return undefined;
+    return `bridge ${item.bridge ?? ''} tag ${lane}`;
+  }
+
+  // Devices
+
+  private checkDevices(): void {
+    const vlans = new Map<string, Interface>();
+    for (const item of this.interfaces.values()) {
+      const { device } = item;
+      const lower = parentOf(device);
+      if (device !== null) this.checkTunnelEnds(item, device);
+      if (device === null || lower === null) continue;
+      const path = [...item.path, 'parent'];
+      const parent = this.interfaces.get(linkKey(item.namespace, lower));
+      if (parent === undefined) {
+        const values = { interface: lower, node: item.namespace ?? item.node };
+        this.report('unknown-interface', item.label, values, path);
+        continue;
+      }
+      const circle = this.circleBelow(item);
+      if (circle !== null) {
+        const values = { interface: item.name, circle: circle.join(' → ') };
+        this.report('device-on-itself', item.label, values, path);
+        continue;
+      }
+      if (device.kind === 'vlan') {
+        const key = `${linkKey(item.namespace, lower)} ${device.id} ${device.protocol}`;
+        const other = vlans.get(key);
+        if (other !== undefined) {
+          const values = { id: device.id, parent: lower, other: other.name };
+          this.report('duplicate-vlan', item.label, values, [...item.path, 'id']);
+        } else vlans.set(key, item);
+        this.checkVlanOfBridge(item, device.id, parent);
+      }
+      if (item.up && !parent.up && device.kind !== 'vxlan') {
+        const values = { interface: item.name, parent: lower };
+        this.report('parent-down', item.label, values, item.path);
+      }
+    }
+  }
+
+  private checkVlanOfBridge(item: Interface, id: number, parent: Interface): void {
+    const node = parent.isBridge ? this.nodes.get(parent.node) : undefined;
+    if (node?.kind !== 'bridge' || node.vlanFiltering !== true) return;
+    if (node.vlans?.includes(id) === true) return;
+    const values = { bridge: parent.name, id, interface: item.name };
+    this.report('vlan-not-at-bridge', item.label, values, [...item.path, 'id']);
+  }
+
+  /** Names on the way down that lead back to where it began; null when there is an end. */
+  private circleBelow(item: Interface): readonly string[] | null {
+    const way = [item.name];
+    let lower = parentOf(item.device);
+    while (lower !== null && way.length < 100) {
+      way.push(lower);
+      if (lower === item.name) return way;
+      lower = parentOf(this.interfaces.get(linkKey(item.namespace, lower))?.device ?? null);
+    }
+    return null;
+  }
+
+  private checkTunnelEnds(item: Interface, device: Device): void {
+    const ends = 'remote' in device ? { local: null, ...device } : null;
+    if (ends === null) return;
+    for (const key of ['local', 'remote'] as const) {
+      const text = ends[key];
+      if (text === null || parseHostAddress(text) !== null) continue;
+      this.report('invalid-host', item.label, { text }, [...item.path, key]);
+    }
+    const [local, remote] = [ends.local, ends.remote].map((text) =>
+      text === null ? null : parseHostAddress(text),
+    );
+    if (local === null || local === undefined) return;
+    if (remote !== null && remote !== undefined && remote.family !== local.family) {
+      const values = { local: local.text, remote: remote.text };
+      this.report('unlike-ends', item.label, values, item.path);
+      return;
+    }
+    const bearer = this.bearerOf(item.namespace, local.text);
+    if (bearer === undefined) {
+      const values = { address: local.text, node: item.namespace ?? item.node };
+      this.report('underlay-not-own', item.label, values, [...item.path, 'local']);
+      return;
+    }
+    this.checkTunnelMtu(item, bearer, overheadOf(device) + (local.family === 'ipv6' ? 20 : 0));
+  }
+
+  private checkTunnelMtu(item: Interface, underlay: Interface, overhead: number): void {
+    const limit = (underlay.mtu ?? defaultMtu) - overhead;
+    if (item.settings.mtu === undefined || item.settings.mtu <= limit) return;
+    const values = { mtu: item.settings.mtu, limit, underlay: underlay.name };
+    this.report('mtu-beyond-tunnel', item.label, values, [...item.path, 'mtu']);
+  }
+
+  /** The interface in a namespace that has an address. */
+  private bearerOf(namespace: string | null, address: string): Interface | undefined {
+    return [...this.interfaces.values()].find(
+      (item) =>
+        item.namespace === namespace &&
+        addressesOf(item.settings).some((text) => parseSubnetAddress(text)?.host.text === address),
+    );
+  }
+
+  // Tunnels
+
+  private readonly tunnels: (readonly TunnelEnd[])[] = [];
+
+  private checkTunnels(): void {
+    const taken = new Set<Interface>();
+    for (const [index, link] of (this.document.topology.links ?? []).entries()) {
+      if (link.type !== 'tunnel') continue;
+      const ends = this.tunnelEnds(link, ['topology', 'links', index], taken);
+      const [left, right] = ends;
+      if (left === undefined || right === undefined) continue;
+      this.tunnels.push(ends);
+    }
+  }
+
+  private tunnelEnds(
+    link: Extract<LabLink, { readonly type: 'tunnel' }>,
+    path: DocumentPath,
+    taken: Set<Interface>,
+  ): readonly TunnelEnd[] {
+    const ends: TunnelEnd[] = [];
+    for (const [side, text] of link.endpoints.entries()) {
+      const at = [...path, 'endpoints', side];
+      const { node: nodeName, interface: name } = parseEndpoint(text);
+      const node = this.nodes.get(nodeName);
+      const device = this.interfaces.get(linkKey(nodeName, name));
+      if (node === undefined) this.report('unknown-node', text, { node: nodeName }, at);
+      else if (node.kind === 'bridge')
+        this.report('tunnel-at-bridge', text, { node: nodeName }, at);
+      else if (device?.device?.kind !== 'tap' && device?.device?.kind !== 'tun') {
+        this.report('tunnel-without-device', text, { endpoint: text }, at);
+      } else if (taken.has(device)) {
+        this.report('tunnel-device-taken', text, { endpoint: text }, at);
+      } else {
+        taken.add(device);
+        ends.push({ device, kind: device.device.kind });
+      }
+    }
+    const [left, right] = ends;
+    if (left === undefined || right === undefined) return [];
+    const object = link.endpoints.join(' — ');
+    if (left.device.node === right.device.node) {
+      this.report('tunnel-to-itself', object, { node: left.device.node }, [...path, 'endpoints']);
+      return [];
+    }
+    if (left.kind !== right.kind) {
+      const [endpoint, other] = link.endpoints;
+      const values = { endpoint, kind: left.kind, other, otherKind: right.kind };
+      this.report('tunnel-of-unlike-devices', object, values, [...path, 'endpoints']);
+    }
+    const families = new Set<string>();
+    for (const [side, { device, kind }] of ends.entries()) {
+      const text = link.underlay[side] ?? '';
+      const at = [...path, 'underlay', side];
+      const address = parseHostAddress(text);
+      if (address === null) {
+        this.report('invalid-host', object, { text }, at);
+        continue;
+      }
+      families.add(address.family);
+      const bearer = this.bearerOf(device.namespace, address.text);
+      if (bearer === undefined || bearer === device) {
+        const values = { address: address.text, node: device.node };
+        this.report('underlay-not-own', object, values, at);
+        continue;
+      }
+      // UDP, and for a tap the inner Ethernet header.
+      const overhead = (address.family === 'ipv6' ? 48 : 28) + (kind === 'tap' ? 14 : 0);
+      this.checkTunnelMtu(device, bearer, overhead);
+    }
+    if (families.size > 1) {
+      const [one, other] = link.underlay;
+      this.report('families-differ', object, { one, other }, [...path, 'underlay']);
+    }
+    return ends;
+  }
+
+  // VLANs
+
+  private checkVlans(): void {
+    for (const [bridgeName, ports] of this.portsByBridge) {
+      const node = this.nodes.get(bridgeName);
+      if (node?.kind !== 'bridge') continue;
+      const carriers = new Map<number, Interface[]>();
+      for (const port of ports) {
+        const settings = port.settings as BridgePort;
+        if (!takesVlans(settings)) {
+          append(carriers, 1, port);
+          continue;
+        }
+        if (node.vlanFiltering !== true) {
+          const values = { bridge: bridgeName, port: port.label };
+          this.report('vlan-without-filtering', port.label, values, port.path);
+          continue;
+        }
+        const { vlan, trunk, native } = settings;
+        if (vlan !== undefined && (trunk !== undefined || native !== undefined)) {
+          this.report('access-and-trunk', port.label, { port: port.label, vlan }, port.path);
+        } else if (native !== undefined && trunk === undefined) {
+          this.report('native-without-trunk', port.label, { port: port.label }, port.path);
+        }
+        for (const id of new Set([
+          ...[vlan, native].flatMap((one) => one ?? []),
+          ...(trunk ?? []),
+        ])) {
+          append(carriers, id, port);
+        }
+      }
+      if (node.vlanFiltering !== true) continue;
+      for (const [id, [port, other]] of carriers) {
+        if (port === undefined || other !== undefined || node.vlans?.includes(id) === true)
+          continue;
+        if (id === 1 && !takesVlans(port.settings as BridgePort)) continue;
+        this.advise('vlan-alone', port.label, { id, port: port.label }, port.path);
+      }
+    }
+  }
+
+  // Impairments, rules and processes
+
+  private checkImpairments(): void {
+    for (const item of this.interfaces.values()) {
+      const { impairment } = item.settings;
+      if (impairment !== undefined) this.checkImpairment(item, impairment);
+    }
+  }
+
+  private checkImpairment(item: Interface, impairment: ImpairmentSettings): void {
+    const path = [...item.path, 'impairment'];
+    if ((impairment.delay ?? 0) === 0) {
+      for (const [key, what] of [
+        ['jitter', 'Jitter'],
+        ['reorder', 'Reordering'],
+      ] as const) {
+        if ((impairment[key] ?? 0) === 0) continue;
+        this.report('jitter-without-delay', item.label, { what, key }, [...path, key]);
+      }
+    }
+    if (impairment.rate !== undefined && (bitsPerSecond(impairment.rate) ?? 0) < 8) {
+      this.report('rate-too-low', item.label, { rate: impairment.rate }, [...path, 'rate']);
+    }
+  }
+
+  private checkRules(name: string, node: NamespaceNode): void {
+    validateRules(node, {
+      hasInterface: (text) => text === 'lo' || this.interfaces.has(linkKey(name, text)),
+      report: (code, values, path) => {
+        this.report(code, name, { node: name, ...values }, ['topology', 'nodes', name, ...path]);
+      },
+    });
+    const forwards = node.forwarding !== undefined && node.forwarding !== false;
+    if ((node.nat ?? []).length === 0 || forwards) return;
+    const path = ['topology', 'nodes', name, 'nat'];
+    this.advise('nat-without-forwarding', name, { node: name }, path);
+  }
+
+  private checkProcesses(name: string, node: NamespaceNode): void {
+    const seen = new Set<string>();
+    for (const [index, run] of (node.run ?? []).entries()) {
+      if (seen.has(run.name)) {
+        const path = ['topology', 'nodes', name, 'run', index, 'name'];
+        this.report('duplicate-process', name, { node: name, name: run.name }, path);
+      }
+      seen.add(run.name);
+    }
   }
 
   // Addresses
@@ -324,12 +789,12 @@ class Validator {
     // By address, then by where it must be unique: a domain or a namespace.
     const holders = new Map<string, Map<string, Interface>>();
     for (const item of this.interfaces.values()) {
-      for (const [index, text] of (item.settings.addresses ?? []).entries()) {
+      for (const [index, text] of addressesOf(item.settings).entries()) {
         const path = [...item.path, 'addresses', index];
         const address = this.checkAddress(item, text, path);
         if (address === null) continue;
         const scopes = [
-          `domain ${this.domains.rootOf(domainOf(item))}`,
+          `domain ${this.domains.rootOf(this.domainOf(item))}`,
           `namespace ${item.namespace ?? ''}`,
         ];
         const linkLocal = oddityOf(address.host) === 'link-local';
@@ -385,6 +850,40 @@ class Validator {
     return address;
   }
 
+  /** Two hosts on one wire hear only each other: with addresses of no common subnet they are cut off. */
+  private checkLinkSubnets(): void {
+    const pairs = [
+      ...this.wires.map(([left, right]) => [left, right] as const),
+      ...this.tunnels.flatMap(([left, right]) =>
+        left === undefined || right === undefined ? [] : [[left.device, right.device] as const],
+      ),
+    ];
+    for (const [left, right] of pairs) {
+      if (left.bridge !== null || right.bridge !== null) continue;
+      if (this.masterOf(left) !== undefined || this.masterOf(right) !== undefined) continue;
+      for (const family of ['ipv4', 'ipv6'] as const) {
+        const here = this.subnetsAt(left, family);
+        const there = this.subnetsAt(right, family);
+        const [mine] = here;
+        const [theirs] = there;
+        if (mine === undefined || theirs === undefined) continue;
+        const common = here.some((one) =>
+          there.some((other) => isInSubnet(other.host, one) || isInSubnet(one.host, other)),
+        );
+        if (common) continue;
+        const values = { address: theirs.text, other: left.label, subnet: mine.subnet };
+        this.report('address-outside-link', right.label, values, [...right.path, 'addresses']);
+      }
+    }
+  }
+
+  private subnetsAt(item: Interface, family: 'ipv4' | 'ipv6'): readonly SubnetAddress[] {
+    return addressesOf(item.settings).flatMap((text) => {
+      const address = parseSubnetAddress(text);
+      return address === null || address.host.family !== family ? [] : [address];
+    });
+  }
+
   // Routes
 
   private checkRoutes(node: string, settings: NamespaceNode): void {
@@ -435,7 +934,7 @@ class Validator {
   private subnetsOf(namespace: string): readonly Subnet[] {
     this.interfacesByNamespace ??= groupBy(this.interfaces.values(), (item) => item.namespace);
     return (this.interfacesByNamespace.get(namespace) ?? []).flatMap((item) =>
-      (item.settings.addresses ?? []).flatMap((text) => {
+      addressesOf(item.settings).flatMap((text) => {
         const address = parseSubnetAddress(text);
         return address === null ? [] : [{ item, address }];
       }),
@@ -548,11 +1047,29 @@ interface Subnet {
   readonly address: SubnetAddress;
 }
 
-/** A bridge is one domain with its ports; any other interface begins as one of its own. */
-function domainOf(item: Interface): string {
-  return item.bridge === null
-    ? `interface ${linkKey(item.namespace, item.name)}`
-    : `bridge ${item.bridge}`;
+/** Tag of a frame on a wire. */
+type Lane = number | 'untagged';
+
+interface TunnelEnd {
+  readonly device: Interface;
+  readonly kind: 'tap' | 'tun';
+}
+
+/** Bytes that a tunnel over IPv4 puts around a packet of its own MTU (RFC 7348, RFC 8926, RFC 2784, RFC 2890). */
+function overheadOf(device: Device): number {
+  switch (device.kind) {
+    case 'vxlan':
+    case 'geneve':
+      return 50;
+    case 'gre':
+      return device.key === null ? 24 : 28;
+    case 'gretap':
+      return device.key === null ? 38 : 42;
+    case 'ipip':
+      return 20;
+    default:
+      return 0;
+  }
 }
 
 /** Looks up an own key: documents may use names such as `constructor`. */

@@ -1,5 +1,6 @@
 /** Labs in a realm: plan, apply, history, drift and checks. */
 import { createHash } from 'node:crypto';
+import path from 'node:path';
 import type { PlanTarget } from '../api/calls.ts';
 import type { LabDocument } from '../api/document.ts';
 import type {
@@ -54,6 +55,8 @@ export interface LabServiceOptions {
   /** Ends what we run in a namespace before the namespace goes. */
   readonly prepareRemoval: (namespace: string) => Promise<void>;
   readonly publish: (event: LabEvent) => void;
+  /** Why this machine lacks a capability; null when it has it. */
+  readonly lackOf?: (capability: string) => string | null;
 }
 
 /** What a request for a plan comes to, before the kernel is looked at. */
@@ -386,7 +389,7 @@ export class LabService {
     const intent = this.readIntent(target);
     if (!intent.ok) return intent;
     const { lab, destination, desired, text } = intent.value;
-    const { incarnation, realm, tracker, readOnly } = this.options;
+    const { incarnation, realm, tracker, readOnly, lackOf } = this.options;
     const recordBefore = this.labs.get(lab)?.record ?? null;
     const up = recordBefore !== null && isUp(recordBefore, incarnation);
     const base = up ? recordBefore.revision : null;
@@ -402,6 +405,7 @@ export class LabService {
       desired,
       base: baseDocument,
       inventory: tracker.snapshot(),
+      ...(lackOf === undefined ? {} : { lackOf }),
     });
     const refusals = [...planned.refusals];
     if (destination.goal.kind === 'document') {
@@ -597,7 +601,12 @@ function executorOf(
     if (namespace !== null && link === 'lo') return network.namespaces.has(namespace);
     return network.links.has(linkKey(namespace, link));
   };
-  return new KernelExecutor(lab, isListed, options.prepareRemoval);
+  return new KernelExecutor({
+    lab,
+    isListed,
+    onRemoval: options.prepareRemoval,
+    logDirectory: path.join(options.stateDirectory, 'logs', lab),
+  });
 }
 
 function documentsOf(

@@ -68,8 +68,11 @@ function editing(target: EventTarget | null): boolean {
   );
 }
 
+/** A terminal whose process has ended takes no keys any more. */
 const inTerminal = (target: EventTarget | null) =>
-  target instanceof Element && target.closest('.xterm') !== null;
+  target instanceof Element &&
+  target.closest('.xterm') !== null &&
+  target.closest('[data-ended]') === null;
 
 /** While a text is typed only these mean the window and not the text. */
 const whileEditing: ReadonlySet<ShortcutId> = new Set([

@@ -283,6 +283,8 @@ export const chinese: Shape<typeof english> = {
     applyThis: '应用此计划',
     applied:
       '版本 {revision} 已生效：没有变更 | 版本 {revision} 已生效：{count} 项操作，用时 {time} 毫秒 | 版本 {revision} 已生效：{count} 项操作，用时 {time} 毫秒',
+    appliedDown:
+      '实验已停止 | 实验已停止：{count} 项操作，用时 {time} 毫秒 | 实验已停止：{count} 项操作，用时 {time} 毫秒',
     view: '显示方式',
     diff: '差异',
     commands: '命令',

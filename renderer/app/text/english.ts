@@ -286,6 +286,8 @@ export const english = {
     applyThis: 'Apply this plan',
     applied:
       'Revision {revision} in force: nothing changed | Revision {revision} in force: {count} operation in {time} ms | Revision {revision} in force: {count} operations in {time} ms',
+    appliedDown:
+      'The lab is down | The lab is down: {count} operation in {time} ms | The lab is down: {count} operations in {time} ms',
     view: 'Show as',
     diff: 'Diff',
     commands: 'Commands',

@@ -2,12 +2,25 @@
  * A kernel of a few hundred lines: interprets operations on a model of namespaces and links, with the consequences that
  * Linux has (measured on 6.1 and read in its source), and refuses what Linux refuses. It knows nothing of the planner.
  */
+import { isDeepStrictEqual } from 'node:util';
 import {
   isInSubnet,
   parseHostAddress,
   parsePrefix,
   parseSubnetAddress,
 } from '../../../agent/lab/address.ts';
+import {
+  type BridgeSettings,
+  type Device,
+  type Impairment,
+  initialBridge,
+  initialPort,
+  initialVlans,
+  type PortSettings,
+  type SomeBridgeSettings,
+  type SomePortSettings,
+  type VlanEntry,
+} from '../../../agent/api/device.ts';
 import type { AddressView, Inventory, LinkView, RouteView } from '../../../agent/api/inventory.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../../../agent/lab/operation.ts';
 
@@ -24,13 +37,24 @@ interface ModelLink {
   readonly kind: string;
   space: ModelNamespace;
   mac: string;
+  macSet: boolean;
   mtu: number;
   mtuSet: boolean;
   up: boolean;
   master: ModelLink | null;
   peer: ModelLink | null;
   lab: string | null;
-  stp: boolean;
+  readonly device: Device | null;
+  /** What it sits on. */
+  readonly parent: ModelLink | null;
+  readonly bridge: BridgeSettings | null;
+  port: PortSettings | null;
+  vlans: readonly VlanEntry[] | null;
+  impairment: Impairment | null;
+  /** What a bond gives back when it lets go. */
+  beforeBond: { readonly mtu: number; readonly mac: string } | null;
+  /** Whether a bond has ever had a say in its MTU. */
+  wasBonded: boolean;
   addresses: ModelAddress[];
 }
 
@@ -47,6 +71,10 @@ interface ModelNamespace {
   readonly name: string | null;
   readonly links: Map<string, ModelLink>;
   routes: ModelRoute[];
+  readonly forwarding: { ipv4: boolean; ipv6: boolean };
+  rules: string | null;
+  /** Command by name. */
+  readonly runs: Map<string, readonly string[]>;
 }
 
 const isV6 = (address: string): boolean => address.includes(':');
@@ -68,7 +96,8 @@ export class ModelKernel {
   }
 
   addForeignLink(namespace: string | null, name: string, kind: string): void {
-    this.addLink(this.space(namespace), name, kind, null);
+    const device: Device | null = kind === 'dummy' ? { kind } : null;
+    this.addLink(this.space(namespace), name, kind, null, device);
   }
 
   addForeignAddress(namespace: string | null, name: string, address: string): void {
@@ -93,6 +122,23 @@ export class ModelKernel {
 
   deleteNamespaceByHand(name: string): void {
     this.removeSpace(name);
+  }
+
+  impairByHand(namespace: string | null, name: string, impairment: Impairment | null): void {
+    this.link(namespace, name).impairment = impairment;
+  }
+
+  tagByHand(namespace: string | null, name: string, vlans: readonly VlanEntry[]): void {
+    const link = this.link(namespace, name);
+    if (link.vlans !== null) link.vlans = vlans;
+  }
+
+  /** Ends the processes, drops the rules and stops or starts forwarding. */
+  upsetNamespaceByHand(name: string): void {
+    const space = this.space(name);
+    space.runs.clear();
+    space.rules = null;
+    space.forwarding.ipv4 = !space.forwarding.ipv4;
   }
 
   has(namespace: string | null, name: string): boolean {
@@ -130,7 +176,7 @@ export class ModelKernel {
           this.lab,
         );
         if (operation.mac !== null) bridge.mac = operation.mac;
-        bridge.stp = operation.stp;
+        assignKnown(bridge.bridge, operation.settings);
         if (operation.mtu !== null) this.configure(bridge, { mtu: operation.mtu });
         return;
       }
@@ -157,6 +203,57 @@ export class ModelKernel {
         if (left === undefined || left.peer !== right) throw new Error('not a pair');
         this.mustBeOurs(left);
         this.destroy(left);
+        return;
+      }
+      case 'add-device':
+        this.addDevice(operation);
+        return;
+      case 'remove-device': {
+        const link = this.link(operation.namespace, operation.name);
+        this.mustBeOurs(link);
+        if (!isSame(link.device, operation.device)) throw new Error(`another ${link.name}`);
+        this.destroy(link);
+        return;
+      }
+      case 'change-vlans': {
+        const link = this.link(operation.namespace, operation.name);
+        this.mustBeOurs(link);
+        if (operation.self !== (link.kind === 'bridge')) throw new Error('self is of a bridge');
+        this.expect(link, 'vlans', link.vlans, operation.before);
+        link.vlans = operation.after;
+        return;
+      }
+      case 'change-impairment': {
+        const link = this.link(operation.namespace, operation.name);
+        this.mustBeOurs(link);
+        this.expect(link, 'impairment', link.impairment, operation.before);
+        link.impairment = operation.after;
+        return;
+      }
+      case 'change-forwarding': {
+        const { forwarding } = this.ownSpace(operation.namespace);
+        if (forwarding[operation.family] !== operation.before) throw new Error('forwarding');
+        forwarding[operation.family] = operation.after;
+        return;
+      }
+      case 'change-rules': {
+        const space = this.ownSpace(operation.namespace);
+        if (space.rules !== operation.before) throw new Error('other rules');
+        space.rules = operation.after;
+        return;
+      }
+      case 'start-process': {
+        const { runs } = this.ownSpace(operation.namespace);
+        if (runs.has(operation.name)) throw new Error(`${operation.name} runs already`);
+        runs.set(operation.name, operation.command);
+        return;
+      }
+      case 'stop-process': {
+        const { runs } = this.ownSpace(operation.namespace);
+        if (!isSame(runs.get(operation.name) ?? null, operation.command)) {
+          throw new Error(`${operation.name} does not run so`);
+        }
+        runs.delete(operation.name);
         return;
       }
       case 'change-link':
@@ -199,66 +296,180 @@ export class ModelKernel {
     // A foreign port of a bridge of ours that comes back is put back.
     const isReattachment = link.lab === null && Object.keys(after).join() === 'master';
     if (!isReattachment) this.mustBeOurs(link);
-    const expect = (key: string, actual: unknown, expected: unknown): void => {
-      if (expected !== undefined && actual !== expected) {
-        throw new Error(`${link.name}: ${key} is ${String(actual)}, not ${String(expected)}`);
-      }
-    };
-    expect('up', link.up, before.up);
-    expect('stp', link.stp, before.stp);
-    expect('master', link.master?.name ?? null, before.master);
-    // A bridge may have followed its ports already.
-    if (link.kind !== 'bridge') expect('mtu', link.mtu, before.mtu);
+    if (before.up !== undefined) this.expect(link, 'up', link.up, before.up);
+    if (before.master !== undefined) {
+      this.expect(link, 'master', link.master?.name ?? null, before.master);
+    }
+    // A bridge may have followed its ports already, and nobody sees what a bond gives back.
+    if (before.mtu !== undefined && link.kind !== 'bridge' && !link.wasBonded) {
+      this.expect(link, 'mtu', link.mtu, before.mtu);
+    }
+    this.expectFields(link, link.bridge, before.bridge);
+    // Only a veth pair says how fast it is.
+    const { cost, ...port } = before.port ?? {};
+    this.expectFields(link, link.port, port);
+    if (link.kind === 'veth') this.expectFields(link, link.port, { cost });
     this.configure(link, after);
+  }
+
+  private expect(link: ModelLink, key: string, actual: unknown, expected: unknown): void {
+    if (isSame(actual, expected)) return;
+    const [is, not] = [JSON.stringify(actual), JSON.stringify(expected)];
+    throw new Error(`${link.space.name ?? ''}:${link.name}: ${key} is ${is}, not ${not}`);
+  }
+
+  private expectFields(link: ModelLink, actual: object | null, expected: object | undefined): void {
+    const fields = new Map<string, unknown>(Object.entries(actual ?? {}));
+    for (const [key, value] of Object.entries(expected ?? {})) {
+      if (value !== undefined) this.expect(link, key, fields.get(key), value);
+    }
   }
 
   // Rules of the kernel
 
+  /** In the order of do_setlink(): the master before the state. */
   private configure(link: ModelLink, settings: LinkSettings): void {
-    if (settings.up === false && link.up) {
-      link.up = false;
-      link.addresses = link.addresses.filter(({ address }) => !isV6(address));
-      this.dropRoutes(link, () => true);
+    if (settings.mac !== undefined) {
+      link.mac = settings.mac;
+      if (link.device?.kind === 'bond') for (const port of portsOf(link)) port.mac = link.mac;
     }
-    if (settings.mac !== undefined) link.mac = settings.mac;
-    if (settings.stp !== undefined) link.stp = settings.stp;
+    if (settings.bridge !== undefined) assignKnown(link.bridge, settings.bridge);
     if (settings.mtu !== undefined && settings.mtu !== link.mtu) {
+      if (settings.mtu > highestMtu(link)) throw new Error(`EINVAL MTU of ${link.name}`);
       if (link.kind === 'bridge') link.mtuSet = true;
       this.setMtu(link, settings.mtu);
     }
     if (settings.master !== undefined) {
-      const earlier = link.master;
-      link.master = null;
-      if (earlier !== null) this.follow(earlier);
+      if (link.master !== null) this.leave(link, link.master);
       if (settings.master !== null) {
-        const bridge = link.space.links.get(settings.master);
-        if (bridge?.kind !== 'bridge') throw new Error(`no bridge ${settings.master}`);
-        link.master = bridge;
-        this.follow(bridge);
+        const master = link.space.links.get(settings.master);
+        if (master === undefined) throw new Error(`no master ${settings.master}`);
+        this.join(link, master);
       }
     }
-    if (settings.up === true && !link.up) {
-      link.up = true;
-      if (link.kind === 'loopback') {
-        const given = link.addresses.filter(({ automatic }) => !automatic);
-        const own = ['127.0.0.1/8', '::1/128'].map((address) => automaticAddress(address));
-        link.addresses = [...own, ...given];
-      } else link.addresses.push(automaticAddress(`fe80::${link.index.toString(16)}/64`));
+    if (settings.port !== undefined) {
+      if (link.port === null) throw new Error(`${link.name} is no port`);
+      assignKnown(link.port, settings.port);
+    }
+    if (settings.up === false) this.lower(link);
+    if (settings.up === true) this.raise(link);
+  }
+
+  private raise(link: ModelLink): void {
+    if (link.up) return;
+    // vlan_dev_open
+    if (link.device?.kind === 'vlan' && link.parent?.up !== true) {
+      throw new Error(`ENETDOWN ${link.name}`);
+    }
+    link.up = true;
+    if (link.kind === 'loopback') {
+      const given = link.addresses.filter(({ automatic }) => !automatic);
+      const own = ['127.0.0.1/8', '::1/128'].map((address) => automaticAddress(address));
+      link.addresses = [...own, ...given];
+    } else link.addresses.push(automaticAddress(`fe80::${link.index.toString(16)}/64`));
+    for (const upper of vlansOn(link)) this.raise(upper);
+  }
+
+  private lower(link: ModelLink): void {
+    if (!link.up) return;
+    link.up = false;
+    link.addresses = link.addresses.filter(({ address }) => !isV6(address));
+    this.dropRoutes(link, () => true);
+    for (const upper of vlansOn(link)) this.lower(upper);
+  }
+
+  private join(link: ModelLink, master: ModelLink): void {
+    const kind = master.device?.kind ?? master.kind;
+    if (kind === 'bond') {
+      // bond_enslave
+      if (link.up) throw new Error(`EPERM ${link.name} is up`);
+      if (portsOf(master).length === 0 && !master.macSet) master.mac = link.mac;
+      link.beforeBond = { mtu: link.mtu, mac: link.mac };
+      link.wasBonded = true;
+      link.master = master;
+      link.mac = master.mac;
+      this.setMtu(link, master.mtu);
+      this.raise(link);
+    } else if (kind === 'vrf') {
+      link.master = master;
+      this.cycle(link);
+    } else if (kind === 'bridge') {
+      link.master = master;
+      link.port = { ...initialPort, cost: costOf(link) };
+      link.vlans = initialVlans;
+      this.follow(master);
+    } else throw new Error(`EOPNOTSUPP ${master.name} takes no ports`);
+  }
+
+  private leave(link: ModelLink, master: ModelLink): void {
+    const kind = master.device?.kind ?? master.kind;
+    link.master = null;
+    if (kind === 'bond') {
+      // __bond_release_one
+      this.lower(link);
+      if (link.beforeBond !== null) {
+        link.mac = link.beforeBond.mac;
+        this.setMtu(link, link.beforeBond.mtu);
+      }
+      link.beforeBond = null;
+    } else if (kind === 'vrf') this.cycle(link);
+    else {
+      link.port = null;
+      link.vlans = null;
+      this.follow(master);
     }
   }
 
+  /** cycle_netdev */
+  private cycle(link: ModelLink): void {
+    if (!link.up) return;
+    this.lower(link);
+    this.raise(link);
+  }
+
+  private addDevice(operation: Extract<Operation, { kind: 'add-device' }>): void {
+    const { namespace, name, device, mac, mtu, master } = operation;
+    const space = this.space(namespace);
+    const parentName = 'parent' in device ? device.parent : null;
+    const parent = parentName === null ? null : this.link(namespace, parentName);
+    if (device.kind === 'vlan') {
+      const taken = vlansOn(parent).some(
+        (other) =>
+          other.device?.kind === 'vlan' &&
+          other.device.id === device.id &&
+          other.device.protocol === device.protocol,
+      );
+      if (taken) throw new Error(`EEXIST VLAN ${device.id}`);
+    }
+    const kind = device.kind === 'tap' ? 'tun' : device.kind;
+    const link = this.addLink(space, name, kind, this.lab, device, parent);
+    link.mtu = Math.min(device.kind === 'vrf' ? 65575 : 1500, highestMtu(link));
+    if (device.kind === 'vlan' || device.kind === 'macvlan') link.mtu = highestMtu(link);
+    if (device.kind === 'vxlan' && parent !== null) link.mtu = highestMtu(link);
+    this.configure(link, {
+      ...(mac === null ? {} : { mac }),
+      ...(mtu === null ? {} : { mtu }),
+      ...(master === null ? {} : { master }),
+    });
+    link.macSet = mac !== null;
+  }
+
   private setMtu(link: ModelLink, mtu: number): void {
+    if (mtu === link.mtu) return;
     link.mtu = mtu;
     if (mtu < 1280) link.addresses = link.addresses.filter(({ address }) => !isV6(address));
-    if (link.master !== null) this.follow(link.master);
+    // vlan_device_event and macvlan_device_event shrink what is above; bond_change_mtu sets all members.
+    for (const upper of uppersOf(link)) {
+      if (upper.device?.kind !== 'vxlan' && upper.mtu > mtu) this.setMtu(upper, mtu);
+    }
+    if (link.device?.kind === 'bond') for (const port of portsOf(link)) this.setMtu(port, mtu);
+    if (link.master?.kind === 'bridge') this.follow(link.master);
   }
 
   /** br_mtu_auto_adjust */
   private follow(bridge: ModelLink): void {
     if (bridge.mtuSet) return;
-    const mtus = [...bridge.space.links.values()]
-      .filter((link) => link.master === bridge)
-      .map((link) => link.mtu);
+    const mtus = portsOf(bridge).map((link) => link.mtu);
     this.setMtu(bridge, mtus.length === 0 ? 1500 : Math.min(...mtus));
   }
 
@@ -327,12 +538,13 @@ export class ModelKernel {
 
   private destroy(link: ModelLink): void {
     for (const end of link.peer === null ? [link] : [link, link.peer]) {
+      for (const upper of uppersOf(end)) {
+        if (end.space.links.has(upper.name)) this.destroy(upper);
+      }
       this.dropRoutes(end, () => true);
       end.space.links.delete(end.name);
-      const { master } = end;
-      end.master = null;
-      if (master !== null) this.follow(master);
-      for (const port of end.space.links.values()) if (port.master === end) port.master = null;
+      if (end.master !== null) this.leave(end, end.master);
+      for (const port of portsOf(end)) this.leave(port, end);
     }
   }
 
@@ -343,6 +555,9 @@ export class ModelKernel {
       name,
       links: new Map(),
       routes: [],
+      forwarding: { ipv4: false, ipv6: false },
+      rules: null,
+      runs: new Map(),
     };
     this.counter += 1;
     this.spaces.set(name, space);
@@ -370,6 +585,8 @@ export class ModelKernel {
     name: string,
     kind: string,
     lab: string | null,
+    device: Device | null = null,
+    parent: ModelLink | null = null,
   ): ModelLink {
     if (space.links.has(name)) throw new Error(`EEXIST link ${name}`);
     const index = this.counter;
@@ -388,7 +605,15 @@ export class ModelKernel {
       master: null,
       peer: null,
       lab,
-      stp: false,
+      device,
+      parent,
+      bridge: kind === 'bridge' ? { ...initialBridge } : null,
+      port: null,
+      vlans: kind === 'bridge' ? initialVlans : null,
+      impairment: null,
+      macSet: false,
+      beforeBond: null,
+      wasBonded: false,
       addresses: [],
     };
     space.links.set(name, link);
@@ -405,6 +630,11 @@ export class ModelKernel {
     const link = this.space(namespace).links.get(name);
     if (link === undefined) throw new Error(`ENODEV ${namespace ?? ''}:${name}`);
     return link;
+  }
+
+  private ownSpace(name: string): ModelNamespace {
+    this.mustBeOurs(this.link(name, 'lo'));
+    return this.space(name);
   }
 
   private mustBeOurs(link: ModelLink): void {
@@ -424,7 +654,15 @@ export class ModelKernel {
         container: null,
         mounts: [],
         processes: [],
-        processCount: 0,
+        processCount: space.runs.size,
+        runs: [...space.runs].map(([name, command], at) => ({
+          lab: this.lab,
+          name,
+          pid: 100 + at,
+          command: [...command],
+        })),
+        forwarding: { ...space.forwarding },
+        rules: space.rules,
         lab: space.links.get('lo')?.lab ?? null,
       })),
       links: spaces.flatMap((space) => [...space.links.values()].map((link) => viewOf(link))),
@@ -448,7 +686,12 @@ export class ModelKernel {
         space.name !== null &&
         (options.foreignOnly !== true || space.links.get('lo')?.lab === null)
       ) {
-        lines.push(`namespace ${place} ${space.links.get('lo')?.lab ?? 'foreign'}`);
+        const { ipv4, ipv6 } = space.forwarding;
+        const owner = space.links.get('lo')?.lab ?? 'foreign';
+        lines.push(`namespace ${place} ${owner} forwards ${ipv4} ${ipv6} rules ${space.rules}`);
+        for (const [name, command] of space.runs) {
+          lines.push(`run ${place} ${name} ${command.join(' ')}`);
+        }
       }
       for (const link of space.links.values()) {
         if (options.foreignOnly === true && !isForeign(link)) continue;
@@ -458,8 +701,11 @@ export class ModelKernel {
             `${link.up ? 'up' : 'down'} mtu ${link.mtu}`,
             `master ${link.master?.name ?? '-'}`,
             `peer ${link.peer === null ? '-' : `${link.peer.space.name ?? '-'}/${link.peer.name}`}`,
-            `stp ${link.stp}`,
-            ...(link.kind === 'veth' ? [link.mac] : []),
+            ...[link.device, link.bridge, link.port, link.vlans, link.impairment].map((part) =>
+              plainText(part),
+            ),
+            // A bond gives its members its own, which is that of its first.
+            ...(link.kind === 'veth' && link.beforeBond === null ? [link.mac] : []),
           ].join(' '),
         );
         for (const address of link.addresses) {
@@ -474,6 +720,53 @@ export class ModelKernel {
       }
     }
     return lines.sort().join('\n');
+  }
+}
+
+/** JSON with the keys in order. */
+function plainText(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    part === null || typeof part !== 'object' || Array.isArray(part)
+      ? part
+      : Object.fromEntries(Object.entries(part).sort(([one], [other]) => (one < other ? -1 : 1))),
+  );
+}
+
+function portsOf(master: ModelLink): readonly ModelLink[] {
+  return [...master.space.links.values()].filter((link) => link.master === master);
+}
+
+function uppersOf(link: ModelLink): readonly ModelLink[] {
+  return [...link.space.links.values()].filter(({ parent }) => parent === link);
+}
+
+function vlansOn(link: ModelLink | null): readonly ModelLink[] {
+  return link === null ? [] : uppersOf(link).filter(({ device }) => device?.kind === 'vlan');
+}
+
+/** vlan_dev_change_mtu, macvlan_change_mtu, vxlan_change_mtu */
+function highestMtu({ device, parent }: ModelLink): number {
+  if (device === null || parent === null) return Infinity;
+  if (device.kind !== 'vxlan') return parent.mtu;
+  return parent.mtu - (device.remote !== null && isV6(device.remote) ? 70 : 50);
+}
+
+/** port_cost: only a veth pair and what sits on one say a speed. */
+function costOf(link: ModelLink): number {
+  return link.kind === 'veth' ? initialPort.cost : 100;
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return isDeepStrictEqual(one, other);
+}
+
+function assignKnown<T extends BridgeSettings | PortSettings>(
+  target: T | null,
+  settings: T extends BridgeSettings ? SomeBridgeSettings : SomePortSettings,
+): void {
+  if (target === null) throw new Error('there is nothing to set');
+  for (const [key, value] of Object.entries(settings)) {
+    if (value !== undefined) Object.assign(target, { [key]: value });
   }
 }
 
@@ -508,8 +801,15 @@ function viewOf(link: ModelLink): LinkView {
         duplicate: false,
       };
     }),
-    bridge: link.kind === 'bridge' ? { stp: link.stp } : null,
-    portState: null,
+    device: link.device,
+    bridge: link.bridge === null ? null : { ...link.bridge },
+    port: link.port === null ? null : { ...link.port },
+    portState: link.port === null ? null : 'forwarding',
+    vlans: link.vlans === null ? null : [...link.vlans],
+    bondMember: link.beforeBond === null ? null : { state: 'active', linkUp: link.up },
+    impairment: link.impairment,
+    queueing: null,
+    holders: [],
   };
 }
 

@@ -145,7 +145,7 @@ describe('what is foreign', () => {
       name: 'br-ex',
       mac: null,
       mtu: null,
-      stp: false,
+      settings: {},
     });
     const { refusals } = planLab({
       lab: 'lab',

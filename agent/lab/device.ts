@@ -1,0 +1,130 @@
+/** Devices as documents ask for them, in the kernel's terms. */
+import type { Device, Impairment } from '../api/device.ts';
+import {
+  type BridgePort,
+  type ImpairmentSettings,
+  type InterfaceSettings,
+  ratePattern,
+} from '../api/document.ts';
+import { normaliseImpairment } from '../api/impairment.ts';
+import { assertNever } from '../api/result.ts';
+import { parseHostAddress } from './address.ts';
+
+/** IANA's UDP ports (RFC 7348, RFC 8926). */
+export const vxlanPort = 4789;
+export const genevePort = 6081;
+
+/** The device that an interface is; null for the end of a link. */
+export function deviceOf(settings: InterfaceSettings | BridgePort): Device | null {
+  switch (settings.kind) {
+    case undefined:
+    case 'veth':
+      return null;
+    case 'dummy':
+      return { kind: 'dummy' };
+    case 'vlan': {
+      const { kind, parent, id } = settings;
+      return { kind, parent, id, protocol: settings.protocol ?? '802.1Q' };
+    }
+    case 'bond':
+      return {
+        kind: 'bond',
+        mode: settings.mode ?? 'active-backup',
+        monitorInterval: settings.monitorInterval ?? 100,
+        hashPolicy: settings.hashPolicy ?? 'layer2',
+      };
+    case 'vxlan': {
+      const { kind, id } = settings;
+      const port = settings.port ?? vxlanPort;
+      return { kind, id, ...endsOf(settings), port, parent: settings.parent ?? null };
+    }
+    case 'gre':
+    case 'gretap':
+      return { kind: settings.kind, ...endsOf(settings), key: settings.key ?? null };
+    case 'ipip':
+      return { kind: 'ipip', ...endsOf(settings) };
+    case 'geneve': {
+      const { kind, id, remote } = settings;
+      return { kind, id, remote: canonical(remote), port: settings.port ?? genevePort };
+    }
+    case 'macvlan':
+      return { kind: 'macvlan', parent: settings.parent, mode: settings.mode ?? 'bridge' };
+    case 'vrf':
+      return { kind: 'vrf', table: settings.table };
+    case 'tap':
+    case 'tun':
+      return {
+        kind: settings.kind,
+        owner: settings.owner ?? null,
+        group: settings.group ?? null,
+        multiQueue: settings.multiQueue ?? false,
+      };
+    default:
+      return assertNever(settings);
+  }
+}
+
+function endsOf(settings: {
+  readonly local?: string | undefined;
+  readonly remote?: string | undefined;
+}): { readonly local: string | null; readonly remote: string | null } {
+  return {
+    local: settings.local === undefined ? null : canonical(settings.local),
+    remote: settings.remote === undefined ? null : canonical(settings.remote),
+  };
+}
+
+function canonical(address: string): string {
+  return parseHostAddress(address)?.text ?? address;
+}
+
+/** Interfaces that a bond or VRF takes in. */
+export function membersOf(settings: InterfaceSettings | BridgePort): readonly string[] {
+  return settings.kind === 'bond' || settings.kind === 'vrf' ? (settings.members ?? []) : [];
+}
+
+/** Name of the device below, in the same namespace; null for none. */
+export function parentOf(device: Device | null): string | null {
+  return device !== null && 'parent' in device ? device.parent : null;
+}
+
+/** Whether a port says which VLANs it carries. */
+export function takesVlans(port: BridgePort): boolean {
+  return port.vlan !== undefined || port.trunk !== undefined || port.native !== undefined;
+}
+
+/** Field by field: devices are flat. */
+export function sameDevice(one: Device, other: Device): boolean {
+  const left = Object.entries(one).sort(byKey);
+  const right = Object.entries(other).sort(byKey);
+  return JSON.stringify(left) === JSON.stringify(right);
+}
+
+function byKey([one]: readonly [string, unknown], [other]: readonly [string, unknown]): number {
+  return one < other ? -1 : 1;
+}
+
+const prefixes: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
+
+/** Bits a second of a rate such as `10mbit`; null when it is none. */
+export function bitsPerSecond(rate: string): number | null {
+  const match = ratePattern.exec(rate)?.groups;
+  if (match === undefined) return null;
+  return Math.round(Number(match['number']) * (prefixes[match['prefix'] ?? ''] ?? 1));
+}
+
+/** What a document asks to happen to what leaves an interface; null for nothing. */
+export function impairmentOf(settings: ImpairmentSettings | undefined): Impairment | null {
+  if (settings === undefined) return null;
+  const impairment = normaliseImpairment({
+    rate: settings.rate === undefined ? null : bitsPerSecond(settings.rate),
+    delay: settings.delay ?? 0,
+    jitter: settings.jitter ?? 0,
+    loss: settings.loss ?? 0,
+    duplicate: settings.duplicate ?? 0,
+    reorder: settings.reorder ?? 0,
+    corrupt: settings.corrupt ?? 0,
+  });
+  const { rate, ...others } = impairment;
+  return rate === null && Object.values(others).every((value) => value === 0) ? null : impairment;
+}

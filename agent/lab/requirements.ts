@@ -1,0 +1,46 @@
+/** What a network needs of kernel and machine, by the names that `agent/kernel/capabilities.ts` tries. */
+import { queueingKindOf } from '../api/impairment.ts';
+import { assertNever } from '../api/result.ts';
+import type { Network, NetworkLink } from './network.ts';
+
+export interface Requirement {
+  /** `link:vlan`, `queueing:netem`, `bridge:vlan-filtering`, `program:nft`. */
+  readonly capability: string;
+  /** The first object that needs it. */
+  readonly object: string;
+}
+
+export function requirementsOf(network: Network): readonly Requirement[] {
+  const found = new Map<string, Requirement>();
+  const need = (capability: string, object: string): void => {
+    if (!found.has(capability)) found.set(capability, { capability, object });
+  };
+  for (const link of network.links.values()) {
+    const label = link.kind === 'bridge' ? link.name : `${link.node}:${link.name}`;
+    for (const capability of capabilitiesOf(link)) need(capability, label);
+  }
+  for (const { name, rules } of network.namespaces.values()) {
+    if (rules !== null) need('program:nft', name);
+  }
+  for (const { device, namespace } of network.processes) {
+    if (device !== null) need('program:socat', namespace);
+  }
+  return [...found.values()];
+}
+
+function capabilitiesOf(link: NetworkLink): readonly string[] {
+  const impairment =
+    link.impairment === null ? [] : [`queueing:${queueingKindOf(link.impairment)}`];
+  switch (link.kind) {
+    case 'veth':
+      return ['link:veth', ...impairment];
+    case 'device':
+      return link.device === null ? impairment : [`link:${link.device.kind}`, ...impairment];
+    case 'bridge': {
+      const filtering = link.bridge?.vlanFiltering === true ? ['bridge:vlan-filtering'] : [];
+      return ['link:bridge', ...filtering, ...impairment];
+    }
+    default:
+      return assertNever(link.kind);
+  }
+}
