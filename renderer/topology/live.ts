@@ -1,14 +1,12 @@
 import {
   type BridgePort,
   type DeviceKind,
-  type ImpairmentSettings,
   type InterfaceSettings,
   type Inventory,
   type LabDocument,
   type LinkView,
   type NamespaceView,
   parseEndpoint,
-  ratePattern,
 } from '../../agent/api/index.ts';
 import type { Impairment, VlanEntry } from '../../agent/api/index.ts';
 import { deviceKindOf } from './document/devices.ts';
@@ -69,33 +67,6 @@ export function settingsOf(document: LabDocument, node: string, name: string): W
     ...(state === undefined ? {} : { state }),
     ...(impairment === undefined ? {} : { impairment }),
   };
-}
-
-const ratePrefixes: Readonly<Record<string, number>> = { k: 1e3, m: 1e6, g: 1e9 };
-
-/** Bits a second of a rate as documents write it; null for any other text. */
-export function bitsOf(rate: string): number | null {
-  const groups = ratePattern.exec(rate)?.groups;
-  if (groups === undefined) return null;
-  return Math.round(Number(groups['number']) * (ratePrefixes[groups['prefix'] ?? ''] ?? 1));
-}
-
-/** What settings ask to happen to everything that leaves; null for nothing. */
-export function impairmentOf(settings: ImpairmentSettings | undefined): Impairment | null {
-  if (settings === undefined) return null;
-  const {
-    rate,
-    delay = 0,
-    jitter = 0,
-    loss = 0,
-    duplicate = 0,
-    reorder = 0,
-    corrupt = 0,
-  } = settings;
-  const bits = rate === undefined ? null : bitsOf(rate);
-  const nothing =
-    bits === null && [delay, loss, duplicate, reorder, corrupt].every((each) => each === 0);
-  return nothing ? null : { rate: bits, delay, jitter, loss, duplicate, reorder, corrupt };
 }
 
 /** `20 ms · 1 % · 10 Mbit/s`, with what each is where that is not plain; `words` are loss, duplicates and so on. */

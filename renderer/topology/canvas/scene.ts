@@ -15,10 +15,10 @@ import {
   type Plan,
   type PlanStep,
 } from '../../../agent/api/index.ts';
+import { impairmentOf } from '../../../agent/lab/device.ts';
 import { addressesOf, deviceKindOf, homeOf, isDeviceKind, sameHost } from '../document/devices.ts';
 import {
   forwardingOf,
-  impairmentOf,
   interfacesOf,
   liveVlans,
   type PortVlans,
