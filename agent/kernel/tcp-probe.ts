@@ -57,8 +57,8 @@ export function socketAddress(text: string, port: number): Buffer {
 
 function outcomeOf(errno: number, milliseconds: number): ConnectOutcome {
   switch (errno) {
-    case 0:
     // Until a connection is there, a reset is a refusal. A reset connection was accepted first (tcp_reset).
+    case 0:
     case ECONNRESET:
     case EPIPE:
       return { kind: 'connected', milliseconds };

@@ -288,10 +288,8 @@ export function judgeRate(
   const short = (bound: number | null): boolean =>
     bound !== null && bitsPerSecond <= bound && sentBitsPerSecond <= bound && !seen.heldBack;
   const tooMuch = atMost !== null && bitsPerSecond > atMost;
-  if (
-    !tooMuch &&
-    (short(atMost) || (atLeast !== null && bitsPerSecond < atLeast && short(atLeast)))
-  ) {
+  const tooLittle = atLeast !== null && bitsPerSecond < atLeast && !short(atLeast);
+  if (!tooMuch && !tooLittle && (short(atMost) || !isWithin(bitsPerSecond, check))) {
     const sent = rateText(sentBitsPerSecond);
     return finding('skipped', 'rate-not-offered', { ...values, sent, bounds });
   }

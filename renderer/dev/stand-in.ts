@@ -439,17 +439,17 @@ class StandIn {
     const results: CheckResult[] = [];
     for (const [index, check] of (document?.checks ?? []).entries()) {
       await wait(180);
-      const wanted = check.expect ?? 'reachable';
+      const unreachable = check.check !== 'rate' && check.expect === 'unreachable';
       const time = 0.03 + index * 0.004;
+      const { from, to } = check;
       const result: CheckResult = {
         index,
-        label: `${check.from} → ${check.to}`,
+        label: `${from} → ${to}`,
         outcome: 'passed',
-        sentence:
-          wanted === 'reachable'
-            ? `${check.from} reaches ${check.to} in ${time.toFixed(3)} ms.`
-            : `${check.from} does not reach ${check.to}, as it should be.`,
-        roundTripMilliseconds: wanted === 'reachable' ? time : null,
+        ...(unreachable
+          ? sayCheck('no-answer', { from, to })
+          : sayCheck('reached', { from, to, roundTrip: time.toFixed(2) })),
+        roundTripMilliseconds: unreachable ? null : time,
       };
       results.push(result);
       progress(result);

@@ -263,6 +263,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{target} 既不是节点、接口，也不是地址。',
     next: '请改正名称。',
   },
+  'check-target-no-node': {
+    reason: '{target} 不是实验中的节点；测量速率需要收发两端。',
+    next: '请填写节点名。',
+  },
   'check-family-missing': { reason: '{node} 没有与 {target} 同一地址族的地址。', next: '' },
   'position-of-unknown-node': { reason: '没有名为 {node} 的节点，其位置未使用。', next: '' },
   // Plans

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { sentences } from '../../../agent/lab/index.ts';
+import { checkCodes } from '../../../agent/api/index.ts';
+import { checkSentences, sentences } from '../../../agent/lab/index.ts';
+import { chineseChecks } from '../../../renderer/app/text/checks.ts';
 import { chinese } from '../../../renderer/app/text/chinese.ts';
 import { english } from '../../../renderer/app/text/english.ts';
 import { chineseFailures } from '../../../renderer/app/text/failures.ts';
@@ -43,6 +45,16 @@ describe('the sentences of the validator', () => {
       const known = placeholders(`${sentence.reason} ${sentence.next}`);
       const used = placeholders(`${translated.reason} ${translated.next}`);
       expect([code, used.filter((name) => !known.includes(name))]).toEqual([code, []]);
+    }
+  });
+});
+
+describe('the sentences of checks', () => {
+  it('are all said in Chinese, with the same values', () => {
+    expect(Object.keys(chineseChecks).sort()).toEqual([...checkCodes].sort());
+    for (const code of checkCodes) {
+      const english = placeholders(checkSentences[code]);
+      expect([code, placeholders(chineseChecks[code] ?? '')]).toEqual([code, english]);
     }
   });
 });
