@@ -103,7 +103,7 @@ function bracketsOf(ports: readonly PortBox[]): Bracket[] {
     const key = `${port.side} ${bond}`;
     runs.set(key, [...(runs.get(key) ?? []), port]);
   }
-  const depth = 5;
+  const depth = 7;
   return [...runs.values()].flatMap((run): Bracket[] => {
     const [first] = run;
     const bond = first?.interface.bond?.name;
