@@ -81,7 +81,10 @@ const specification = fc.record({
 type Specification = typeof specification extends fc.Arbitrary<infer T> ? T : never;
 type Settings = Specification['bridges'][number]['settings'];
 
-function settingsOf(drawn: Settings, used: Set<string>): InterfaceSettings {
+/** Of the end of a link. */
+type PlainSettings = Extract<InterfaceSettings, { readonly kind?: 'veth' | undefined }>;
+
+function settingsOf(drawn: Settings, used: Set<string>): Omit<PlainSettings, 'kind'> {
   const addresses: string[] = [];
   for (const { six, subnet, host, length } of drawn.addresses) {
     const text = six ? `fd00:${subnet}::${host.toString(16)}` : `10.${subnet}.0.${host}`;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Inventory, LabDocument, LinkView } from '../../../agent/api/index.ts';
 import { freeLabName } from '../../../renderer/library/library-store.ts';
 import { differencesOf, interfacesOf } from '../../../renderer/topology/live.ts';
+import { plainLinkView, plainNamespaceView } from '../../harness/inventory-views.ts';
 
 const document: LabDocument = {
   netloom: 1,
@@ -20,6 +21,7 @@ const document: LabDocument = {
 
 function link(change: Partial<LinkView>): LinkView {
   return {
+    ...plainLinkView,
     id: 'n1/2',
     namespace: 'n1',
     index: 2,
@@ -27,12 +29,6 @@ function link(change: Partial<LinkView>): LinkView {
     kind: 'veth',
     mac: '02:00:00:00:00:01',
     mtu: 1500,
-    up: true,
-    carrier: true,
-    operationalState: 'up',
-    master: null,
-    peer: null,
-    alias: null,
     lab: 'demo',
     addresses: ['10.0.0.1/24', 'fd00::1/64'].map((address) => ({
       address,
@@ -42,14 +38,12 @@ function link(change: Partial<LinkView>): LinkView {
       tentative: false,
       duplicate: false,
     })),
-    bridge: null,
-    portState: null,
     ...change,
   };
 }
 
 function inventory(...links: LinkView[]): Inventory {
-  const namespace = { container: null, mounts: [], processes: [], processCount: 0 };
+  const namespace = plainNamespaceView;
   return {
     sequence: 1,
     namespaces: [

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Inventory, LabDocument } from '../../../agent/api/index.ts';
 import { layOutScene, placeMissing } from '../../../renderer/topology/canvas/geometry.ts';
 import { buildScene } from '../../../renderer/topology/canvas/scene.ts';
+import { plainLinkView, plainNamespaceView } from '../../harness/inventory-views.ts';
 
 const lab: LabDocument = {
   netloom: 1,
@@ -16,46 +17,29 @@ const lab: LabDocument = {
   positions: { r1: [0, 0], br: [0, 200] },
 };
 
-const none = {
-  up: true,
-  carrier: true,
-  operationalState: 'up',
-  bridge: null,
-  portState: null,
-  mtu: 1500,
-  mac: null,
-};
+const none = plainLinkView;
 const inventory: Inventory = {
   sequence: 1,
   namespaces: [
     {
+      ...plainNamespaceView,
       id: '1',
       names: [],
       root: true,
-      container: null,
-      mounts: [],
-      processes: [],
-      processCount: 0,
       lab: null,
     },
     {
+      ...plainNamespaceView,
       id: '2',
       names: ['r1'],
       root: false,
-      container: null,
-      mounts: [],
-      processes: [],
-      processCount: 0,
       lab: 'pair',
     },
     {
+      ...plainNamespaceView,
       id: '3',
       names: ['guest'],
       root: false,
-      container: null,
-      mounts: [],
-      processes: [],
-      processCount: 0,
       lab: null,
     },
   ],
