@@ -304,7 +304,7 @@ export const chinese: Shape<typeof english> = {
     moveUp: '上移规则 {number}',
     rule: '规则 {number}',
     removeRun: '删除 {name}',
-    policy: '其余',
+    policy: '默认',
     port: '端口',
     bridge: '网桥',
     impairment: '链路损伤',

@@ -75,6 +75,18 @@ export function homeOf(document: LabDocument, node: string): string | null {
   return wanted?.kind === 'bridge' ? (wanted.namespace ?? null) : node;
 }
 
+/** What a device of a node may stand on: its interfaces, and the bridges in its namespace. */
+export function groundsOf(document: LabDocument, node: string): string[] {
+  const wanted = document.topology.nodes[node];
+  const bridges =
+    wanted?.kind === 'namespace'
+      ? Object.entries(document.topology.nodes)
+          .filter(([, each]) => each.kind === 'bridge' && each.namespace === node)
+          .map(([name]) => name)
+      : [];
+  return [...interfaceNamesOf(document, node), ...bridges];
+}
+
 /** An address that a node's namespace has. */
 export interface HeldAddress {
   readonly address: SubnetAddress;
@@ -205,7 +217,7 @@ export function newDevice(
   // What stands on another device, or belongs to one, is a poor ground for a third.
   const ground =
     parent ??
-    own.find((name) => {
+    groundsOf(document, node).find((name) => {
       const on = settingsOf(name);
       const under = on === undefined ? null : deviceKindOf(on);
       return !members.has(name) && (under === null || under === 'bond' || under === 'dummy');

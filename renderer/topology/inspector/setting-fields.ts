@@ -215,14 +215,14 @@ function priorities(): string[] {
 }
 
 /** Of a bridge's port; those of VLANs count where the bridge filters. */
-export function portFields(filtering: boolean): readonly SettingField[] {
+export function portFields(filtering: boolean, trunk: boolean): readonly SettingField[] {
   const vlan = filtering ? ({ common: true } as const) : {};
   return [
     {
       key: 'vlan',
       label: 'vlan',
       input: { type: 'integer', least: 1, most: 4094 },
-      placeholder: '1',
+      ...(trunk ? {} : { placeholder: '1' }),
       ...vlan,
     },
     { key: 'trunk', label: 'trunk', input: { type: 'vlans' }, ...vlan },
