@@ -140,10 +140,8 @@ const phases = [
   'add-devices',
   'prepare-bridges',
   'change-links',
-  'settle-bridges',
-  // After what they sit on has its MTU, which they begin with.
-  'add-upper-devices',
-  'grow-devices',
+  // The MTUs of bridges, and devices on others, in the order in which one follows from another.
+  'settle-mtus',
   'vlans',
   'addresses',
   'loopbacks',
@@ -211,10 +209,12 @@ class Planner {
       const kept = this.kept.get(keyOf(link));
       if (kept !== undefined) this.changeLink(kept);
     }
-    for (const link of [...this.inOrderOfParents()].reverse()) this.changeDeviceMtu(link, true);
-    for (const link of this.inOrderOfParents()) this.changeDeviceMtu(link, false);
-    for (const link of this.desired.links.values()) {
+    for (const link of [...this.inOrderOfParents()].reverse()) this.shrinkDevice(link);
+    for (const link of this.inOrderOfMtus()) {
       if (link.kind === 'bridge') this.settleBridgeMtu(link);
+      else if (parentOf(link.device) === null) continue;
+      else if (this.kept.has(keyOf(link))) this.growDevice(link);
+      else this.addDevice(link, 'settle-mtus');
     }
     for (const link of this.kept.values()) this.changeAddresses(link);
     for (const link of this.desired.links.values()) {
@@ -337,11 +337,13 @@ class Planner {
   }
 
   /**
-   * The devices to remove, those on top first: with a link go all devices on it. Takes them out of those that stay.
+   * The devices to remove, those on top first and members before their masters: with a link go all devices on it.
+   * Takes them out of those that stay.
    */
   private withDevicesOn(devices: readonly ObservedLink[]): readonly ObservedLink[] {
     const order: ObservedLink[] = [];
     const seen = new Set<string>();
+    const going = new Set(devices);
     const visit = (link: ObservedLink, itself: boolean): void => {
       if (seen.has(link.key)) return;
       seen.add(link.key);
@@ -350,6 +352,7 @@ class Planner {
         else this.warn('foreign-interface-lost', this.label(upper), { name: this.label(upper) });
       }
       if (!itself) return;
+      for (const port of this.observed.portsOf(link)) if (going.has(port)) visit(port, true);
       this.kept.delete(link.key);
       this.removedKeys.add(link.key);
       order.push(link);
@@ -387,10 +390,18 @@ class Planner {
       name: view.name,
       device,
       mac: listed?.mac ?? null,
-      mtu: (listed?.mtu ?? null) === null ? null : view.mtu,
+      mtu: Math.min(view.mtu, this.largestMtuOf(link)),
       master: this.ownMasterOf(link),
       contents: [...ports, ...this.contentsOf([link])],
     });
+  }
+
+  /** A VXLAN device does not shrink with what is below it, but could not be made so large again. */
+  private largestMtuOf({ view, namespace }: ObservedLink): number {
+    const name = parentOf(view.device);
+    const parent = name === null ? undefined : this.observed.links.get(linkKey(namespace, name));
+    if (view.device === null || parent === undefined) return Infinity;
+    return parent.view.mtu - overheadOf(view.device);
   }
 
   /** Name of the master, if it is of a kind that takes ports; OVS and the like do by themselves. */
@@ -533,7 +544,11 @@ class Planner {
           ...(ours ? {} : { foreign: true }),
         });
       }
-      // A bond brings its members up itself.
+      // A bond brings its members up itself, and gives them its MTU.
+      const bond = this.observed.linkById(view.master)?.view;
+      if (bond?.kind === 'bond' && bond.mtu !== view.mtu) {
+        settings.push(changeOf(namespace, view.name, { mtu: bond.mtu }, { mtu: view.mtu }));
+      }
       const made = this.observedMasterKind(link) === 'bond';
       if (view.up !== made) ups.push(changeOf(namespace, view.name, { up: made }, { up: view.up }));
       if (namespace === null) continue;
@@ -588,7 +603,8 @@ class Planner {
     for (const link of this.inOrderOfParents()) {
       if (this.kept.has(keyOf(link))) continue;
       if (link.kind === 'bridge') this.addBridge(link);
-      if (link.kind === 'device') this.addDevice(link);
+      if (link.device === null || parentOf(link.device) !== null) continue;
+      this.addDevice(link, isGroup(link.device) ? 'add-groups' : 'add-devices');
     }
     for (const [left, right] of this.desired.pairs) {
       if (this.kept.has(keyOf(left))) continue;
@@ -612,11 +628,10 @@ class Planner {
     });
   }
 
-  private addDevice(link: NetworkLink): void {
+  private addDevice(link: NetworkLink, phase: Phase): void {
     const { namespace, name, device, mac, master } = link;
     if (device === null) return;
-    const upper = parentOf(device) === null ? 'add-devices' : 'add-upper-devices';
-    this.push(isGroup(device) ? 'add-groups' : upper, {
+    this.push(phase, {
       kind: 'add-device',
       namespace,
       name,
@@ -681,21 +696,38 @@ class Planner {
 
   /** The links that are wanted, each after the one that it sits on and after its master. */
   private inOrderOfParents(): readonly NetworkLink[] {
-    if (this.parentsFirst !== null) return this.parentsFirst;
-    const order = new Set<NetworkLink>();
-    const visit = (link: NetworkLink, depth: number): void => {
-      if (order.has(link)) return;
-      for (const name of [parentOf(link.device), link.master]) {
-        const lower =
-          name === null ? undefined : this.desired.links.get(linkKey(link.namespace, name));
-        // The validator refuses circles; a plan must end all the same.
-        if (lower !== undefined && depth < 100) visit(lower, depth + 1);
-      }
-      order.add(link);
-    };
-    for (const link of this.desired.links.values()) visit(link, 0);
-    this.parentsFirst = [...order];
+    this.parentsFirst ??= this.inOrderOf((link) =>
+      [parentOf(link.device), link.master].flatMap((name) => this.wantedAt(link.namespace, name)),
+    );
     return this.parentsFirst;
+  }
+
+  /** The links that are wanted, each after those that its MTU follows from. */
+  private inOrderOfMtus(): readonly NetworkLink[] {
+    return this.inOrderOf((link) =>
+      link.kind === 'bridge'
+        ? (this.wantedPorts().get(keyOf(link)) ?? [])
+        : this.wantedAt(link.namespace, parentOf(link.device)),
+    );
+  }
+
+  private wantedAt(namespace: string | null, name: string | null): readonly NetworkLink[] {
+    const link = name === null ? undefined : this.desired.links.get(linkKey(namespace, name));
+    return link === undefined ? [] : [link];
+  }
+
+  private inOrderOf(before: (link: NetworkLink) => readonly NetworkLink[]): readonly NetworkLink[] {
+    const order: NetworkLink[] = [];
+    const seen = new Set<NetworkLink>();
+    // What is seen is not visited again: a circle ends.
+    const visit = (link: NetworkLink): void => {
+      if (seen.has(link)) return;
+      seen.add(link);
+      for (const other of before(link)) visit(other);
+      order.push(link);
+    };
+    for (const link of this.desired.links.values()) visit(link);
+    return order;
   }
 
   /** Whether a link that stays is let go by its master, which changes or is made anew. */
@@ -768,10 +800,13 @@ class Planner {
       const joinsBond =
         kept === undefined ? this.wantedMasterKind(link) === 'bond' : this.joinsBond(kept);
       if (joinsBond) up = true;
-      if (carrier !== null && raised.has(carrier)) up = true;
+      const isCarried = carrier !== null && raised.has(carrier);
+      if (isCarried) up = true;
       if (carrier !== null && states.get(carrier) === false) up = false;
       this.settleState(link, kept, up);
-      if (link.up && (up !== link.up || (kept !== undefined && joinsBond))) raised.add(key);
+      if (link.up && (up !== link.up || isCarried || (kept !== undefined && joinsBond))) {
+        raised.add(key);
+      }
       states.set(key, link.up);
     }
   }
@@ -812,7 +847,7 @@ class Planner {
     }
     this.changeMaster(link, early);
     this.pushChange(wanted.kind === 'bridge' ? 'prepare-bridges' : 'change-links', at, early);
-    this.pushChange('settle-bridges', at, late);
+    this.pushChange('settle-mtus', at, late);
   }
 
   private changeMaster(link: KeptLink, early: Change): void {
@@ -866,16 +901,28 @@ class Planner {
     this.push('shrink-devices', changeOf(observed.namespace, name, { mtu }, { mtu: bond.mtu }));
   }
 
-  /** Devices on others: those that shrink before what is below them, those that grow after it. */
-  private changeDeviceMtu(wanted: NetworkLink, shrinks: boolean): void {
+  /** Devices on others shrink before what is below them, and grow after it. */
+  private shrinkDevice(wanted: NetworkLink): void {
+    const [before, mtu] = this.deviceMtus(wanted);
+    if (mtu < before) this.changeDeviceMtu('shrink-devices', wanted, before, mtu);
+  }
+
+  private growDevice(wanted: NetworkLink): void {
+    const [before, mtu] = this.deviceMtus(wanted);
+    if (mtu > before) this.changeDeviceMtu('settle-mtus', wanted, before, mtu);
+  }
+
+  private changeDeviceMtu(phase: Phase, link: NetworkLink, before: number, mtu: number): void {
+    this.push(phase, changeOf(link.namespace, link.name, { mtu: before }, { mtu }));
+  }
+
+  /** MTU of a device on another, that it has and that it is to have; the same where something else sees to that. */
+  private deviceMtus(wanted: NetworkLink): readonly [number, number] {
     const kept = this.kept.get(keyOf(wanted));
-    if (kept === undefined || parentOf(wanted.device) === null) return;
-    if (this.wantedMasterKind(wanted) === 'bond' || this.leavesBond(kept)) return;
-    const { mtu: before, name } = kept.observed.view;
-    const mtu = this.mtuOf(wanted) ?? before;
-    if (mtu === before || mtu < before !== shrinks) return;
-    const phase = shrinks ? 'shrink-devices' : 'grow-devices';
-    this.push(phase, changeOf(wanted.namespace, name, { mtu: before }, { mtu }));
+    const isBonded = this.wantedMasterKind(wanted) === 'bond';
+    if (kept === undefined || parentOf(wanted.device) === null || isBonded) return [0, 0];
+    const { mtu } = kept.observed.view;
+    return this.leavesBond(kept) ? [mtu, mtu] : [mtu, this.mtuOf(wanted) ?? mtu];
   }
 
   private changeBridge(
@@ -1024,7 +1071,7 @@ class Planner {
         { mtu: automatic },
         { mtu: wanted.mtu },
       );
-      this.push('settle-bridges', change);
+      this.push('settle-mtus', change);
       return;
     }
     const before = bridge.view.mtu;
@@ -1032,7 +1079,7 @@ class Planner {
     const mtu = wanted.mtu ?? automatic;
     const mayHaveFollowed = wanted.mtu !== null && automatic !== earlier && automatic !== mtu;
     if (before === mtu && !mayHaveFollowed) return;
-    this.push('settle-bridges', changeOf(wanted.namespace, wanted.name, { mtu: before }, { mtu }));
+    this.push('settle-mtus', changeOf(wanted.namespace, wanted.name, { mtu: before }, { mtu }));
   }
 
   /**

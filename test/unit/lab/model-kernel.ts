@@ -145,6 +145,18 @@ export class ModelKernel {
     return this.spaces.get(namespace)?.links.has(name) === true;
   }
 
+  /** Whether a VXLAN device sits on it, or on what sits on it: that keeps an MTU that nobody could give it again. */
+  carriesVxlan(namespace: string | null, name: string): boolean {
+    const above = (link: ModelLink): readonly ModelLink[] => [
+      ...uppersOf(link),
+      ...(link.master === null ? [] : [link.master]),
+      ...(link.device?.kind === 'bond' ? portsOf(link) : []),
+    ];
+    const seen = new Set([this.link(namespace, name)]);
+    for (const link of seen) for (const upper of above(link)) seen.add(upper);
+    return [...seen].some(({ device }) => device?.kind === 'vxlan');
+  }
+
   linkNames(): readonly (readonly [string | null, string])[] {
     return [...this.spaces.values()].flatMap((space) =>
       [...space.links.keys()].map((name) => [space.name, name] as const),
