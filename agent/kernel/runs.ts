@@ -119,7 +119,8 @@ export function startRun(namespace: RunNamespace, run: RunOrder, logFile: string
   }
   try {
     const started = startProcess({
-      file: program.value,
+      // By the name that was asked for, which is what a shell passes on too.
+      file: run.command[0] ?? program.value,
       args: run.command.slice(1),
       purpose: `running ${run.name} in ${run.namespace}`,
       namespaceFd: namespace.fd,
