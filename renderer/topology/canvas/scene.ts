@@ -420,7 +420,8 @@ function holdersOf(link: LinkView): string[] {
 }
 
 function vlansOf(wanted: WantedInterface, live: LinkView | null): PortVlans {
-  if (live?.vlans != null) return liveVlans(live.vlans);
+  const real = live?.vlans ?? null;
+  if (real !== null) return liveVlans(real);
   const { settings } = wanted;
   return wantedVlans({
     vlan: 'vlan' in settings ? settings.vlan : undefined,
