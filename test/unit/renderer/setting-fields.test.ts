@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { deviceOf } from '../../../agent/lab/device.ts';
 import { checkOf, draftOf } from '../../../renderer/topology/drawer/check-draft.ts';
 import {
   bridgeFields,
@@ -51,6 +52,25 @@ describe('a field of a form', () => {
       ok: true,
       value: 4096,
     });
+  });
+});
+
+describe('what a form leaves out', () => {
+  it('is what the agent takes for granted', () => {
+    const initial = {
+      bond: ['mode', 'hashPolicy'],
+      vlan: ['protocol'],
+      macvlan: ['mode'],
+    } as const;
+    const said = Object.entries(initial).map(([kind, keys]) =>
+      keys.map((key) => {
+        const { input } = field(deviceFields[kind as keyof typeof initial], key);
+        return input.type === 'choice' ? input.initial : undefined;
+      }),
+    );
+    // By deviceOf: a bond is active-backup, although the kernel's own start is balance-rr.
+    expect(said).toEqual([['active-backup', 'layer2'], ['802.1Q'], ['bridge']]);
+    expect(deviceOf({ kind: 'bond' })).toMatchObject({ mode: said[0]?.[0] });
   });
 });
 
