@@ -420,8 +420,8 @@ function holdersOf(link: LinkView): string[] {
 }
 
 function vlansOf(wanted: WantedInterface, live: LinkView | null): PortVlans {
-  const vlans = live?.vlans ?? null;
-  if (vlans !== null) return liveVlans(vlans);
+  const real = live?.vlans ?? null;
+  if (real !== null) return liveVlans(real);
   const { settings } = wanted;
   return wantedVlans({
     vlan: 'vlan' in settings ? settings.vlan : undefined,

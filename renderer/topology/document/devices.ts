@@ -307,12 +307,12 @@ export interface TunnelEnd {
   readonly interface: string;
 }
 
-/** The devices of the same kind, tap or tun, of other nodes that no wire ends at. */
+/** The devices of the same kind, tap or tun, of other namespaces that no wire ends at. */
 export function tunnelTargets(document: LabDocument, node: string, name: string): TunnelEnd[] {
   const wired = new Set((document.topology.links ?? []).flatMap((link) => link.endpoints));
   const kindAt = (where: string, which: string) => {
     const wanted = document.topology.nodes[where];
-    const settings = (wanted?.kind === 'bridge' ? wanted.ports : wanted?.interfaces)?.[which];
+    const settings = wanted?.kind === 'namespace' ? wanted.interfaces?.[which] : undefined;
     return settings === undefined ? null : deviceKindOf(settings);
   };
   const kind = kindAt(node, name);

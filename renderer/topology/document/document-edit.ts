@@ -99,7 +99,7 @@ export function editDocument(text: string, edits: readonly DocumentEdit[]): Resu
  */
 function keepForm(before: string, after: string): string {
   const old = before.split('\n');
-  const fresh = after.split('\n');
+  const fresh = withFoldedText(old, after.split('\n'));
   const bare = (line: string) => line.replace(/\s+/g, '');
   let head = 0;
   while (
@@ -136,6 +136,46 @@ function keepForm(before: string, after: string): string {
     kept === after ||
     JSON.stringify(parse(kept) as unknown) === JSON.stringify(parse(after) as unknown);
   return same ? kept : after;
+}
+
+interface Folded {
+  readonly start: number;
+  /** Behind its last line. */
+  readonly end: number;
+  readonly sign: string;
+}
+
+/** The folded texts (`>`) among the lines, header and all, each with a sign of what it says without its breaks. */
+function foldedTexts(lines: readonly string[]): Folded[] {
+  const found: Folded[] = [];
+  lines.forEach((header, start) => {
+    if (!/(?:^|\s)>[-+\d]*\s*$/.test(header)) return;
+    const depth = header.length - header.trimStart().length;
+    let end = start + 1;
+    while (end < lines.length) {
+      const line = lines[end] ?? '';
+      if (line.trim() !== '' && line.length - line.trimStart().length <= depth) break;
+      end += 1;
+    }
+    // Empty lines before the next key are not the text's.
+    while (end > start + 1 && (lines[end - 1] ?? '').trim() === '') end -= 1;
+    found.push({ start, end, sign: lines.slice(start, end).join('').replace(/\s+/g, '') });
+  });
+  return found;
+}
+
+/** The library writes a folded text on one line; where it says the same, it is broken as it was. */
+function withFoldedText(old: readonly string[], fresh: readonly string[]): string[] {
+  const before = foldedTexts(old);
+  const result = [...fresh];
+  for (const text of foldedTexts(fresh).reverse()) {
+    const at = before.findLastIndex((each) => each.sign === text.sign);
+    const kept = before[at];
+    if (kept === undefined) continue;
+    before.splice(at, 1);
+    result.splice(text.start, text.end - text.start, ...old.slice(kept.start, kept.end));
+  }
+  return result;
 }
 
 function unreadable(reason: string): Failure {

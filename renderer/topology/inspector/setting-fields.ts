@@ -111,7 +111,7 @@ export const deviceFields: Readonly<Record<DeviceKind, readonly SettingField[]>>
     {
       key: 'mode',
       label: 'mode',
-      input: { type: 'choice', choices: bondModes, initial: 'balance-rr' },
+      input: { type: 'choice', choices: bondModes, initial: 'active-backup' },
       common: true,
       wide: true,
     },

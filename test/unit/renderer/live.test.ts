@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import type { Inventory, LabDocument, LinkView } from '../../../agent/api/index.ts';
 import { freeLabName } from '../../../renderer/library/library-store.ts';
 import { differencesOf, interfacesOf } from '../../../renderer/topology/live.ts';
-import { plainLinkView, plainNamespaceView } from '../../harness/inventory-views.ts';
 
 const document: LabDocument = {
   netloom: 1,
@@ -21,7 +20,6 @@ const document: LabDocument = {
 
 function link(change: Partial<LinkView>): LinkView {
   return {
-    ...plainLinkView,
     id: 'n1/2',
     namespace: 'n1',
     index: 2,
@@ -29,6 +27,12 @@ function link(change: Partial<LinkView>): LinkView {
     kind: 'veth',
     mac: '02:00:00:00:00:01',
     mtu: 1500,
+    up: true,
+    carrier: true,
+    operationalState: 'up',
+    master: null,
+    peer: null,
+    alias: null,
     lab: 'demo',
     addresses: ['10.0.0.1/24', 'fd00::1/64'].map((address) => ({
       address,
@@ -38,12 +42,29 @@ function link(change: Partial<LinkView>): LinkView {
       tentative: false,
       duplicate: false,
     })),
+    bridge: null,
+    portState: null,
+    device: null,
+    port: null,
+    vlans: null,
+    bondMember: null,
+    impairment: null,
+    queueing: null,
+    holders: [],
     ...change,
   };
 }
 
 function inventory(...links: LinkView[]): Inventory {
-  const namespace = plainNamespaceView;
+  const namespace = {
+    container: null,
+    mounts: [],
+    processes: [],
+    processCount: 0,
+    runs: [],
+    forwarding: { ipv4: false, ipv6: false },
+    rules: null,
+  };
   return {
     sequence: 1,
     namespaces: [

@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Inventory, type NamespaceView, succeed } from '../../../agent/api/index.ts';
 import type { RealmOverview } from '../../../main/bridge/contract.ts';
 import { useRealms } from '../../../renderer/inventory/realm-store.ts';
-import { plainNamespaceView } from '../../harness/inventory-views.ts';
 import { type FakeMain, openWindow } from './fake-window.ts';
 
 const realm = 'sandbox:demo';
@@ -11,9 +10,16 @@ let realms: ReturnType<typeof useRealms>;
 let snapshots = 0;
 
 const namespace = (id: string): NamespaceView => ({
-  ...plainNamespaceView,
   id,
   names: [id],
+  root: false,
+  container: null,
+  mounts: [],
+  processes: [],
+  processCount: 0,
+  runs: [],
+  forwarding: { ipv4: false, ipv6: false },
+  rules: null,
   lab: 'demo',
 });
 const inventory = (sequence: number, ...ids: string[]): Inventory => ({

@@ -5,6 +5,7 @@ import { chineseChecks } from '../../../renderer/app/text/checks.ts';
 import { chinese } from '../../../renderer/app/text/chinese.ts';
 import { english } from '../../../renderer/app/text/english.ts';
 import { chineseFailures } from '../../../renderer/app/text/failures.ts';
+import { i18n, useText } from '../../../renderer/app/text/text.ts';
 import { shortcutList } from '../../../renderer/app/shortcuts.ts';
 
 type Tree = { readonly [key: string]: string | Tree };
@@ -56,6 +57,24 @@ describe('the sentences of checks', () => {
       const english = placeholders(checkSentences[code]);
       expect([code, placeholders(chineseChecks[code] ?? '')]).toEqual([code, english]);
     }
+  });
+});
+
+describe('a sentence that nobody has translated', () => {
+  it('is said in English', () => {
+    i18n.global.locale.value = 'zh';
+    const failure = {
+      kind: 'invalid-document',
+      code: 'of-a-later-agent',
+      object: 'r1',
+      reason: 'This is new.',
+      next: 'Look it up.',
+    } as const;
+    expect(useText().failure(failure)).toMatchObject({
+      reason: 'This is new.',
+      next: 'Look it up.',
+    });
+    i18n.global.locale.value = 'en';
   });
 });
 
