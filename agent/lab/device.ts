@@ -129,6 +129,11 @@ export function impairmentOf(settings: ImpairmentSettings | undefined): Impairme
   return rate === null && Object.values(others).every((value) => value === 0) ? null : impairment;
 }
 
+/** Whether an MTU that nobody sets is Ethernet's. That of tunnels follows from routes, which only the kernel knows. */
+export function beginsWithDefaultMtu({ kind }: Device): boolean {
+  return ['dummy', 'bond', 'tap', 'tun', 'vxlan'].includes(kind);
+}
+
 /** Bytes that a device puts around a packet of its own MTU (RFC 7348, RFC 8926, RFC 2784, RFC 2890, RFC 2003). */
 export function overheadOf(device: Device): number {
   // An outer IPv6 header is 20 bytes longer.

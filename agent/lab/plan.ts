@@ -15,7 +15,7 @@ import type { PlanStep, Warning } from '../api/plan.ts';
 import type { Failure } from '../api/result.ts';
 import { isInSubnet, parseHostAddress, parseSubnetAddress } from './address.ts';
 import type { CommandContext } from './command.ts';
-import { overheadOf, parentOf, sameDevice } from './device.ts';
+import { beginsWithDefaultMtu, overheadOf, parentOf, sameDevice } from './device.ts';
 import { initialOf } from './inverse.ts';
 import { defaultMtu, linkKey, networkOf, routeKey, smallestIpv6Mtu } from './network.ts';
 import type { Network, NetworkLink, NetworkRoute } from './network.ts';
@@ -664,7 +664,7 @@ class Planner {
   private findMtu(link: NetworkLink): number | null {
     const { namespace, device } = link;
     const lookUp = (name: string | null): number | null => {
-      const other = name === null ? undefined : this.desired.links.get(linkKey(namespace, name));
+      const [other] = this.wantedAt(namespace, name);
       return other === undefined ? null : this.mtuOf(other);
     };
     if (this.wantedMasterKind(link) === 'bond') return lookUp(link.master);
@@ -672,24 +672,11 @@ class Planner {
     if (link.kind === 'bridge') {
       return smallestMtu(this.portMtus(link, this.kept.get(keyOf(link))?.observed));
     }
-    switch (device?.kind) {
-      case undefined:
-      case 'dummy':
-      case 'bond':
-      case 'tap':
-      case 'tun':
-        return defaultMtu;
-      case 'vlan':
-      case 'macvlan':
-        return lookUp(device.parent);
-      case 'vxlan': {
-        const below = lookUp(device.parent);
-        if (device.parent === null) return defaultMtu;
-        return below === null ? null : below - overheadOf(device);
-      }
-      default:
-        return null;
-    }
+    if (device === null) return defaultMtu;
+    const parent = parentOf(device);
+    if (parent === null) return beginsWithDefaultMtu(device) ? defaultMtu : null;
+    const below = lookUp(parent);
+    return below === null ? null : below - overheadOf(device);
   }
 
   private parentsFirst: readonly NetworkLink[] | null = null;
@@ -790,39 +777,28 @@ class Planner {
   /** Leaves every link up or down as is wanted, after all that the kernel does to it by itself. */
   private settleStates(): void {
     const states = new Map<string, boolean>();
+    /** Those that a bond brings up, with the VLAN devices that are on them then, and those that come up here. */
+    const joined = new Set<string>();
     const raised = new Set<string>();
     for (const link of this.inOrderOfParents()) {
       const key = keyOf(link);
       const kept = this.kept.get(key);
+      const isNew = kept === undefined;
       const carrier =
-        link.device?.kind === 'vlan' ? linkKey(link.namespace, link.device.parent) : null;
-      let up = kept !== undefined && kept.observed.view.up && !this.falls(kept);
-      const joinsBond =
-        kept === undefined ? this.wantedMasterKind(link) === 'bond' : this.joinsBond(kept);
-      if (joinsBond) up = true;
-      const isCarried = carrier !== null && raised.has(carrier);
-      if (isCarried) up = true;
-      if (carrier !== null && states.get(carrier) === false) up = false;
-      this.settleState(link, kept, up);
-      if (link.up && (up !== link.up || isCarried || (kept !== undefined && joinsBond))) {
-        raised.add(key);
+        link.device?.kind === 'vlan' ? linkKey(link.namespace, link.device.parent) : '';
+      const joins = isNew ? this.wantedMasterKind(link) === 'bond' : this.joinsBond(kept);
+      const isJoined = joins || (!isNew && joined.has(carrier));
+      const isRaised = raised.has(carrier);
+      const stays = !isNew && kept.observed.view.up && !this.falls(kept);
+      const up = states.get(carrier) !== false && (stays || isJoined || isRaised);
+      if (up !== link.up) {
+        const phase = link.kind === 'bridge' ? 'bridges-up' : 'links-up';
+        this.push(phase, changeOf(link.namespace, link.name, { up }, { up: link.up }));
       }
+      if (isJoined) joined.add(key);
+      if (isRaised || (link.up && !up)) raised.add(key);
       states.set(key, link.up);
     }
-  }
-
-  /** Brings a link up or down, and sets again what a bond had set at one that has left it. */
-  private settleState(link: NetworkLink, kept: KeptLink | undefined, up: boolean): void {
-    const change = new Change();
-    const joinsBond = this.wantedMasterKind(link) === 'bond';
-    if (kept !== undefined && this.leavesBond(kept) && !joinsBond) {
-      const { mtu, mac } = kept.observed.view;
-      change.set('mtu', mtu, this.mtuOf(link) ?? mtu);
-      if (link.mac !== null) change.set('mac', mac ?? link.mac, link.mac);
-    }
-    if (up !== link.up) change.set('up', up, link.up);
-    const phase = link.kind === 'bridge' ? 'bridges-up' : 'links-up';
-    this.pushChange(phase, [link.namespace, link.name], change);
   }
 
   // Settings
@@ -847,6 +823,13 @@ class Planner {
     }
     this.changeMaster(link, early);
     this.pushChange(wanted.kind === 'bridge' ? 'prepare-bridges' : 'change-links', at, early);
+    if (leavesBond && !bonded) {
+      // What the bond had set, after that has given back what was before.
+      const again = new Change();
+      again.set('mtu', view.mtu, this.mtuOf(wanted) ?? view.mtu);
+      if (wanted.mac !== null) again.set('mac', view.mac ?? wanted.mac, wanted.mac);
+      this.pushChange('change-links', at, again);
+    }
     this.pushChange('settle-mtus', at, late);
   }
 
@@ -903,26 +886,42 @@ class Planner {
 
   /** Devices on others shrink before what is below them, and grow after it. */
   private shrinkDevice(wanted: NetworkLink): void {
-    const [before, mtu] = this.deviceMtus(wanted);
-    if (mtu < before) this.changeDeviceMtu('shrink-devices', wanted, before, mtu);
+    const mtus = this.deviceMtus(wanted);
+    if (mtus === null || mtus.least >= mtus.before) return;
+    this.changeMtu('shrink-devices', wanted, mtus.before, mtus.least);
   }
 
   private growDevice(wanted: NetworkLink): void {
-    const [before, mtu] = this.deviceMtus(wanted);
-    if (mtu > before) this.changeDeviceMtu('settle-mtus', wanted, before, mtu);
+    const mtus = this.deviceMtus(wanted);
+    if (mtus === null || mtus.after <= mtus.least) return;
+    this.changeMtu('settle-mtus', wanted, mtus.least, mtus.after);
   }
 
-  private changeDeviceMtu(phase: Phase, link: NetworkLink, before: number, mtu: number): void {
+  private changeMtu(phase: Phase, link: NetworkLink, before: number, mtu: number): void {
     this.push(phase, changeOf(link.namespace, link.name, { mtu: before }, { mtu }));
   }
 
-  /** MTU of a device on another, that it has and that it is to have; the same where something else sees to that. */
-  private deviceMtus(wanted: NetworkLink): readonly [number, number] {
+  /** Of a device on another that stays; null where a bond sees to its MTU. */
+  private deviceMtus(
+    wanted: NetworkLink,
+  ): { readonly before: number; readonly least: number; readonly after: number } | null {
     const kept = this.kept.get(keyOf(wanted));
-    const isBonded = this.wantedMasterKind(wanted) === 'bond';
-    if (kept === undefined || parentOf(wanted.device) === null || isBonded) return [0, 0];
-    const { mtu } = kept.observed.view;
-    return this.leavesBond(kept) ? [mtu, mtu] : [mtu, this.mtuOf(wanted) ?? mtu];
+    if (kept === undefined || parentOf(wanted.device) === null) return null;
+    if (this.wantedMasterKind(wanted) === 'bond' || this.leavesBond(kept)) return null;
+    const before = kept.observed.view.mtu;
+    const after = this.mtuOf(wanted) ?? before;
+    return { before, least: Math.min(before, after, this.leastMtuBelow(wanted)), after };
+  }
+
+  /** What a device may shrink to with what is below it, which may be a bridge that follows its ports for a moment. */
+  private leastMtuBelow({ namespace, device }: NetworkLink, depth = 0): number {
+    if (device === null || device.kind === 'vxlan' || depth > 100) return Infinity;
+    const [lower] = this.wantedAt(namespace, parentOf(device));
+    const kept = lower === undefined ? undefined : this.kept.get(keyOf(lower));
+    if (lower === undefined || kept === undefined) return Infinity;
+    if (lower.kind !== 'bridge') return this.leastMtuBelow(lower, depth + 1);
+    const automatic = smallestMtu(this.portMtus(lower, kept.observed));
+    return this.mayFollow(kept.observed, lower, automatic) ? automatic : Infinity;
   }
 
   private changeBridge(
@@ -1075,21 +1074,25 @@ class Planner {
       return;
     }
     const before = bridge.view.mtu;
-    const earlier = smallestMtu(this.observed.portsOf(bridge).map((port) => port.view.mtu));
     const mtu = wanted.mtu ?? automatic;
-    const mayHaveFollowed = wanted.mtu !== null && automatic !== earlier && automatic !== mtu;
-    if (before === mtu && !mayHaveFollowed) return;
-    this.push('settle-mtus', changeOf(wanted.namespace, wanted.name, { mtu: before }, { mtu }));
+    if (before === mtu && !this.mayFollow(bridge, wanted, automatic)) return;
+    this.changeMtu('settle-mtus', wanted, before, mtu);
   }
 
-  /**
-   * Whether a bridge with a pinned MTU may yet follow its ports below 1280 for a moment, where IPv6 ends: there is no
-   * telling whether it still follows them.
-   */
-  private passesSmallMtu(bridge: ObservedLink, wanted: NetworkLink): boolean {
-    if (wanted.kind !== 'bridge') return false;
-    const before = smallestMtu(this.observed.portsOf(bridge).map((port) => port.view.mtu));
-    const after = smallestMtu(this.portMtus(wanted, bridge));
+  /** Whether a bridge with a pinned MTU may yet follow its ports: there is no telling whether it still does. */
+  private mayFollow(bridge: ObservedLink, { mtu }: NetworkLink, automatic: number): boolean {
+    if (mtu === null || automatic === mtu) return false;
+    return automatic !== smallestMtu(this.observed.portsOf(bridge).map((port) => port.view.mtu));
+  }
+
+  /** Whether a link may be below 1280 for a moment, where IPv6 ends. */
+  private passesSmallMtu({ observed, wanted }: KeptLink): boolean {
+    if (wanted.kind !== 'bridge') {
+      const mtus = this.deviceMtus(wanted);
+      return mtus !== null && mtus.least < smallestIpv6Mtu && mtus.before >= smallestIpv6Mtu;
+    }
+    const before = smallestMtu(this.observed.portsOf(observed).map((port) => port.view.mtu));
+    const after = smallestMtu(this.portMtus(wanted, observed));
     return before < smallestIpv6Mtu !== after < smallestIpv6Mtu;
   }
 
@@ -1133,7 +1136,7 @@ class Planner {
     const wantedTexts = new Set(wanted.addresses);
     const goesDown = this.falls({ observed, wanted });
     const flushesIpv6 =
-      this.isUnsettled({ observed, wanted }) || this.passesSmallMtu(observed, wanted);
+      this.isUnsettled({ observed, wanted }) || this.passesSmallMtu({ observed, wanted });
     const removed = new Set<string>();
     const lost = new Set<string>();
     const isOurs = (address: (typeof present)[number]): boolean =>

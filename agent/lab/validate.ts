@@ -26,7 +26,15 @@ import {
 } from './address.ts';
 import type { HostAddress, SubnetAddress } from './address.ts';
 import { resolveCheck } from './check.ts';
-import { bitsPerSecond, deviceOf, membersOf, overheadOf, parentOf, takesVlans } from './device.ts';
+import {
+  beginsWithDefaultMtu,
+  bitsPerSecond,
+  deviceOf,
+  membersOf,
+  overheadOf,
+  parentOf,
+  takesVlans,
+} from './device.ts';
 import { defaultMetric, defaultMtu, linkKey, smallestIpv6Mtu } from './network.ts';
 import { validateRules } from './validate-rules.ts';
 import { failureOf, warningOf } from './sentences.ts';
@@ -393,22 +401,23 @@ class Validator {
 
   /** What an interface has, or begins with where nobody says; null where only the kernel knows. */
   private mtuOf(item: Interface, depth = 0): number | null {
-    if (item.isBridge) return this.mtuOfBridge(item);
+    // Bridges and devices that sit on each other in a circle are found elsewhere.
+    if (depth > 20) return null;
     const bond = this.masterOf(item);
-    if (bond?.device?.kind === 'bond') return bond.mtu ?? defaultMtu;
-    if (item.mtu !== null) return item.mtu;
-    const lower = parentOf(item.device);
-    const parent = lower === null ? undefined : this.interfaces.get(linkKey(item.namespace, lower));
-    if (item.device === null || parent === undefined || depth > 100) return null;
-    const below = this.mtuOf(parent, depth + 1);
-    return below === null ? null : below - overheadOf(item.device);
-  }
-
-  private mtuOfBridge(bridge: Interface): number {
-    const own = bridge.mtu ?? defaultMtu;
-    const ports = (this.portsByBridge.get(bridge.name) ?? []).flatMap(({ mtu }) => mtu ?? []);
-    if (bridge.settings.mtu !== undefined || ports.length === 0) return own;
-    return Math.min(...ports);
+    if (bond?.device?.kind === 'bond') return this.mtuOf(bond, depth + 1);
+    if (item.isBridge && item.settings.mtu === undefined) {
+      const ports = (this.portsByBridge.get(item.name) ?? []).filter(
+        (port) => this.masterOf(port) === undefined,
+      );
+      const mtus = ports.flatMap((port) => this.mtuOf(port, depth + 1) ?? []);
+      return mtus.length === 0 ? defaultMtu : Math.min(...mtus);
+    }
+    if (item.device === null || item.mtu !== null) return item.mtu;
+    const name = parentOf(item.device);
+    const parent = name === null ? undefined : this.interfaces.get(linkKey(item.namespace, name));
+    if (parent === undefined) return beginsWithDefaultMtu(item.device) ? defaultMtu : null;
+    const mtu = this.mtuOf(parent, depth + 1);
+    return mtu === null ? null : mtu - overheadOf(item.device);
   }
 
   private checkMacs(): void {

@@ -157,6 +157,17 @@ export class ModelKernel {
     return [...seen].some(({ device }) => device?.kind === 'vxlan');
   }
 
+  /** Whether a route has its gateway in the subnet of an address: it would stay without it, and nobody could add it again. */
+  leadsToGateway(namespace: string | null, name: string, address: string): boolean {
+    const subnet = parseSubnetAddress(address);
+    return this.space(namespace).routes.some(({ dev, via }) => {
+      const gateway = via === null ? null : parseHostAddress(via);
+      return (
+        dev.name === name && gateway !== null && subnet !== null && isInSubnet(gateway, subnet)
+      );
+    });
+  }
+
   linkNames(): readonly (readonly [string | null, string])[] {
     return [...this.spaces.values()].flatMap((space) =>
       [...space.links.keys()].map((name) => [space.name, name] as const),

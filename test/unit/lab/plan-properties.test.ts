@@ -28,7 +28,18 @@ function plan(kernel: ModelKernel, desired: LabDocument | null, base: LabDocumen
 
 /** Something that a person does by hand to what is there; nothing when it does not apply. */
 const drift = fc.record({
-  act: fc.constantFrom('delete', 'down', 'up', 'mtu', 'release', 'address', 'namespace'),
+  act: fc.constantFrom(
+    'delete',
+    'down',
+    'up',
+    'mtu',
+    'release',
+    'address',
+    'namespace',
+    'impairment',
+    'vlans',
+    'upset',
+  ),
   target: fc.nat(),
 });
 
@@ -42,15 +53,52 @@ function disturb(kernel: ModelKernel, { act, target }: { act: string; target: nu
   if (link === undefined) return;
   const [space, name] = link;
   const [address] = kernel.addressesAt(space, name);
-  if (act === 'delete') kernel.deleteByHand(space, name);
-  else if (act === 'down') kernel.setByHand(space, name, { up: false });
-  else if (act === 'up') kernel.setByHand(space, name, { up: true });
-  else if (act === 'mtu') kernel.setByHand(space, name, { mtu: 1300 });
-  else if (act === 'release') kernel.setByHand(space, name, { master: null });
-  else if (act === 'address' && address !== undefined)
-    kernel.deleteAddressByHand(space, name, address);
-  else if (act === 'namespace' && space !== null) kernel.deleteNamespaceByHand(space);
+  const deed = deeds[act];
+  try {
+    deed?.(kernel, space, name, address);
+  } catch {
+    // What the kernel refuses to a person, such as a VLAN device up on a link that is down, leaves all as it was.
+  }
 }
+
+const deeds: Readonly<
+  Record<
+    string,
+    (kernel: ModelKernel, space: string | null, name: string, address: string | undefined) => void
+  >
+> = {
+  delete: (kernel, space, name) => {
+    kernel.deleteByHand(space, name);
+  },
+  down: (kernel, space, name) => {
+    kernel.setByHand(space, name, { up: false });
+  },
+  up: (kernel, space, name) => {
+    kernel.setByHand(space, name, { up: true });
+  },
+  mtu: (kernel, space, name) => {
+    if (!kernel.carriesVxlan(space, name)) kernel.setByHand(space, name, { mtu: 1300 });
+  },
+  release: (kernel, space, name) => {
+    kernel.setByHand(space, name, { master: null });
+  },
+  address: (kernel, space, name, address) => {
+    if (address === undefined || kernel.leadsToGateway(space, name, address)) return;
+    kernel.deleteAddressByHand(space, name, address);
+  },
+  namespace: (kernel, space) => {
+    if (space !== null) kernel.deleteNamespaceByHand(space);
+  },
+  impairment: (kernel, space, name) => {
+    kernel.impairByHand(space, name, null);
+  },
+  vlans: (kernel, space, name) => {
+    kernel.tagByHand(space, name, [{ id: 7, pvid: false, untagged: false }]);
+  },
+  upset: (kernel, space) => {
+    if (space !== null) kernel.upsetNamespaceByHand(space);
+  },
+};
 
 describe('a plan on a model of the kernel', { timeout: 120_000 }, () => {
   test('is carried out without a refusal and leaves nothing to plan', () => {

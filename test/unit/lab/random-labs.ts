@@ -446,9 +446,9 @@ function leaveOut(document: LabDocument, code: string, path: readonly string[]):
     else if (code === 'parent-down') link.state = 'down';
     else if (code === 'mtu-beyond-tunnel') delete link.mtu;
     else if (path[5] === 'members' && 'members' in link) link.members?.splice(Number(path[6]), 1);
-    else if (path[5] === 'parent' || path[5] === 'id') delete links[item];
+    else if (path[5] === 'parent' || path[5] === 'id') Reflect.deleteProperty(links, item);
     else if ('addresses' in link) delete link.addresses;
-    else if (code === 'interface-without-link') delete links[item];
+    else if (code === 'interface-without-link') Reflect.deleteProperty(links, item);
     else return false;
   } else if (node.kind === 'bridge') {
     delete node.addresses;
