@@ -20,6 +20,7 @@ import { releaseBridgeNetfilter } from './apply/execute.ts';
 import { faultsOf } from './apply/fault.ts';
 import { LabStore } from './apply/lab-store.ts';
 import { InventoryTracker } from './inventory/tracker.ts';
+import { lackOf } from './kernel/capabilities.ts';
 import { getLink, setLink } from './kernel/links.ts';
 import { homeNamespace } from './kernel/namespaces.ts';
 import { lockDescriptor, O_RDWR, openDescriptor } from './kernel/native.ts';
@@ -209,6 +210,7 @@ async function serve(settings: Settings): Promise<number> {
     confirm: null,
     prepareRemoval: (namespace) => processes.endIn(namespace),
     publish: (event) => server?.publish('labs', event),
+    lackOf,
   });
   if (!opened.ok) return giveUp(opened.failure);
   const { labs, recoveries, failures } = opened.value;

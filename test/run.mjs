@@ -17,8 +17,11 @@ const systemPackages = {
   'bridge-utils': 'brctl',
   'iputils-ping': 'ping',
   nftables: 'nft',
+  socat: 'socat',
   uidmap: 'newuidmap',
   procps: 'sysctl',
+  'qemu-system-x86': 'qemu-system-x86_64',
+  kmod: 'modprobe',
   chromium: 'chromium',
   'fonts-noto-cjk': '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc',
 };
@@ -164,6 +167,7 @@ if (only.length === 0 || only.includes('types'))
   await check('types', process.execPath, ['test/lint/types.mjs']);
 await tier('unit', 'test/unit', { parallel: true });
 await tier('kernel', 'test/kernel', { wrap: privately });
+await tier('guest', 'test/guest');
 await tier('cli', 'test/cli');
 await tier('security', 'test/security');
 await tier('chaos', 'test/chaos');

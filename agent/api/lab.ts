@@ -2,12 +2,56 @@ import { z } from 'zod';
 import { LabNameSchema, RealmNameSchema } from './names.ts';
 import { FailureSchema } from './result.ts';
 
+/** What a check can come to. Those that end in `-unexpectedly` failed, those of the same name without it passed. */
+export const checkCodes = [
+  'reached',
+  'reached-unexpectedly',
+  'round-trip-within',
+  'round-trip-outside',
+  'no-answer',
+  'no-answer-unexpectedly',
+  'network-unreachable',
+  'network-unreachable-unexpectedly',
+  'host-unreachable',
+  'host-unreachable-unexpectedly',
+  'prohibited',
+  'prohibited-unexpectedly',
+  'port-or-protocol-unreachable',
+  'port-or-protocol-unreachable-unexpectedly',
+  'hop-limit-exceeded',
+  'hop-limit-exceeded-unexpectedly',
+  'packet-too-big',
+  'packet-too-big-unexpectedly',
+  'send-failed',
+  'send-failed-unexpectedly',
+  'connected',
+  'connected-unexpectedly',
+  'refused',
+  'refused-unexpectedly',
+  'connect-timeout',
+  'connect-timeout-unexpectedly',
+  'connect-unreachable',
+  'connect-unreachable-unexpectedly',
+  'rate-measured',
+  'rate-within',
+  'rate-outside',
+  'rate-not-offered',
+  'rate-nothing-arrived',
+  'rate-unreachable',
+  /** A failure kept it from being done: `values` are the failure's own, its `object` and `reason`, and its code as `failure`. */
+  'check-not-done',
+] as const;
+export type CheckCode = (typeof checkCodes)[number];
+
 export const CheckResultSchema = z.strictObject({
   /** Index in the document's `checks`. */
   index: z.number().int(),
   label: z.string(),
   outcome: z.enum(['passed', 'failed', 'skipped']),
-  /** What was expected and what was seen, one sentence. */
+  /** One of `checkCodes`; a client translates by it and fills in `values`. */
+  code: z.string(),
+  values: z.record(z.string(), z.union([z.string(), z.number()])),
+  /** What was expected and what was seen, one English sentence. */
   sentence: z.string(),
   roundTripMilliseconds: z.number().nullable(),
 });

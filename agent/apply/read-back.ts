@@ -8,11 +8,12 @@ import { deviceOf } from '../kernel/devices.ts';
 import { readForwarding } from '../kernel/forwarding.ts';
 import { isErrno } from '../kernel/kernel-failure.ts';
 import { getLink, namespaceIdOf } from '../kernel/links.ts';
+import { identifyDescriptor, inodeOf } from '../kernel/namespaces.ts';
 import { readRules } from '../kernel/nftables.ts';
 import { listQueueing } from '../kernel/queueing.ts';
 import { listRoutes } from '../kernel/routes.ts';
 import type { Link, Route as KernelRoute } from '../kernel/rtnetlink.ts';
-import { findRun } from '../kernel/runs.ts';
+import { findRuns } from '../kernel/runs.ts';
 import { sameDevice } from '../lab/device.ts';
 import { inverseOf } from '../lab/inverse.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
@@ -209,8 +210,15 @@ function readRun(
   doors: Doors,
   { namespace, name, command }: Extract<Operation, { kind: 'start-process' | 'stop-process' }>,
 ): Result<Effect> {
-  const run = findRun({ lab: doors.lab, namespace, name });
-  if (run === null) return succeed('not-done');
+  const door = openIfThere(doors, namespace);
+  if (!door.ok) return door;
+  if (door.value === null) return succeed('not-done');
+  const identity = identifyDescriptor(door.value.fd);
+  if (!identity.ok) return identity;
+  const run = findRuns()
+    .get(inodeOf(identity.value))
+    ?.find((found) => found.lab === doors.lab && found.name === name);
+  if (run === undefined) return succeed('not-done');
   return succeed(JSON.stringify(run.command) === JSON.stringify(command) ? 'done' : 'not-done');
 }
 

@@ -7,12 +7,19 @@ import type {
   ProcessView,
   RouteTableView,
   RouteView,
+  RunView,
 } from '../api/inventory.ts';
+import type { SomeBridgeSettings, VlanEntry } from '../api/device.ts';
 import { labOfMark, ownershipProtocol } from '../api/names.ts';
+import { bondMemberOf, deviceOf } from '../kernel/devices.ts';
+import type { Forwarding } from '../kernel/forwarding.ts';
+import type { RootQueueing } from '../kernel/queueing.ts';
 import { type Address, type Link, type Route, RT_TABLE_MAIN } from '../kernel/rtnetlink.ts';
 
 /** Processes that a namespace's view lists (contract). */
 export const maximumListedProcesses = 50;
+/** Holders that the view of a tap or tun lists (contract). */
+export const maximumListedHolders = 20;
 
 /** Everything known of one namespace, as it came from the kernel. */
 export interface NamespaceState {
@@ -24,11 +31,21 @@ export interface NamespaceState {
   /** The lowest pids first, at most {@link maximumListedProcesses}. */
   readonly processes: readonly ProcessView[];
   readonly processCount: number;
+  readonly runs: readonly RunView[];
+  /** Canonical text of our nftables table. */
+  readonly rules: string | null;
+  readonly forwarding: Forwarding;
   /** By interface index. */
   readonly links: ReadonlyMap<number, Link>;
   /** By interface index, then by {@link addressKey}. */
   readonly addresses: ReadonlyMap<number, ReadonlyMap<string, Address>>;
   readonly routes: readonly Route[];
+  /** What somebody has set at the root of a link, by interface index. */
+  readonly queueing: ReadonlyMap<number, RootQueueing>;
+  /** VLAN tables by interface index; empty where the kernel has no VLAN filtering. */
+  readonly vlans: ReadonlyMap<number, readonly VlanEntry[]>;
+  /** Processes that hold a tap or tun, by interface index; pids ascending, at most {@link maximumListedHolders}. */
+  readonly holders: ReadonlyMap<number, readonly ProcessView[]>;
 }
 
 export function linkId(namespace: string, index: number): string {
@@ -63,6 +80,9 @@ export function viewNamespace(namespace: NamespaceState): NamespaceView {
     mounts: [...namespace.mounts].sort(compareText),
     processes: namespace.processes.slice(0, maximumListedProcesses),
     processCount: namespace.processCount,
+    runs: [...namespace.runs],
+    forwarding: { ipv4: namespace.forwarding.ipv4, ipv6: namespace.forwarding.ipv6 },
+    rules: namespace.rules,
     lab: labOfNamespace(namespace),
   };
 }
@@ -92,6 +112,40 @@ function compareAddresses(one: AddressView, other: AddressView): number {
   return compareText(one.family, other.family);
 }
 
+function viewBridge(link: Link): SomeBridgeSettings | null {
+  const { bridge } = link;
+  if (bridge === undefined) return null;
+  const { stp, priority, forwardDelay, helloTime, maximumAge, ageingTime } = bridge;
+  return {
+    ...{ stp, priority, forwardDelay, helloTime, maximumAge, ageingTime },
+    ...(bridge.multicastSnooping === undefined
+      ? {}
+      : { multicastSnooping: bridge.multicastSnooping }),
+    // Only a kernel with VLAN filtering has a default PVID; without it, it says "off" and can nothing else.
+    ...(bridge.defaultPvid === undefined ? {} : { vlanFiltering: bridge.vlanFiltering }),
+  };
+}
+
+function viewPort(link: Link): LinkView['port'] {
+  const port = link.bridgePort;
+  if (port?.cost === undefined || port.priority === undefined) return null;
+  return { isolated: port.isolated, cost: port.cost, priority: port.priority };
+}
+
+function viewVlans(entries: readonly VlanEntry[] | undefined): VlanEntry[] {
+  return [...(entries ?? [])].sort((one, other) => one.id - other.id);
+}
+
+/** Whether a link has a VLAN table: a bridge or its port, in a kernel with VLAN filtering. */
+export function hasVlanTable(namespace: Pick<NamespaceState, 'links'>, link: Link): boolean {
+  const bridge =
+    link.bridge ??
+    (link.bridgePort === undefined || link.master === undefined
+      ? undefined
+      : namespace.links.get(link.master)?.bridge);
+  return bridge?.defaultPvid !== undefined;
+}
+
 /** `peer` is the id of a veth's other end. */
 export function viewLink(namespace: NamespaceState, link: Link, peer: string | null): LinkView {
   const addresses = namespace.addresses.get(link.index);
@@ -117,8 +171,15 @@ export function viewLink(namespace: NamespaceState, link: Link, peer: string | n
       addresses === undefined
         ? []
         : Array.from(addresses.values(), viewAddress).sort(compareAddresses),
-    bridge: link.bridge === undefined ? null : { stp: link.bridge.stp },
+    device: deviceOf(link, (index) => namespace.links.get(index)?.name),
+    bridge: viewBridge(link),
+    port: viewPort(link),
     portState: link.bridgePort?.state ?? null,
+    vlans: hasVlanTable(namespace, link) ? viewVlans(namespace.vlans.get(link.index)) : null,
+    bondMember: bondMemberOf(link),
+    impairment: namespace.queueing.get(link.index)?.impairment ?? null,
+    queueing: namespace.queueing.get(link.index)?.foreign ?? null,
+    holders: link.kind === 'tun' ? [...(namespace.holders.get(link.index) ?? [])] : [],
   };
 }
 

@@ -5,17 +5,22 @@
  * what they leave out matters: the first event of a veth lacks its other end, RTM_DELLINK of family AF_BRIDGE means that
  * a port left its bridge, and IPv4 routes that go with their link or address are announced by nobody (fib_sync_down_dev).
  */
-import type { ProcessView } from '../api/inventory.ts';
+import type { ProcessView, RunView } from '../api/inventory.ts';
+import type { VlanEntry } from '../api/device.ts';
 import type { Failure, Result } from '../api/result.ts';
 import { succeed } from '../api/result.ts';
 import { listAddresses } from '../kernel/addresses.ts';
+import { listVlans } from '../kernel/bridge-vlans.ts';
+import { type Forwarding, readForwarding } from '../kernel/forwarding.ts';
 import { isErrno } from '../kernel/kernel-failure.ts';
 import { getLink, listLinks, namespaceIdOf } from '../kernel/links.ts';
 import { closeNamespace, type NamespaceHandle } from '../kernel/namespaces.ts';
 import { EventSocket, type NetlinkEvent, RequestSocket } from '../kernel/netlink-socket.ts';
+import { RuleReader } from '../kernel/nftables.ts';
+import { listQueueing, type RootQueueing } from '../kernel/queueing.ts';
 import { listRoutes } from '../kernel/routes.ts';
 import { type Address, type Link, type Route, RT_TABLE_MAIN } from '../kernel/rtnetlink.ts';
-import { addressKey, type NamespaceState } from './assemble.ts';
+import { addressKey, hasVlanTable, type NamespaceState } from './assemble.ts';
 
 export interface MonitorOptions {
   readonly root: boolean;
@@ -32,6 +37,10 @@ export interface MonitorChanges {
   readonly links: ReadonlySet<number>;
   readonly removed: ReadonlySet<number>;
   readonly routes: boolean;
+  readonly rules: boolean;
+  readonly forwarding: boolean;
+  /** A tap or tun has come, or gained or lost its carrier: another process may hold it. */
+  readonly tuns: boolean;
 }
 
 /** A table so large that reading it takes longer (ms) is read less often: at most this share of the time. */
@@ -39,6 +48,8 @@ const quickRead = 5;
 const routeShare = 20;
 /** Milliseconds until what could not be read is tried again. */
 const retryDelay = 1000;
+/** What IFLA_QDISC says of a link at whose root nobody can have set anything. */
+const noQueueing: ReadonlySet<string | undefined> = new Set([undefined, 'noqueue', 'noop']);
 /** Above this many links to read again, one dump is cheaper. */
 const fewLinks = 16;
 
@@ -53,12 +64,19 @@ export class NamespaceMonitor implements NamespaceState {
   container: string | null = null;
   processes: readonly ProcessView[] = [];
   processCount = 0;
+  runs: readonly RunView[] = [];
+  rules: string | null = null;
+  forwarding: Forwarding = { ipv4: false, ipv6: false };
   links = new Map<number, Link>();
   addresses = new Map<number, ReadonlyMap<string, Address>>();
   routes: readonly Route[] = [];
+  queueing: ReadonlyMap<number, RootQueueing> = new Map();
+  vlans: ReadonlyMap<number, readonly VlanEntry[]> = new Map();
+  holders: ReadonlyMap<number, readonly ProcessView[]> = new Map();
   /** Times that events were lost and everything was read again. */
   overruns = 0;
 
+  private readonly ruleReader = new RuleReader();
   private readonly handle: NamespaceHandle;
   private readonly options: MonitorOptions;
   private events: EventSocket | undefined;
@@ -66,6 +84,11 @@ export class NamespaceMonitor implements NamespaceState {
   private readonly dirtyAddresses = new Set<number>();
   private everythingDirty = true;
   private routesDirty = true;
+  private queueingDirty = false;
+  private vlansDirty = false;
+  /** Every change of it is heard (inet_forward_change, addrconf_fixup_forwarding), or its loss is. */
+  private forwardingDirty = true;
+  private tunsChanged = false;
   private routesNotBefore = 0;
   private retryAt = 0;
   private closed = false;
@@ -115,9 +138,15 @@ export class NamespaceMonitor implements NamespaceState {
   }
 
   get dirty(): boolean {
+    return this.routesDirty || this.dirtyBesidesRoutes;
+  }
+
+  private get dirtyBesidesRoutes(): boolean {
     return (
       this.everythingDirty ||
-      this.routesDirty ||
+      this.queueingDirty ||
+      this.vlansDirty ||
+      this.forwardingDirty ||
       this.dirtyLinks.size > 0 ||
       this.dirtyAddresses.size > 0
     );
@@ -140,9 +169,11 @@ export class NamespaceMonitor implements NamespaceState {
   /** Milliseconds until `read` should be called; undefined when there is nothing to read. */
   delay(now: number): number | undefined {
     if (!this.dirty) return undefined;
-    const routesAlone =
-      !this.everythingDirty && this.dirtyLinks.size === 0 && this.dirtyAddresses.size === 0;
-    return Math.max(0, (routesAlone ? this.routesNotBefore : 0) - now, this.retryAt - now);
+    return Math.max(
+      0,
+      (!this.dirtyBesidesRoutes ? this.routesNotBefore : 0) - now,
+      this.retryAt - now,
+    );
   }
 
   /** Id of another namespace as seen from this one; undefined while it has none. */
@@ -179,16 +210,41 @@ export class NamespaceMonitor implements NamespaceState {
     this.dirtyAddresses.clear();
     if (all || addresses.size > fewLinks) this.readAddresses(undefined, changed);
     else for (const index of addresses) this.readAddresses(index, changed);
-    if (all) this.routesDirty = true;
+    if (all) {
+      this.routesDirty = true;
+      this.vlansDirty = true;
+      // IFLA_QDISC of the links just read says where a dump can find anything.
+      this.queueingDirty ||= this.queueing.size > 0 || this.mayHaveQueueing();
+    }
+    if (this.queueingDirty) this.readQueueing(changed);
+    if (this.vlansDirty) this.readVlans(changed);
+    const forwarding = this.forwardingDirty && this.readForwarding();
+    const tuns = this.tunsChanged;
+    this.tunsChanged = false;
     const routes = this.routesDirty && now >= this.routesNotBefore && this.readRoutes();
-    return { links: changed, removed, routes };
+    const rules = all && this.readRules();
+    return { links: changed, removed, routes, rules, forwarding, tuns };
+  }
+
+  /** Looks at our nftables table, of whose changes no event here tells; true when it is another. */
+  readRules(): boolean {
+    // No node is the realm's own namespace, whose firewall may be large.
+    if (this.root) return false;
+    const rules = this.ruleReader.read(this.fd);
+    if (!rules.ok) {
+      this.options.onFailure(rules.failure);
+      return false;
+    }
+    if (rules.value === this.rules) return false;
+    this.rules = rules.value;
+    return true;
   }
 
   private listen(): Result<void> {
     const events = EventSocket.open(
       {
         namespaceFd: this.handle.fd,
-        groups: ['link', 'address', 'route'],
+        groups: ['link', 'address', 'route', 'queueing', 'forwarding'],
         receiveBufferSize: this.options.receiveBufferSize,
         onEvents: (list) => {
           for (const event of list) this.hear(event);
@@ -197,6 +253,7 @@ export class NamespaceMonitor implements NamespaceState {
         onOverrun: () => {
           this.overruns += 1;
           this.everythingDirty = true;
+          this.forwardingDirty = true;
           this.options.onDirty(this);
         },
         onFailure: (failure) => {
@@ -205,6 +262,7 @@ export class NamespaceMonitor implements NamespaceState {
           const again = this.listen();
           if (!again.ok) this.options.onFailure(again.failure);
           this.everythingDirty = true;
+          this.forwardingDirty = true;
           this.options.onDirty(this);
         },
       },
@@ -219,6 +277,14 @@ export class NamespaceMonitor implements NamespaceState {
     switch (message.kind) {
       case 'link':
         this.dirtyLinks.add(message.link.index);
+        // A message of family AF_BRIDGE is how a change of a VLAN table is told.
+        this.vlansDirty = true;
+        break;
+      case 'queueing':
+        this.queueingDirty = true;
+        break;
+      case 'forwarding':
+        this.forwardingDirty = true;
         break;
       case 'address':
         this.dirtyAddresses.add(message.address.interfaceIndex);
@@ -245,7 +311,73 @@ export class NamespaceMonitor implements NamespaceState {
       // IPv6 addresses come and go with the link; so do those of a link whose index is used again.
       this.dirtyAddresses.add(link.index);
     }
+    if (old?.queueingDiscipline !== link.queueingDiscipline) {
+      const kinds = [old?.queueingDiscipline, link.queueingDiscipline];
+      if (kinds.some((kind) => !noQueueing.has(kind))) this.queueingDirty = true;
+    }
+    if (
+      (link.bridge !== undefined || link.bridgePort !== undefined) &&
+      (old === undefined || old.master !== link.master)
+    ) {
+      this.vlansDirty = true;
+    }
+    if (
+      link.kind === 'tun' &&
+      (old?.kind !== 'tun' || old.carrier !== link.carrier || old.lowerUp !== link.lowerUp)
+    ) {
+      this.tunsChanged = true;
+    }
     this.links.set(link.index, link);
+  }
+
+  private hasVlanTables(): boolean {
+    for (const link of this.links.values()) {
+      if (link.bridge !== undefined && hasVlanTable(this, link)) return true;
+    }
+    return false;
+  }
+
+  private mayHaveQueueing(): boolean {
+    for (const link of this.links.values()) {
+      if (!noQueueing.has(link.queueingDiscipline)) return true;
+    }
+    return false;
+  }
+
+  private readQueueing(changed: Set<number>): void {
+    const list = listQueueing(this.socket);
+    if (!list.ok) {
+      this.reportFailure(list.failure);
+      return;
+    }
+    this.queueingDirty = false;
+    for (const index of [...this.queueing.keys(), ...list.value.keys()]) changed.add(index);
+    this.queueing = list.value;
+  }
+
+  /** Where there is no table, nothing is asked. */
+  private readVlans(changed: Set<number>): void {
+    const list = this.hasVlanTables() ? listVlans(this.socket) : succeed(new Map<number, never>());
+    if (!list.ok) {
+      this.reportFailure(list.failure);
+      return;
+    }
+    this.vlansDirty = false;
+    for (const index of [...this.vlans.keys(), ...list.value.keys()]) changed.add(index);
+    this.vlans = list.value;
+  }
+
+  /** True when it is another than before. */
+  private readForwarding(): boolean {
+    const read = readForwarding(this.socket);
+    if (!read.ok) {
+      this.reportFailure(read.failure);
+      return false;
+    }
+    this.forwardingDirty = false;
+    const { ipv4, ipv6 } = this.forwarding;
+    this.forwarding = read.value;
+    return ipv4 !== read.value.ipv4 || ipv6 !== read.value.ipv6;
   }
 
   private dropLink(index: number, removed: Set<number>): void {

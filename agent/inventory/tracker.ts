@@ -14,11 +14,13 @@ import {
 } from '../kernel/namespaces.ts';
 import type { RequestSocket } from '../kernel/netlink-socket.ts';
 import { type Link } from '../kernel/rtnetlink.ts';
+import { type FoundRun, RunScan } from '../kernel/runs.ts';
 import { linkId, viewLink, viewNamespace, viewRoutes } from './assemble.ts';
 import { ContainerNames } from './containers.ts';
 import { equalData, PublishedInventory } from './diff.ts';
 import { joinHolders, MountScan, type NamespaceHolders, ProcessScan } from './holders.ts';
 import { NamespaceMonitor } from './namespace-monitor.ts';
+import { findTunHolders, tunHolderViews } from './tun-holders.ts';
 import { type WireEnd, WireTable } from './wires.ts';
 
 export interface InventoryTrackerOptions {
@@ -50,6 +52,8 @@ const hintedScanInterval = 10;
 const mountPatience = 500;
 /** Links read again in each scan because changes to them may come without an event. */
 const sweptLinks = 100;
+/** Namespaces whose rules are looked at in each scan. */
+const sweptRules = 50;
 /** Looks until a namespace that could not be entered is tried again. */
 const refusedScans = 30;
 
@@ -68,6 +72,10 @@ export class InventoryTracker {
   private readonly wires: WireTable;
   private readonly mounts = new MountScan();
   private readonly processes = new ProcessScan();
+  private readonly runScan = new RunScan();
+  /** By the inode of their namespace. */
+  private runs: ReadonlyMap<number, readonly FoundRun[]> = new Map();
+  private rulePosition = 0;
   private readonly containers = new ContainerNames();
   private readonly containerOf = new Map<
     number,
@@ -93,6 +101,8 @@ export class InventoryTracker {
   private incompleteSince: number | undefined;
   private sweepPosition = 0;
   private bursts = 0;
+  /** Who holds taps and tuns is to be looked up with the next flush, after the links are read. */
+  private tunHoldersDue = false;
   private closed = false;
 
   private constructor(options: InventoryTrackerOptions, home: number) {
@@ -148,6 +158,7 @@ export class InventoryTracker {
       monitor.markEverything();
       this.dirty.add(monitor);
     }
+    this.tunHoldersDue = true;
     this.flush();
   }
 
@@ -327,6 +338,8 @@ export class InventoryTracker {
         if (link.loopback) this.dirtyViews.add(monitor);
       }
       if (changes.routes) routes.add(monitor);
+      if (changes.rules || changes.forwarding) this.dirtyViews.add(monitor);
+      if (changes.tuns && !this.tunHoldersDue) this.requestScan(0);
       if (monitor.dirty) this.dirty.add(monitor);
     }
     const rewired = this.wires.settle();
@@ -335,11 +348,31 @@ export class InventoryTracker {
       const monitor = this.monitors.get(Number(namespace));
       if (monitor !== undefined) this.markLink(monitor, Number(index));
     }
+    if (this.tunHoldersDue) this.lookForTunHolders();
     this.publish(routes);
     this.lastFlush = performance.now();
     const delays = Array.from(this.dirty, (monitor) => monitor.delay(this.lastFlush) ?? 0);
     if (this.wires.unsettled) delays.push(deltaInterval);
     if (delays.length > 0) this.requestFlush(Math.min(...delays));
+  }
+
+  /** Nothing but a look at all open files tells who has a tap or tun open; where there is none, nobody looks. */
+  private lookForTunHolders(): void {
+    this.tunHoldersDue = false;
+    const monitors = [...this.monitors.values()];
+    const present = monitors.some(({ links }) =>
+      [...links.values()].some(({ kind }) => kind === 'tun'),
+    );
+    const found = present ? findTunHolders() : [];
+    for (const monitor of monitors) {
+      const holders = tunHolderViews(monitor, found, monitors, (pids) =>
+        this.processes.views(pids),
+      );
+      for (const index of new Set([...monitor.holders.keys(), ...holders.keys()])) {
+        this.markLink(monitor, index);
+      }
+      monitor.holders = holders;
+    }
   }
 
   private publish(routes: ReadonlySet<NamespaceMonitor>): void {
@@ -393,7 +426,13 @@ export class InventoryTracker {
     this.watchDirectory();
     this.mounts.scan();
     this.processes.scan(whole);
-    this.holders = joinHolders(this.mounts, this.processes.byNamespace());
+    const processes = this.processes.byNamespace();
+    this.holders = joinHolders(this.mounts, processes);
+    // Most processes are in the realm's own namespace, which is no node and has no runs.
+    processes.delete(this.home);
+    this.runs = this.runScan.find(processes);
+    // Within `refresh` the links are read first.
+    if (!whole) this.lookForTunHolders();
     const { user, system } = process.cpuUsage(before);
     this.scanCost = (user + system) / 1000;
     for (const monitor of this.monitors.values()) {
@@ -407,7 +446,9 @@ export class InventoryTracker {
       if (monitor !== undefined) this.updateHolders(monitor, holders);
     }
     if (!whole) this.sweep();
-    if (this.dirty.size + this.dirtyViews.size + this.detached.length > 0) this.requestFlush(0);
+    const pending =
+      this.dirty.size + this.dirtyViews.size + this.dirtyLinks.size + this.detached.length;
+    if (pending > 0) this.requestFlush(0);
     this.lastScan = performance.now();
     this.requestScan(this.nextScan());
   }
@@ -456,12 +497,17 @@ export class InventoryTracker {
   private updateHolders(monitor: NamespaceMonitor, holders: NamespaceHolders): void {
     const processes = this.processes.views(holders.pids);
     const container = monitor.root ? null : this.containerNameOf(holders);
+    const runs = (this.runs.get(holders.inode) ?? [])
+      // A process may have left the namespace of its node for another.
+      .filter(({ namespace }) => holders.names.includes(namespace))
+      .map(({ lab, name, pid, command }) => ({ lab, name, pid, command }));
     if (
       monitor.processCount === holders.pids.length &&
       monitor.container === container &&
       equalData(monitor.names, holders.names) &&
       equalData(monitor.mounts, holders.mounts) &&
-      equalData(monitor.processes, processes)
+      equalData(monitor.processes, processes) &&
+      equalData(monitor.runs, runs)
     ) {
       return;
     }
@@ -470,6 +516,7 @@ export class InventoryTracker {
     monitor.processes = processes;
     monitor.processCount = holders.pids.length;
     monitor.container = container;
+    monitor.runs = runs;
     this.dirtyViews.add(monitor);
   }
 
@@ -502,6 +549,12 @@ export class InventoryTracker {
       monitor.markLink(index);
       this.dirty.add(monitor);
     }
+    const monitors = [...this.monitors.values()];
+    for (let step = 0; step < Math.min(sweptRules, monitors.length); step += 1) {
+      const monitor = monitors[(this.rulePosition + step) % monitors.length];
+      if (monitor?.readRules() === true) this.dirtyViews.add(monitor);
+    }
+    this.rulePosition += sweptRules;
     this.sweepPosition = silent.length === 0 ? 0 : (this.sweepPosition + count) % silent.length;
   }
 

@@ -120,6 +120,23 @@ function describe(name: string, result: Result<unknown>, lacking: readonly strin
   return { name, available: false, reason: failure.reason };
 }
 
+/** What every kernel has that Netloom runs on; asking does not lead to a try. */
+const universal: ReadonlySet<string> = new Set(['link:veth', 'link:bridge']);
+
+let tried: ReadonlyMap<string, Capability> | null = null;
+
+/** Why a capability is lacking; null when it is there. Everything is tried at the first question that needs it. */
+export function lackOf(name: string): string | null {
+  if (universal.has(name)) return null;
+  if (tried === null) {
+    const report = probeCapabilities();
+    if (!report.ok) return null;
+    tried = new Map(report.value.capabilities.map((one) => [one.name, one]));
+  }
+  const found = tried.get(name);
+  return found === undefined || found.available ? null : found.reason;
+}
+
 /**
  * Tries everything. It takes some tens of milliseconds and blocks the caller. Fails only when no namespace can be
  * made at all.
@@ -129,7 +146,7 @@ export function probeCapabilities(): Result<CapabilityReport> {
   if (!probed.ok) {
     return probed;
   }
-  const programs = ['nft', 'ip', 'bridge', 'tc', 'ovs-vsctl', 'ovs-vswitchd', 'setsid'];
+  const programs = ['nft', 'ip', 'bridge', 'tc', 'ovs-vsctl', 'ovs-vswitchd', 'setsid', 'socat'];
   return succeed({
     kernelRelease: release(),
     capabilities: [

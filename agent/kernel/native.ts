@@ -83,6 +83,12 @@ const cPidFdOpen: Call<[number, number, number]> = libc.func('syscall', 'long', 
   'int',
   'uint32_t',
 ]);
+const cPidFdGetFd: Call<[number, number, number, number]> = libc.func('syscall', 'long', [
+  'long',
+  'int',
+  'int',
+  'uint32_t',
+]);
 const cStringError: (errno: number) => string = libc.func('const char *strerror(int)');
 const cStatFs: Call<[string, Bytes]> = libc.func('int statfs(const char *, void *)');
 
@@ -98,8 +104,10 @@ export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
+export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const MSG_PEEK = 0x2;
 export const MSG_CTRUNC = 0x8;
@@ -150,13 +158,18 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
+export const EPIPE = 32;
 export const EPROTO = 71;
 export const EMSGSIZE = 90;
 export const EOPNOTSUPP = 95;
 export const EADDRNOTAVAIL = 99;
 export const ENETUNREACH = 101;
+export const ECONNRESET = 104;
 export const ENOBUFS = 105;
+export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
 export const EHOSTUNREACH = 113;
+export const EINPROGRESS = 115;
 
 /** `result` as it is, or `-errno` of the call that has just failed. */
 function settle(result: number): number {
@@ -419,6 +432,11 @@ export function setMountAttributesOf(
 /** pidfd_open(2): a descriptor that stays with this process even when its number is used again. */
 export function openProcessDescriptor(pid: number): number {
   return settle(cPidFdOpen(434, pid, 0));
+}
+
+/** pidfd_getfd(2): a copy of another process's descriptor, closed on exec. */
+export function copyDescriptorOf(process: number, fd: number): number {
+  return settle(cPidFdGetFd(438, process, fd, 0));
 }
 
 /** The file system's magic number (f_type of statfs(2)) or `-errno`. */

@@ -46,11 +46,14 @@ import {
   messageTypeName,
   type NetlinkRequest,
   RTNLGRP_IPV4_IFADDR,
+  RTNLGRP_IPV4_NETCONF,
   RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV6_IFADDR,
+  RTNLGRP_IPV6_NETCONF,
   RTNLGRP_IPV6_ROUTE,
   RTNLGRP_LINK,
   RTNLGRP_NSID,
+  RTNLGRP_TC,
   type RtnetlinkMessage,
 } from './rtnetlink.ts';
 
@@ -362,19 +365,21 @@ function ignore(): void {
 }
 
 /** What an event socket hears. */
-export type EventGroup = 'link' | 'address' | 'route' | 'namespace-id';
+export type EventGroup = 'link' | 'address' | 'route' | 'queueing' | 'forwarding' | 'namespace-id';
 
 const groupNumbers: Readonly<Record<EventGroup, readonly number[]>> = {
   link: [RTNLGRP_LINK],
   address: [RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR],
   route: [RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE],
+  queueing: [RTNLGRP_TC],
+  forwarding: [RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF],
   'namespace-id': [RTNLGRP_NSID],
 };
 
 export interface EventSocketOptions {
   /** Namespace to listen in; without one where the agent is. */
   readonly namespaceFd?: number | undefined;
-  /** Default: all. */
+  /** Default: links, addresses, routes and namespace ids. */
   readonly groups?: readonly EventGroup[] | undefined;
   /**
    * Also hear every namespace that has an id in this one (NETLINK_LISTEN_ALL_NSID, Linux 4.2); it needs

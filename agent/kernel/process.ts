@@ -118,6 +118,7 @@ export function startProcess(options: StartOptions): Result<RunningProcess> {
     spawn(path, [...options.args], {
       cwd: options.workingDirectory ?? '/',
       env: { LC_ALL: 'C', PATH: programFolders.join(':'), ...options.environment },
+      argv0: options.file,
       stdio: [...(options.channels ?? (['pipe', 'pipe', 'pipe'] as const))],
       detached: options.ownSession === true,
       shell: false,

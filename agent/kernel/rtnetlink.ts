@@ -43,16 +43,25 @@ export const RTM_GETADDR = 22;
 export const RTM_NEWROUTE = 24;
 export const RTM_DELROUTE = 25;
 export const RTM_GETROUTE = 26;
+export const RTM_NEWQDISC = 36;
+export const RTM_DELQDISC = 37;
+export const RTM_GETQDISC = 38;
+export const RTM_NEWNETCONF = 80;
+export const RTM_DELNETCONF = 81;
+export const RTM_GETNETCONF = 82;
 export const RTM_NEWNSID = 88;
 export const RTM_DELNSID = 89;
 export const RTM_GETNSID = 90;
 
 export const RTNLGRP_LINK = 1;
 export const RTNLGRP_NEIGH = 3;
+export const RTNLGRP_TC = 4;
 export const RTNLGRP_IPV4_IFADDR = 5;
 export const RTNLGRP_IPV4_ROUTE = 7;
 export const RTNLGRP_IPV6_IFADDR = 9;
 export const RTNLGRP_IPV6_ROUTE = 11;
+export const RTNLGRP_IPV4_NETCONF = 24;
+export const RTNLGRP_IPV6_NETCONF = 25;
 export const RTNLGRP_NSID = 28;
 
 const AF_UNSPEC = 0;
@@ -100,7 +109,9 @@ export interface BridgeInfo {
   readonly helloTime: number;
   readonly maximumAge: number;
   readonly vlanFiltering: boolean;
-  readonly multicastSnooping: boolean;
+  /** Undefined in a kernel without CONFIG_BRIDGE_IGMP_SNOOPING. */
+  readonly multicastSnooping: boolean | undefined;
+  /** Undefined in a kernel without CONFIG_BRIDGE_VLAN_FILTERING, where no port has a VLAN table. */
   readonly defaultPvid: number | undefined;
   /** `8000.0a1b2c3d4e5f`. */
   readonly bridgeId: string | undefined;
@@ -308,7 +319,33 @@ export interface NamespaceId {
   readonly namespaceId: number | undefined;
 }
 
+/** A queueing discipline; those of a kind's own are read by queueing.ts. */
+export interface QueueingDiscipline {
+  readonly interfaceIndex: number;
+  /** Major number in the upper half; 0 for what the kernel has put there by itself. */
+  readonly handle: number;
+  /** {@link TC_H_ROOT}, TC_H_INGRESS, or a class. */
+  readonly parent: number;
+  readonly kind: string;
+  /** Where the payload of TCA_OPTIONS lies in the message's buffer; undefined without one. */
+  readonly options: readonly [number, number] | undefined;
+}
+
+export const TC_H_ROOT = 0xffffffff;
+
+/** Forwarding of IP packets as set for a whole namespace (NETCONFA_IFINDEX_ALL). */
+export interface ForwardingState {
+  readonly family: IpFamily;
+  readonly forwarding: boolean;
+}
+
 export type RtnetlinkMessage =
+  | {
+      readonly kind: 'queueing';
+      readonly action: 'new' | 'delete';
+      readonly discipline: QueueingDiscipline;
+    }
+  | { readonly kind: 'forwarding'; readonly state: ForwardingState }
   | { readonly kind: 'link'; readonly action: 'new' | 'delete'; readonly link: Link }
   | { readonly kind: 'address'; readonly action: 'new' | 'delete'; readonly address: Address }
   | { readonly kind: 'route'; readonly action: 'new' | 'delete'; readonly route: Route }
@@ -343,6 +380,16 @@ export function decodeMessage(
       const route = decodeRoute(bytes, start, end);
       const action = type === RTM_NEWROUTE ? 'new' : 'delete';
       return route === undefined ? undefined : { kind: 'route', action, route };
+    }
+    case RTM_NEWQDISC:
+    case RTM_DELQDISC: {
+      const discipline = decodeQueueingDiscipline(bytes, start, end);
+      const action = type === RTM_NEWQDISC ? 'new' : 'delete';
+      return discipline === undefined ? undefined : { kind: 'queueing', action, discipline };
+    }
+    case RTM_NEWNETCONF: {
+      const state = decodeForwarding(bytes, start, end);
+      return state === undefined ? undefined : { kind: 'forwarding', state };
     }
     case RTM_NEWNSID:
     case RTM_DELNSID: {
@@ -578,6 +625,7 @@ function decodeBridgeInfo(bytes: Buffer, start: number, end: number): BridgeInfo
     }
   });
   const seconds = (type: number): number => (numbers.get(type) ?? 0) / ticksPerSecond;
+  const snooping = numbers.get(23);
   return {
     forwardDelay: seconds(1),
     helloTime: seconds(2),
@@ -591,7 +639,7 @@ function decodeBridgeInfo(bytes: Buffer, start: number, end: number): BridgeInfo
     bridgeId,
     rootPort: numbers.get(12),
     rootPathCost: numbers.get(13),
-    multicastSnooping: (numbers.get(23) ?? 0) !== 0,
+    multicastSnooping: snooping === undefined ? undefined : snooping !== 0,
     defaultPvid: numbers.get(39),
   };
 }
@@ -809,6 +857,51 @@ function decodeNextHops(bytes: Buffer, start: number, end: number, into: NextHop
   }
 }
 
+/** Body of RTM_NEWQDISC or RTM_DELQDISC (struct tcmsg and attributes); undefined when it is too short. */
+export function decodeQueueingDiscipline(
+  bytes: Buffer,
+  start: number,
+  end: number,
+): QueueingDiscipline | undefined {
+  if (end > bytes.length || end - start < 20) return undefined;
+  let kind = '';
+  let options: readonly [number, number] | undefined;
+  visitAttributes(bytes, start + 20, end, (type, from, to) => {
+    if (type === 1) kind = readString(bytes, from, to);
+    else if (type === 2) options = [from, to];
+  });
+  return {
+    interfaceIndex: bytes.readInt32LE(start + 4),
+    handle: bytes.readUInt32LE(start + 8),
+    parent: bytes.readUInt32LE(start + 12),
+    kind,
+    options,
+  };
+}
+
+/** Settings of all links together; those of one link are announced with every new link and not read. */
+const NETCONFA_IFINDEX_ALL = -1;
+
+/** Body of RTM_NEWNETCONF (struct netconfmsg and attributes); undefined when it is not about a namespace as a whole. */
+export function decodeForwarding(
+  bytes: Buffer,
+  start: number,
+  end: number,
+): ForwardingState | undefined {
+  if (end > bytes.length || end - start < 1) return undefined;
+  const family = decodeFamily(bytes[start] ?? 0);
+  let index: number | undefined;
+  let forwarding: number | undefined;
+  visitAttributes(bytes, start + 4, end, (type, from, to) => {
+    if (type === 1) index = readI32(bytes, from, to);
+    else if (type === 2) forwarding = readI32(bytes, from, to);
+  });
+  if (family === undefined || index !== NETCONFA_IFINDEX_ALL || forwarding === undefined) {
+    return undefined;
+  }
+  return { family, forwarding: forwarding !== 0 };
+}
+
 /** Body of RTM_NEWNSID or RTM_DELNSID (struct rtgenmsg and attributes). */
 export function decodeNamespaceId(
   bytes: Buffer,
@@ -852,12 +945,16 @@ const messageTypes: ReadonlyMap<number, string> = new Map([
   [RTM_NEWROUTE, 'RTM_NEWROUTE'],
   [RTM_DELROUTE, 'RTM_DELROUTE'],
   [RTM_GETROUTE, 'RTM_GETROUTE'],
+  [RTM_NEWQDISC, 'RTM_NEWQDISC'],
+  [RTM_DELQDISC, 'RTM_DELQDISC'],
+  [RTM_GETQDISC, 'RTM_GETQDISC'],
+  [RTM_GETNETCONF, 'RTM_GETNETCONF'],
   [RTM_NEWNSID, 'RTM_NEWNSID'],
   [RTM_GETNSID, 'RTM_GETNSID'],
 ]);
 
 /** struct ifinfomsg. `change` is the mask of the flags to set. */
-function writeLinkHeader(
+export function writeLinkHeader(
   writer: MessageWriter,
   index: number,
   flags: number,
@@ -1489,6 +1586,20 @@ export function newNamespaceIdRequest(namespaceFd: number, namespaceId = -1): Ne
       writer.rawU32(AF_UNSPEC);
       writer.u32(3, namespaceFd);
       writer.i32(1, namespaceId);
+    },
+  };
+}
+
+/** RTM_GETNETCONF: how a namespace as a whole treats packets of one family. */
+export function getForwardingRequest(family: IpFamily): NetlinkRequest {
+  return {
+    type: RTM_GETNETCONF,
+    flags: NLM_F_REQUEST,
+    object: `IPv${family} forwarding`,
+    headerLength: 1,
+    encode(writer) {
+      writer.rawU32(familyNumber(family));
+      writer.i32(1, NETCONFA_IFINDEX_ALL);
     },
   };
 }

@@ -1,5 +1,6 @@
 export * from './address.ts';
 export * from './check.ts';
+export * from './check-sentences.ts';
 export * from './command.ts';
 export * from './document-text.ts';
 export * from './inverse.ts';

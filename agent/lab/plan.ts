@@ -34,8 +34,8 @@ export interface PlanInput {
   /** The document in force, null when there is none. */
   readonly base: LabDocument | null;
   readonly inventory: Inventory;
-  /** What the kernel or machine lacks, as `link:vlan`, with the reason; empty when nothing is known. */
-  readonly lacking?: ReadonlyMap<string, string>;
+  /** Why kernel or machine lack a capability such as `link:vlan`; null when they have it or nobody knows. */
+  readonly lackOf?: (capability: string) => string | null;
 }
 
 export interface LabPlan {
@@ -72,8 +72,8 @@ export function planLab(input: PlanInput): LabPlan {
   const planner = new Planner(input.lab, desired, base, observed);
   const operations = planner.plan();
   for (const { capability, object } of requirementsOf(desired)) {
-    const reason = input.lacking?.get(capability);
-    if (reason === undefined) continue;
+    const reason = input.lackOf?.(capability) ?? null;
+    if (reason === null) continue;
     const values = { capability, object, reason: reason.replace(/\.$/, '') };
     planner.refusals.push(failureOf('unsupported', 'kernel-lacks', object, values));
   }
@@ -333,7 +333,10 @@ class Planner {
     if (!sameDevice(view.device, wanted.device)) return false;
     // Of some, only the kernel knows what the MTU would be that nobody had set.
     const listed = this.base?.links.get(key);
-    return this.mtuOf(wanted) !== null || (listed?.mtu ?? null) === null;
+    const pinned = listed?.mtu ?? null;
+    if (pinned === null || this.mtuOf(wanted) !== null) return true;
+    // It has been made anew since, or what was set is what a tunnel has by itself.
+    return view.mtu !== pinned || pinned === defaultMtu - overheadOf(wanted.device);
   }
 
   /**
@@ -673,6 +676,8 @@ class Planner {
       return smallestMtu(this.portMtus(link, this.kept.get(keyOf(link))?.observed));
     }
     if (device === null) return defaultMtu;
+    // vrf_setup: IP6_MAX_MTU, which is 65535 and an IPv6 header.
+    if (device.kind === 'vrf') return 65575;
     const parent = parentOf(device);
     if (parent === null) return beginsWithDefaultMtu(device) ? defaultMtu : null;
     const below = lookUp(parent);

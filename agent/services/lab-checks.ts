@@ -1,16 +1,35 @@
 /** Carries a lab's checks out: real packets from the nodes' own namespaces. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { LabDocument } from '../api/document.ts';
-import type { CheckResult } from '../api/lab.ts';
-import { type Failure, type Result } from '../api/result.ts';
+import type { LabCheck, LabDocument } from '../api/document.ts';
+import type { CheckCode, CheckResult } from '../api/lab.ts';
+import { assertNever, type Failure, type Result } from '../api/result.ts';
 import { type EchoOutcome, probeEcho } from '../kernel/echo.ts';
-import { type ResolvedReachCheck, resolveCheck } from '../lab/check.ts';
+import { greatestOffer, probeRate } from '../kernel/rate-probe.ts';
+import { type ConnectOutcome, probeConnect } from '../kernel/tcp-probe.ts';
+import {
+  type Bounds,
+  boundsText,
+  millisecondBounds,
+  resolveCheck,
+  type ResolvedCheck,
+  type ResolvedConnectCheck,
+  type ResolvedRateCheck,
+  type ResolvedReachCheck,
+} from '../lab/check.ts';
+import { rateText, sayCheck } from '../lab/check-sentences.ts';
+import type { SentenceValues } from '../lab/sentences.ts';
 
 /** Checks under way at once: each holds a socket and sends a packet every 200 ms. */
 const concurrentChecks = 32;
 
 /** Pause after a refusal, until the next try within a check's time. */
 const retryMilliseconds = 250;
+
+/** Echoes whose median is the round trip, where it has bounds. */
+const measuredEchoes = 5;
+
+/** What is sent where a rate has no bounds, in bit/s. */
+const unboundedOffer = 1e9;
 
 export interface CheckRun {
   readonly document: LabDocument;
@@ -20,97 +39,280 @@ export interface CheckRun {
   readonly onResult: (result: CheckResult) => void;
 }
 
+/** What a check came to, before it has its place in the list. */
+type Finding = Omit<CheckResult, 'index' | 'label'>;
+
 /** Results in the document's order; those that a cancellation prevented are missing. */
 export async function runChecks(run: CheckRun): Promise<readonly CheckResult[]> {
-  const checks = run.document.checks ?? [];
+  const checks = [...(run.document.checks ?? []).entries()];
+  // A measurement of rate fills links and this thread: it waits until it is alone.
+  const light = checks.filter(([, check]) => check.check !== 'rate');
+  const heavy = checks.filter(([, check]) => check.check === 'rate');
   const results: CheckResult[] = [];
-  let next = 0;
-  const work = async (): Promise<void> => {
+  const workOff = async (queue: [number, LabCheck][]): Promise<void> => {
     for (;;) {
-      const index = next;
-      const check = checks[index];
-      if (check === undefined || run.signal.aborted) return;
-      next += 1;
-      const resolved = resolveCheck(run.document, check);
-      const result = resolved.ok
-        ? await reach(index, resolved.value, run)
-        : outcomeOf(index, `${check.from} → ${check.to}`, 'failed', resolved.failure.reason);
+      const next = run.signal.aborted ? undefined : queue.shift();
+      if (next === undefined) return;
+      const result = await carryOut(...next, run);
+      // A cancellation meanwhile has cut it short.
       if (run.signal.aborted) return;
       results.push(result);
       run.onResult(result);
     }
   };
-  const workers = Math.min(concurrentChecks, checks.length);
-  await Promise.all(Array.from({ length: workers }, work));
+  const workers = Math.min(concurrentChecks, light.length);
+  await Promise.all(Array.from({ length: workers }, () => workOff(light)));
+  await workOff(heavy);
   return results.sort((a, b) => a.index - b.index);
 }
 
-async function reach(
-  index: number,
-  check: ResolvedReachCheck,
+async function carryOut(index: number, check: LabCheck, run: CheckRun): Promise<CheckResult> {
+  const resolved = resolveCheck(run.document, check);
+  if (!resolved.ok) {
+    return { index, label: `${check.from} → ${check.to}`, ...notDone(resolved.failure) };
+  }
+  return { index, label: resolved.value.label, ...(await find(resolved.value, run)) };
+}
+
+function find(check: ResolvedCheck, run: CheckRun): Promise<Finding> {
+  switch (check.kind) {
+    case 'reach':
+      return reach(check, run);
+    case 'connect':
+      return connect(check, run);
+    case 'rate':
+      return measureRate(check, run);
+    default:
+      return assertNever(check);
+  }
+}
+
+/**
+ * Tries again within the check's time, unless `isSettled`. A refusal settles that something is unreachable. What is to be
+ * reachable may yet become so: a port of a bridge with STP forwards only after twice the forward delay (IEEE 802.1D,
+ * 30 s unless set), an address may be tentative, a server may still start.
+ */
+async function retry<T>(
+  check: ResolvedReachCheck | ResolvedConnectCheck,
   run: CheckRun,
-): Promise<CheckResult> {
-  const namespace = run.namespaceFd(check.fromNamespace);
-  if (!namespace.ok) return failed(index, check, namespace.failure);
+  probe: (timeoutMilliseconds: number) => Promise<Result<T>>,
+  isSettled: (outcome: T) => boolean,
+): Promise<Result<T>> {
   const deadline = performance.now() + check.timeoutMilliseconds;
   for (;;) {
-    const echoed = await probeEcho({
-      namespaceFd: namespace.value,
-      destination: check.destination,
-      timeoutMilliseconds: Math.max(1, deadline - performance.now()),
-      signal: run.signal,
-    });
-    if (!echoed.ok) return failed(index, check, echoed.failure);
-    // A refusal settles that something is unreachable. What is to be reachable may yet become so: a port of a bridge
-    // with STP forwards only after twice the forward delay (IEEE 802.1D, 30 s unless set), an address may be tentative.
-    const settled = echoed.value.kind === 'reply' || check.expect === 'unreachable';
-    if (settled || run.signal.aborted || performance.now() + retryMilliseconds > deadline) {
-      return judge(index, check, echoed.value);
-    }
+    const outcome = await probe(Math.max(1, deadline - performance.now()));
+    if (!outcome.ok || check.expect === 'unreachable' || isSettled(outcome.value)) return outcome;
+    if (run.signal.aborted || performance.now() + retryMilliseconds > deadline) return outcome;
     await delay(retryMilliseconds);
   }
 }
 
-function judge(index: number, check: ResolvedReachCheck, echo: EchoOutcome): CheckResult {
-  const { fromNamespace, destination, expect } = check;
-  const reachable = echo.kind === 'reply';
-  const seen =
-    echo.kind === 'reply'
-      ? `answered ${fromNamespace} after ${echo.roundTripMilliseconds.toFixed(2)} ms`
-      : unreachableWords(fromNamespace, echo);
-  const passed = reachable === (expect === 'reachable');
-  const wish = passed ? 'as expected' : `although it should be ${expect}`;
+async function reach(check: ResolvedReachCheck, run: CheckRun): Promise<Finding> {
+  const namespace = run.namespaceFd(check.fromNamespace);
+  if (!namespace.ok) return notDone(namespace.failure);
+  const probe = (timeoutMilliseconds: number): Promise<Result<EchoOutcome>> =>
+    probeEcho({
+      namespaceFd: namespace.value,
+      destination: check.destination,
+      timeoutMilliseconds,
+      signal: run.signal,
+    });
+  const echoed = await retry(check, run, probe, ({ kind }) => kind === 'reply');
+  if (!echoed.ok) return notDone(echoed.failure);
+  const { roundTrip } = check;
+  if (roundTrip === null || check.expect === 'unreachable' || echoed.value.kind !== 'reply') {
+    return judgeEcho(check, echoed.value);
+  }
+  // The first has also paid for address resolution.
+  const roundTrips: number[] = [];
+  while (roundTrips.length < measuredEchoes) {
+    const echo = await probe(check.timeoutMilliseconds);
+    if (!echo.ok) return notDone(echo.failure);
+    if (echo.value.kind !== 'reply') return judgeEcho(check, echo.value);
+    roundTrips.push(echo.value.roundTripMilliseconds);
+  }
+  return judgeRoundTrip(check, roundTrip, roundTrips);
+}
+
+function judgeRoundTrip(
+  check: ResolvedReachCheck,
+  bounds: Bounds,
+  roundTrips: readonly number[],
+): Finding {
+  const sorted = [...roundTrips].sort((a, b) => a - b);
+  const median = sorted[sorted.length >> 1] ?? 0;
+  const values = {
+    from: check.fromNamespace,
+    to: check.destination,
+    roundTrip: median.toFixed(2),
+  };
+  const text = millisecondBounds(bounds);
+  if (text === '') return finding('passed', 'reached', values, median);
+  const within = isWithin(median, bounds);
+  return finding(
+    within ? 'passed' : 'failed',
+    within ? 'round-trip-within' : 'round-trip-outside',
+    { ...values, count: roundTrips.length, bounds: text },
+    median,
+  );
+}
+
+function isWithin(value: number, { atLeast, atMost }: Bounds): boolean {
+  return (atLeast === null || value >= atLeast) && (atMost === null || value <= atMost);
+}
+
+function judgeEcho(check: ResolvedReachCheck, echo: EchoOutcome): Finding {
+  const from = check.fromNamespace;
+  const to = check.destination;
+  if (echo.kind === 'reply') {
+    const { roundTripMilliseconds } = echo;
+    const values = { from, to, roundTrip: roundTripMilliseconds.toFixed(2) };
+    return check.expect === 'reachable'
+      ? finding('passed', 'reached', values, roundTripMilliseconds)
+      : finding('failed', 'reached-unexpectedly', values, roundTripMilliseconds);
+  }
+  // Without a reporter it is the asking namespace's own routes and rules that say so.
+  const values: SentenceValues =
+    echo.reason === 'no-answer'
+      ? { from, to }
+      : echo.reason === 'send-failed'
+        ? { from, to, errno: echo.detail ?? '' }
+        : { from, to, reporter: echo.reporter ?? from };
+  return check.expect === 'unreachable'
+    ? finding('passed', echo.reason, values)
+    : finding('failed', `${echo.reason}-unexpectedly`, values);
+}
+
+async function connect(check: ResolvedConnectCheck, run: CheckRun): Promise<Finding> {
+  const namespace = run.namespaceFd(check.fromNamespace);
+  if (!namespace.ok) return notDone(namespace.failure);
+  const outcome = await retry(
+    check,
+    run,
+    (timeoutMilliseconds) =>
+      probeConnect({
+        namespaceFd: namespace.value,
+        destination: check.destination,
+        port: check.port,
+        timeoutMilliseconds,
+        signal: run.signal,
+      }),
+    ({ kind }) => kind === 'connected',
+  );
+  return outcome.ok ? judgeConnect(check, outcome.value) : notDone(outcome.failure);
+}
+
+function judgeConnect(check: ResolvedConnectCheck, outcome: ConnectOutcome): Finding {
+  const values = { from: check.fromNamespace, to: check.destination, port: check.port };
+  const absent = (
+    code: 'refused' | 'connect-timeout' | 'connect-unreachable',
+    more: SentenceValues = {},
+  ): Finding =>
+    check.expect === 'unreachable'
+      ? finding('passed', code, { ...values, ...more })
+      : finding('failed', `${code}-unexpectedly`, { ...values, ...more });
+  switch (outcome.kind) {
+    case 'connected': {
+      const { milliseconds } = outcome;
+      const timed = { ...values, milliseconds: milliseconds.toFixed(2) };
+      return check.expect === 'reachable'
+        ? finding('passed', 'connected', timed, milliseconds)
+        : finding('failed', 'connected-unexpectedly', timed, milliseconds);
+    }
+    case 'refused':
+      return absent('refused');
+    case 'timeout':
+      return absent('connect-timeout');
+    case 'unreachable':
+      return absent('connect-unreachable', { errno: outcome.errno });
+    default:
+      return assertNever(outcome);
+  }
+}
+
+async function measureRate(check: ResolvedRateCheck, run: CheckRun): Promise<Finding> {
+  const source = run.namespaceFd(check.fromNamespace);
+  if (!source.ok) return notDone(source.failure);
+  const destination = run.namespaceFd(check.toNamespace);
+  if (!destination.ok) return notDone(destination.failure);
+  const measured = await probeRate({
+    fromNamespaceFd: source.value,
+    toNamespaceFd: destination.value,
+    destination: check.destination,
+    offer: offerOf(check),
+    signal: run.signal,
+  });
+  if (!measured.ok) return notDone(measured.failure);
+  const values = { from: check.fromNamespace, to: check.destination };
+  const outcome = measured.value;
+  switch (outcome.kind) {
+    case 'nothing-arrived':
+      return finding('failed', 'rate-nothing-arrived', values);
+    case 'unreachable':
+      return finding('failed', 'rate-unreachable', { ...values, errno: outcome.errno });
+    case 'measured':
+      return judgeRate(check, outcome);
+    default:
+      return assertNever(outcome);
+  }
+}
+
+/** More than the bounds, so that the path is the limit. */
+function offerOf({ atLeast, atMost }: Bounds): number {
+  if (atMost !== null) return Math.min(greatestOffer, atMost * 1.5);
+  return Math.min(greatestOffer, atLeast === null ? unboundedOffer : atLeast * 3);
+}
+
+/** A verdict on what arrived, in bit/s; `skipped` where too little was sent to reach one. */
+export function judgeRate(
+  check: ResolvedRateCheck,
+  seen: {
+    readonly bitsPerSecond: number;
+    readonly sentBitsPerSecond: number;
+    readonly heldBack: boolean;
+  },
+): Finding {
+  const bounds = boundsText({
+    atLeast: check.atLeast === null ? null : rateText(check.atLeast),
+    atMost: check.atMost === null ? null : rateText(check.atMost),
+  });
+  const values = {
+    from: check.fromNamespace,
+    to: check.destination,
+    rate: rateText(seen.bitsPerSecond),
+  };
+  if (bounds === '') return finding('passed', 'rate-measured', values);
+  const { bitsPerSecond, sentBitsPerSecond } = seen;
+  const { atLeast, atMost } = check;
+  // Too little of what was not sent says nothing about the path; nor does it that no more came than may.
+  const short = (bound: number | null): boolean =>
+    bound !== null && bitsPerSecond <= bound && sentBitsPerSecond <= bound && !seen.heldBack;
+  const tooMuch = atMost !== null && bitsPerSecond > atMost;
+  const tooLittle = atLeast !== null && bitsPerSecond < atLeast && !short(atLeast);
+  if (!tooMuch && !tooLittle && (short(atMost) || !isWithin(bitsPerSecond, check))) {
+    const sent = rateText(sentBitsPerSecond);
+    return finding('skipped', 'rate-not-offered', { ...values, sent, bounds });
+  }
+  return isWithin(bitsPerSecond, check)
+    ? finding('passed', 'rate-within', { ...values, bounds })
+    : finding('failed', 'rate-outside', { ...values, bounds });
+}
+
+function notDone(failure: Failure): Finding {
+  // What this machine cannot do says nothing about the lab.
+  const outcome = failure.kind === 'unsupported' ? 'skipped' : 'failed';
+  const { code, object, reason, values } = failure;
   return {
-    ...outcomeOf(
-      index,
-      check.label,
-      passed ? 'passed' : 'failed',
-      `${destination} ${seen}, ${wish}.`,
-    ),
-    roundTripMilliseconds: echo.kind === 'reply' ? echo.roundTripMilliseconds : null,
+    ...finding(outcome, 'check-not-done', { ...values, object, reason, failure: code }),
+    sentence: reason,
   };
 }
 
-function unreachableWords(
-  from: string,
-  echo: Extract<EchoOutcome, { kind: 'unreachable' }>,
-): string {
-  const reporter = echo.reporter === undefined ? '' : `, says ${echo.reporter}`;
-  const detail = echo.detail === undefined ? '' : `, ${echo.detail}`;
-  return `did not answer ${from} (${echo.reason.replaceAll('-', ' ')}${reporter}${detail})`;
-}
-
-function failed(index: number, check: ResolvedReachCheck, failure: Failure): CheckResult {
-  // What this machine cannot do says nothing about the lab.
-  const outcome = failure.kind === 'unsupported' ? 'skipped' : 'failed';
-  return outcomeOf(index, check.label, outcome, failure.reason);
-}
-
-function outcomeOf(
-  index: number,
-  label: string,
+function finding(
   outcome: CheckResult['outcome'],
-  sentence: string,
-): CheckResult {
-  return { index, label, outcome, sentence, roundTripMilliseconds: null };
+  code: CheckCode,
+  values: SentenceValues,
+  roundTripMilliseconds: number | null = null,
+): Finding {
+  return { outcome, ...sayCheck(code, values), roundTripMilliseconds };
 }

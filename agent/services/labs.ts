@@ -55,6 +55,8 @@ export interface LabServiceOptions {
   /** Ends what we run in a namespace before the namespace goes. */
   readonly prepareRemoval: (namespace: string) => Promise<void>;
   readonly publish: (event: LabEvent) => void;
+  /** Why this machine lacks a capability; null when it has it. */
+  readonly lackOf?: (capability: string) => string | null;
 }
 
 /** What a request for a plan comes to, before the kernel is looked at. */
@@ -387,7 +389,7 @@ export class LabService {
     const intent = this.readIntent(target);
     if (!intent.ok) return intent;
     const { lab, destination, desired, text } = intent.value;
-    const { incarnation, realm, tracker, readOnly } = this.options;
+    const { incarnation, realm, tracker, readOnly, lackOf } = this.options;
     const recordBefore = this.labs.get(lab)?.record ?? null;
     const up = recordBefore !== null && isUp(recordBefore, incarnation);
     const base = up ? recordBefore.revision : null;
@@ -403,6 +405,7 @@ export class LabService {
       desired,
       base: baseDocument,
       inventory: tracker.snapshot(),
+      ...(lackOf === undefined ? {} : { lackOf }),
     });
     const refusals = [...planned.refusals];
     if (destination.goal.kind === 'document') {

@@ -2,6 +2,7 @@
 import { chmodSync, lstatSync, chownSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fail, type Failure, realmFiles, type Result, succeed } from '../api/index.ts';
 
 /** sun_path has 108 bytes and ends with a zero (unix(7)). */
@@ -66,6 +67,19 @@ function isBound(path: string): Promise<boolean> {
   });
 }
 
+/** Milliseconds for an agent that was killed to let go of its socket: its pid may be gone before its descriptors are. */
+const dyingPatience = 1000;
+const dyingStep = 25;
+
+async function staysBound(path: string): Promise<boolean> {
+  const deadline = performance.now() + dyingPatience;
+  while (await isBound(path)) {
+    if (performance.now() >= deadline) return true;
+    await delay(dyingStep);
+  }
+  return false;
+}
+
 /** Removes what a dead agent left. zeromq would take the path over from a living one without a word. */
 export async function clearStaleSocket(path: string): Promise<Result<void>> {
   const status = lstatSync(path, { throwIfNoEntry: false });
@@ -75,7 +89,7 @@ export async function clearStaleSocket(path: string): Promise<Result<void>> {
       storage(path, 'not-a-socket', 'A file that is not a socket is in the way.', 'Remove it.'),
     );
   }
-  if (await isBound(path)) {
+  if (await staysBound(path)) {
     return fail({
       kind: 'refused',
       code: 'agent-runs',

@@ -179,11 +179,15 @@ export class AgentClient {
     for (;;) {
       const left = Math.max(0, deadline - performance.now());
       const attempt = await AgentClient.#attempt(options, checked.value, left);
-      // zeromq says the same of a queue of connections that is full for a moment as of a socket without an agent.
-      if (attempt.ok || attempt.failure.code !== 'no-agent') return attempt;
-      if (performance.now() >= deadline) return attempt;
-      if (!(await Promise.all(paths.map(isListening))).every(Boolean)) return attempt;
+      if (attempt.ok) return attempt;
+      const { code } = attempt.failure;
+      if (code !== 'no-agent' && code !== 'connection-refused') return attempt;
       await delay(retryMilliseconds);
+      // An agent that is just ending drops a connection as one that refuses it does.
+      const listening = await Promise.all(paths.map(isListening));
+      if (!listening.every(Boolean)) return fail(endFailure(realm, 'not-there'));
+      // zeromq says the same of a queue of connections that is full for a moment as of a socket without an agent.
+      if (code === 'connection-refused' || performance.now() >= deadline) return attempt;
     }
   }
 

@@ -43,6 +43,7 @@ const programs: readonly {
   { name: 'bridge', args: ['-Version'], package: 'iproute2' },
   { name: 'tc', args: ['-Version'], package: 'iproute2' },
   { name: 'nft', args: ['--version'], package: 'nftables' },
+  { name: 'socat', args: ['-V'], package: 'socat' },
   { name: 'brctl', args: ['--version'], package: 'bridge-utils' },
   { name: 'ovs-vsctl', args: ['--version'], package: 'openvswitch-switch' },
 ];

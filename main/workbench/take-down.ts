@@ -1,4 +1,4 @@
-import type { ApplyOutcome, Failure, Result } from '../../agent/api/index.ts';
+import type { ApplyOutcome, Failure, RealmName, Result } from '../../agent/api/index.ts';
 import type { Workbench } from './workbench.ts';
 
 /** Plans and applies `down`; starts the agent of a realm that has lost its own. */
@@ -20,12 +20,18 @@ export async function takeAllDown(
 ): Promise<{ readonly outcomes: readonly ApplyOutcome[]; readonly failures: readonly Failure[] }> {
   const outcomes: ApplyOutcome[] = [];
   const failures: Failure[] = [];
-  for (const { record } of (await workbench.records()).values()) {
-    if (!record.up) continue;
+  const emptied = new Set<RealmName>();
+  for (const { record, realm } of (await workbench.records()).values()) {
+    if (!record.up) {
+      emptied.add(realm);
+      continue;
+    }
     onLab(record.name);
     const outcome = await takeDown(workbench, record.name);
     if (outcome.ok) outcomes.push(outcome.value);
     else failures.push(outcome.failure);
   }
+  // A lab that was undone to nothing left its realm, so that it could be redone there.
+  for (const realm of emptied) await workbench.endEmptyRealm(realm);
   return { outcomes, failures };
 }

@@ -538,6 +538,11 @@ export class Workbench {
   }
 
   /** Ends a sandbox in which no lab is up and none is being brought up. */
+  /** Ends a realm whose agent runs and has no lab up. */
+  async endEmptyRealm(realm: RealmName): Promise<void> {
+    if ((await this.#connect(realm)).ok) await this.#endIfEmpty(realm);
+  }
+
   async #endIfEmpty(realm: RealmName): Promise<void> {
     if (realm === 'host') return;
     const { connection } = this.#session(realm);

@@ -24,8 +24,10 @@ export const shortcuts = {
   redo: { keys: 'Ctrl+Shift+Z', group: 'lab', text: 'lab.redo' },
   check: { keys: 'Ctrl+Shift+K', group: 'lab', text: 'checks.run' },
   addNamespace: { keys: 'N', group: 'canvas', text: 'palette.addNamespace' },
+  addRouter: { keys: 'R', group: 'canvas', text: 'palette.addRouter' },
   addBridge: { keys: 'B', group: 'canvas', text: 'palette.addBridge' },
   wire: { keys: 'W', group: 'canvas', text: 'canvas.wire', elsewhere: true },
+  addDevice: { keys: 'A', group: 'canvas', text: 'palette.addDevice', elsewhere: true },
   remove: { keys: 'Delete', group: 'canvas', text: 'canvas.remove' },
   rename: { keys: 'F2', group: 'canvas', text: 'canvas.rename' },
   console: { keys: 'Ctrl+`', group: 'canvas', text: 'console.open' },
@@ -68,8 +70,11 @@ function editing(target: EventTarget | null): boolean {
   );
 }
 
+/** A terminal whose process has ended takes no keys any more. */
 const inTerminal = (target: EventTarget | null) =>
-  target instanceof Element && target.closest('.xterm') !== null;
+  target instanceof Element &&
+  target.closest('.xterm') !== null &&
+  target.closest('[data-ended]') === null;
 
 /** While a text is typed only these mean the window and not the text. */
 const whileEditing: ReadonlySet<ShortcutId> = new Set([

@@ -1,7 +1,7 @@
 import { FitAddon } from '@xterm/addon-fit';
 import { Terminal } from '@xterm/xterm';
 import { defineStore } from 'pinia';
-import { markRaw, ref, shallowReactive } from 'vue';
+import { markRaw, nextTick, ref, shallowReactive } from 'vue';
 import type { ProcessExit, ProcessPlace, RealmName } from '../../agent/api/index.ts';
 import { useNotices } from '../app/notice-store.ts';
 import { useBridge } from '../bridge/bridge.ts';
@@ -66,18 +66,23 @@ export const useConsoles = defineStore('consoles', () => {
       typed += data;
       send();
     });
-    const resized = terminal.onResize(({ cols, rows }) => {
-      if (process === null) return;
-      const size = { columns: cols, rows };
-      void bridge.call('process.resize', { realm, session: process, size });
-    });
+    const size = () => ({ columns: terminal.cols, rows: terminal.rows });
+    let told = size();
+    /** Tells the process how large its terminal is; it may have been fitted before there was a process. */
+    const tellSize = () => {
+      const now = size();
+      if (process === null || (now.columns === told.columns && now.rows === told.rows)) return;
+      told = now;
+      void bridge.call('process.resize', { realm, session: process, size: now });
+    };
+    const resized = terminal.onResize(tellSize);
     const result = await bridge.call(
       'process.run',
       {
         realm,
         place,
         command: null,
-        terminal: { columns: terminal.cols, rows: terminal.rows },
+        terminal: told,
       },
       {
         signal,
@@ -85,6 +90,7 @@ export const useConsoles = defineStore('consoles', () => {
           if (progress.kind === 'started') {
             process = progress.session;
             session.state = 'running';
+            tellSize();
             send();
             return;
           }
@@ -109,7 +115,12 @@ export const useConsoles = defineStore('consoles', () => {
   return {
     sessions,
     active,
-    /** Opens a console, or shows the one that runs in that place already. */
+    focus,
+    /** Shows a session, ready to be typed into. */
+    show(id: number) {
+      active.value = id;
+      void nextTick(focus);
+    },
     /** For menus and dialogs as they close: the keys belong to the console that was just opened. */
     keepFocus(event: Event) {
       if (!wantsFocus) return;
@@ -117,6 +128,7 @@ export const useConsoles = defineStore('consoles', () => {
       event.preventDefault();
       focus();
     },
+    /** Opens a console, or shows the one that runs in that place already. */
     open(realm: RealmName, place: ProcessPlace, another = false) {
       wantsFocus = document.querySelector('[role=menu], [role=dialog]') !== null;
       const same = sessions.value.find(

@@ -9,6 +9,8 @@ import {
   type CheckResult,
   type Failure,
   fail,
+  initialBridge,
+  initialPort,
   type Inventory,
   type LabDocument,
   type LabStatus,
@@ -20,13 +22,17 @@ import {
   succeed,
   type TransactionProgress,
 } from '../../agent/api/index.ts';
+import { forwardingOf } from '../topology/live.ts';
 import {
   linkKey,
+  type Network,
   networkOf,
   parseDocument,
   planLab,
+  sayCheck,
   validateDocument,
 } from '../../agent/lab/index.ts';
+import { rulesOf } from '../../agent/lab/rules.ts';
 import {
   BridgeRequestSchema,
   type BridgeStreamName,
@@ -138,7 +144,7 @@ class StandIn {
     if (inventory === undefined) return;
     const foreign: LinkView = {
       ...plainLink(rootId, 90, 'br-test', 'bridge'),
-      bridge: { stp: false },
+      bridge: { ...initialBridge },
       addresses: [],
     };
     const links = inventory.links.map((link) =>
@@ -439,17 +445,17 @@ class StandIn {
     const results: CheckResult[] = [];
     for (const [index, check] of (document?.checks ?? []).entries()) {
       await wait(180);
-      const wanted = check.expect ?? 'reachable';
+      const unreachable = check.check !== 'rate' && check.expect === 'unreachable';
       const time = 0.03 + index * 0.004;
+      const { from, to } = check;
       const result: CheckResult = {
         index,
-        label: `${check.from} → ${check.to}`,
+        label: `${from} → ${to}`,
         outcome: 'passed',
-        sentence:
-          wanted === 'reachable'
-            ? `${check.from} reaches ${check.to} in ${time.toFixed(3)} ms.`
-            : `${check.from} does not reach ${check.to}, as it should be.`,
-        roundTripMilliseconds: wanted === 'reachable' ? time : null,
+        ...(unreachable
+          ? sayCheck('no-answer', { from, to })
+          : sayCheck('reached', { from, to, roundTrip: time.toFixed(2) })),
+        roundTripMilliseconds: unreachable ? null : time,
       };
       results.push(result);
       progress(result);
@@ -678,6 +684,13 @@ function plainLink(namespace: string, index: number, name: string, kind: string)
     addresses: [],
     bridge: null,
     portState: null,
+    device: null,
+    port: null,
+    vlans: null,
+    bondMember: null,
+    impairment: null,
+    queueing: null,
+    holders: [],
   };
 }
 
@@ -691,6 +704,9 @@ function inventoryOf(lab: string, document: LabDocument | null): Inventory {
     mounts: [],
     processes: root ? [{ pid: 1, command: 'netloom-keeper' }] : [],
     processCount: root ? 1 : 0,
+    runs: [],
+    forwarding: { ipv4: false, ipv6: false },
+    rules: null,
     lab: root ? null : lab,
   });
   const namespaces = [namespace(rootId, [], true)];
@@ -701,7 +717,20 @@ function inventoryOf(lab: string, document: LabDocument | null): Inventory {
   for (const name of network.namespaces.keys()) {
     const id = String(4026532000 + ids.size * 64);
     ids.set(name, id);
-    namespaces.push(namespace(id, [name], false));
+    const node = document.topology.nodes[name];
+    const runs = network.processes.filter((each) => each.namespace === name);
+    namespaces.push({
+      ...namespace(id, [name], false),
+      forwarding: forwardingOf(node?.kind === 'namespace' ? node.forwarding : undefined),
+      rules: node?.kind === 'namespace' ? rulesOf(node) : null,
+      // The last of several did not survive, so that this is seen too.
+      runs: runs.slice(0, Math.max(1, runs.length - 1)).map((run, index) => ({
+        lab,
+        name: run.name,
+        pid: 210 + index,
+        command: [...run.command],
+      })),
+    });
     links.push({
       ...plainLink(id, 1, 'lo', 'loopback'),
       mac: null,
@@ -716,7 +745,7 @@ function inventoryOf(lab: string, document: LabDocument | null): Inventory {
     const id = ids.get(link.namespace) ?? rootId;
     byKey.set(key, `${id}/${index}`);
     links.push({
-      ...plainLink(id, index, link.name, link.kind),
+      ...plainLink(id, index, link.name, link.device?.kind ?? link.kind),
       mtu: link.mtu ?? 1500,
       up: link.up,
       carrier: link.up,
@@ -724,23 +753,66 @@ function inventoryOf(lab: string, document: LabDocument | null): Inventory {
       lab,
       alias: `netloom:${lab}`,
       addresses: link.addresses.map((each) => address(each, 'global')),
-      bridge: link.kind === 'bridge' ? { stp: link.stp } : null,
-      portState: link.master === null ? null : 'forwarding',
+      bridge: link.bridge === null ? null : { ...link.bridge },
+      device: link.device,
+      port:
+        link.port === null
+          ? null
+          : {
+              isolated: link.port.isolated ?? initialPort.isolated,
+              cost: link.port.cost ?? initialPort.cost,
+              priority: link.port.priority ?? initialPort.priority,
+            },
+      portState: link.port === null ? null : 'forwarding',
+      vlans: link.vlans === null ? null : [...link.vlans],
+      impairment: link.impairment,
+      holders:
+        network.processes.some((each) => each.command.join(' ').includes(link.name)) &&
+        (link.device?.kind === 'tap' || link.device?.kind === 'tun')
+          ? [{ pid: 210, command: 'socat' }]
+          : [],
     });
     index += 1;
   }
+  const bonds = new Set<string>();
+  const blocking = blockedPorts(network);
   const wired = links.map((view) => {
     const key = [...byKey].find(([, id]) => id === view.id)?.[0];
     const link = key === undefined ? undefined : network.links.get(key);
     if (link === undefined) return view;
     const master = link.master === null ? null : linkKey(link.namespace, link.master);
+    const bond = master !== null && network.links.get(master)?.device?.kind === 'bond';
+    const first = bond && !bonds.has(master);
+    if (bond) bonds.add(master);
     return {
       ...view,
+      bondMember: bond
+        ? { state: first ? ('active' as const) : ('backup' as const), linkUp: true }
+        : null,
+      portState: key !== undefined && blocking.has(key) ? 'blocking' : view.portState,
       peer: link.peer === null ? null : (byKey.get(link.peer) ?? null),
       master: master === null ? null : (byKey.get(master) ?? null),
     };
   });
   return { sequence: 0, namespaces, links: wired, routes: [] };
+}
+
+/** One port of each circle of bridges that run STP: the last one that closes it. */
+function blockedPorts(network: Network): Set<string> {
+  const tree = new Map<string, string>();
+  const rootOf = (name: string): string => {
+    const above = tree.get(name);
+    return above === undefined || above === name ? name : rootOf(above);
+  };
+  const blocked = new Set<string>();
+  for (const [one, other] of network.pairs) {
+    if (one.master === null || other.master === null) continue;
+    const [near, far] = [one, other].map((end) => rootOf(linkKey(end.namespace, end.master ?? '')));
+    if (near === undefined || far === undefined) continue;
+    if (near === far) blocked.add(linkKey(other.namespace, other.name));
+    else tree.set(near, far);
+  }
+  return blocked;
 }
 
 function address(text: string, scope: 'global' | 'host') {

@@ -1,4 +1,6 @@
 import {
+  type BridgePort,
+  type DeviceKind,
   type InterfaceSettings,
   type Inventory,
   type LabDocument,
@@ -6,11 +8,18 @@ import {
   type NamespaceView,
   parseEndpoint,
 } from '../../agent/api/index.ts';
+import type { Impairment, VlanEntry } from '../../agent/api/index.ts';
+import { deviceKindOf } from './document/devices.ts';
+
+/** Settings of an interface; of a bridge's port also what a port has. */
+export type WantedSettings = InterfaceSettings | BridgePort;
 
 /** An interface that a node has by the document, from its settings or from a wire's end. */
 export interface WantedInterface {
   readonly name: string;
-  readonly settings: InterfaceSettings;
+  readonly settings: WantedSettings;
+  /** Kind of the device that it is; null for the end of a veth pair. */
+  readonly device: DeviceKind | null;
   /** Index of the wire that ends here, null for none. */
   readonly link: number | null;
   /** `NODE:INTERFACE` at the other end. */
@@ -27,33 +36,133 @@ export function interfacesOf(document: LabDocument, node: string): readonly Want
     link.endpoints.forEach((text, end) => {
       const endpoint = parseEndpoint(text);
       if (endpoint.node !== node) return;
+      const own: WantedSettings = settings[endpoint.interface] ?? {};
       found.set(endpoint.interface, {
         name: endpoint.interface,
-        settings: settings[endpoint.interface] ?? {},
+        settings: own,
+        device: deviceKindOf(own),
         link: index,
         peer: link.endpoints[1 - end] ?? null,
       });
     });
   });
   for (const [name, each] of Object.entries(settings)) {
-    if (!found.has(name)) found.set(name, { name, settings: each, link: null, peer: null });
+    if (found.has(name)) continue;
+    found.set(name, { name, settings: each, device: deviceKindOf(each), link: null, peer: null });
   }
   return [...found.values()];
 }
 
 /** Settings of one interface; those of a bridge's own interface are on the node itself. */
-export function settingsOf(document: LabDocument, node: string, name: string): InterfaceSettings {
+export function settingsOf(document: LabDocument, node: string, name: string): WantedSettings {
   const wanted = document.topology.nodes[node];
   if (wanted === undefined) return {};
   if (wanted.kind === 'namespace') return wanted.interfaces?.[name] ?? {};
   if (name !== node) return wanted.ports?.[name] ?? {};
-  const { addresses, mac, mtu, state } = wanted;
+  const { addresses, mac, mtu, state, impairment } = wanted;
   return {
     ...(addresses === undefined ? {} : { addresses }),
     ...(mac === undefined ? {} : { mac }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(state === undefined ? {} : { state }),
+    ...(impairment === undefined ? {} : { impairment }),
   };
+}
+
+/** `20 ms · 1 % · 10 Mbit/s`, with what each is where that is not plain; `words` are loss, duplicates and so on. */
+export function impairmentText(
+  impairment: Impairment,
+  words: Readonly<Record<'loss' | 'duplicate' | 'reorder' | 'corrupt', string>>,
+): string {
+  const parts: string[] = [];
+  if (impairment.delay > 0) {
+    parts.push(`${impairment.delay}${impairment.jitter > 0 ? ` ± ${impairment.jitter}` : ''} ms`);
+  }
+  for (const key of ['loss', 'duplicate', 'reorder', 'corrupt'] as const) {
+    if (impairment[key] > 0) parts.push(`${impairment[key]} % ${words[key]}`);
+  }
+  if (impairment.rate !== null) parts.push(rateText(impairment.rate));
+  return parts.join(' · ');
+}
+
+/** Bits a second with an SI prefix: `10 Mbit/s`. */
+export function rateText(bits: number): string {
+  for (const [size, prefix] of [
+    [1e9, 'G'],
+    [1e6, 'M'],
+    [1e3, 'k'],
+  ] as const) {
+    if (bits >= size) return `${Number((bits / size).toPrecision(4))} ${prefix}bit/s`;
+  }
+  return `${bits} bit/s`;
+}
+
+/** What a port does with VLANs: the one without a tag and those with one. */
+export interface PortVlans {
+  readonly untagged: number | null;
+  readonly tagged: readonly number[];
+}
+
+/** By the settings of a port on a bridge that filters; without any it is in VLAN 1 (vlan_default_pvid). */
+export function wantedVlans(port: {
+  readonly vlan?: number | undefined;
+  readonly trunk?: readonly number[] | undefined;
+  readonly native?: number | undefined;
+}): PortVlans {
+  if (port.trunk !== undefined) {
+    return {
+      untagged: port.native ?? null,
+      tagged: port.trunk.filter((id) => id !== port.native).sort((one, other) => one - other),
+    };
+  }
+  return { untagged: port.vlan ?? 1, tagged: [] };
+}
+
+export function liveVlans(entries: readonly VlanEntry[]): PortVlans {
+  return {
+    untagged: entries.find((entry) => entry.untagged && entry.pvid)?.id ?? null,
+    tagged: entries.filter((entry) => !entry.untagged).map((entry) => entry.id),
+  };
+}
+
+/** `10,20,30-35` of VLAN identifiers. */
+export function vlanText(ids: readonly number[]): string {
+  const parts: string[] = [];
+  const sorted = [...new Set(ids)].sort((one, other) => one - other);
+  for (let index = 0; index < sorted.length;) {
+    let end = index;
+    while (sorted[end + 1] === (sorted[end] ?? 0) + 1) end++;
+    const first = sorted[index];
+    parts.push(
+      end - index < 2 ? sorted.slice(index, end + 1).join(',') : `${first}-${sorted[end]}`,
+    );
+    index = end + 1;
+  }
+  return parts.join(',');
+}
+
+/** The identifiers of such a text; null where it is none. */
+export function parseVlans(text: string): number[] | null {
+  const ids = new Set<number>();
+  for (const part of text.split(/[\s,，]+/).filter(Boolean)) {
+    const match = /^(?<first>\d{1,4})(?:-(?<last>\d{1,4}))?$/.exec(part);
+    const first = Number(match?.groups?.['first']);
+    const last = Number(match?.groups?.['last'] ?? first);
+    if (match === null || first < 1 || last > 4094 || last < first) return null;
+    for (let id = first; id <= last; id++) ids.add(id);
+  }
+  return [...ids].sort((one, other) => one - other);
+}
+
+/** Whether a namespace is to forward packets of each family. */
+export function forwardingOf(
+  wanted:
+    | boolean
+    | { readonly ipv4?: boolean | undefined; readonly ipv6?: boolean | undefined }
+    | undefined,
+): { readonly ipv4: boolean; readonly ipv6: boolean } {
+  if (typeof wanted === 'object') return { ipv4: wanted.ipv4 ?? false, ipv6: wanted.ipv6 ?? false };
+  return { ipv4: wanted ?? false, ipv6: wanted ?? false };
 }
 
 /** The namespace that a node is, or that a bridge sits in, as the kernel has it. */
@@ -84,7 +193,17 @@ export function linkOf(
   );
 }
 
-export type DifferenceField = 'presence' | 'state' | 'mtu' | 'mac' | 'stp' | 'address';
+export type DifferenceField =
+  | 'presence'
+  | 'state'
+  | 'mtu'
+  | 'mac'
+  | 'stp'
+  | 'address'
+  | 'vlan-filtering'
+  | 'forwarding-ipv4'
+  | 'forwarding-ipv6'
+  | 'process';
 
 /** Wanted against real; null stands for what is not there. */
 export interface Difference {
@@ -104,7 +223,7 @@ function canonical(address: string): string {
 
 function interfaceDifferences(
   object: string,
-  settings: InterfaceSettings,
+  settings: WantedSettings,
   link: LinkView | null,
   mtu: number | undefined,
 ): Difference[] {
@@ -116,7 +235,8 @@ function interfaceDifferences(
   compare('state', settings.state ?? 'up', link.up ? 'up' : 'down');
   compare('mtu', (settings.mtu ?? mtu)?.toString(), String(link.mtu));
   compare('mac', settings.mac?.toLowerCase(), link.mac);
-  const wanted = (settings.addresses ?? []).map(canonical);
+  const asked = 'addresses' in settings ? (settings.addresses ?? []) : [];
+  const wanted = asked.map(canonical);
   // Link-local addresses come by themselves.
   const real = link.addresses.filter((each) => each.scope !== 'link').map((each) => each.address);
   for (const address of wanted) {
@@ -131,6 +251,10 @@ function interfaceDifferences(
   return found;
 }
 
+function onOff(on: boolean): string {
+  return on ? 'on' : 'off';
+}
+
 /** How a node differs from what the document wants; of one interface only, where it is named. */
 export function differencesOf(
   inventory: Inventory | null,
@@ -142,26 +266,43 @@ export function differencesOf(
   if (inventory === null || wanted === undefined) return [];
   const found: Difference[] = [];
   if (only === null && wanted.kind === 'namespace') {
-    if (namespaceOf(inventory, document, node) === null) {
-      return [{ object: node, field: 'presence', wanted: node, real: null }];
+    const namespace = namespaceOf(inventory, document, node);
+    if (namespace === null) return [{ object: node, field: 'presence', wanted: node, real: null }];
+    const forwarding = forwardingOf(wanted.forwarding);
+    for (const family of ['ipv4', 'ipv6'] as const) {
+      if (forwarding[family] === namespace.forwarding[family]) continue;
+      found.push({
+        object: node,
+        field: `forwarding-${family}`,
+        wanted: onOff(forwarding[family]),
+        real: onOff(namespace.forwarding[family]),
+      });
+    }
+    for (const run of wanted.run ?? []) {
+      if (namespace.runs.some((each) => each.name === run.name)) continue;
+      found.push({ object: node, field: 'process', wanted: run.name, real: null });
     }
   }
   if (wanted.kind === 'bridge' && (only === null || only === node)) {
     const link = linkOf(inventory, document, node, node);
     found.push(...interfaceDifferences(node, settingsOf(document, node, node), link, undefined));
-    const stp = wanted.stp ?? false;
-    const bridge = link?.bridge ?? null;
-    if (bridge !== null && bridge.stp !== stp) {
-      const word = (on: boolean) => (on ? 'on' : 'off');
-      found.push({ object: node, field: 'stp', wanted: word(stp), real: word(bridge.stp) });
-    }
+    const compare = (
+      field: 'stp' | 'vlan-filtering',
+      asked: boolean,
+      real: boolean | undefined,
+    ) => {
+      if (real === undefined || real === asked) return;
+      found.push({ object: node, field, wanted: onOff(asked), real: onOff(real) });
+    };
+    compare('stp', wanted.stp ?? false, link?.bridge?.stp);
+    compare('vlan-filtering', wanted.vlanFiltering ?? false, link?.bridge?.vlanFiltering);
   }
   for (const each of interfacesOf(document, node)) {
     if (only !== null && only !== each.name) continue;
     const link = linkOf(inventory, document, node, each.name);
     const wire = each.link === null ? undefined : document.topology.links?.[each.link];
     // A veth that says nothing has the kernel's default.
-    const mtu = wire === undefined ? undefined : (wire.mtu ?? 1500);
+    const mtu = wire === undefined || wire.type === 'tunnel' ? undefined : (wire.mtu ?? 1500);
     found.push(...interfaceDifferences(each.name, each.settings, link, mtu));
   }
   return found;

@@ -1,10 +1,12 @@
-import type { NodeKind } from '../../agent/api/index.ts';
+import type { DeviceKind } from '../../agent/api/index.ts';
 import { useSettings } from '../app/settings-store.ts';
 import { useText } from '../app/text/text.ts';
 import { useWindowActions } from '../app/window-actions.ts';
 import { useDialogs } from '../app/dialog-store.ts';
 import type { Selection } from './canvas/selection.ts';
-import { freeNodeName } from './document/document-edit.ts';
+import { newDevice, takesDevice } from './document/devices.ts';
+import { freeNodeName, newNode, type NewNodeKind } from './document/document-edit.ts';
+import { useCapabilities } from './capability-store.ts';
 import { useLab } from './lab-store.ts';
 import { freePosition } from './live.ts';
 
@@ -15,6 +17,15 @@ export function useTopologyActions() {
   const actions = useWindowActions();
   const dialogs = useDialogs();
   const { t } = useText();
+
+  const capabilities = useCapabilities();
+
+  /** The node that a device would be added to: the one that is selected, or that has what is selected. */
+  const chosenNode = (): string | null => {
+    const { selection, document } = lab;
+    if (selection?.kind !== 'node' && selection?.kind !== 'interface') return null;
+    return document !== null && selection.node in document.topology.nodes ? selection.node : null;
+  };
 
   const blur = () => {
     // A field in the middle of being typed belongs to what is planned.
@@ -50,11 +61,38 @@ export function useTopologyActions() {
       actions.showDrawer('checks');
       await lab.check();
     },
-    addNode(kind: NodeKind) {
+    chosenNode,
+    /** Why the machine cannot have such a device; null when it can, as far as is known. */
+    lackOfDevice(kind: DeviceKind): string | null {
+      const reason = capabilities.lackOf(`link:${kind}`);
+      return reason === null ? null : t('palette.lacking', { reason });
+    },
+    /** Why such a device cannot be added to a node; null when it can. */
+    againstDevice(node: string, kind: DeviceKind): string | null {
+      const { document } = lab;
+      const wanted = document?.topology.nodes[node];
+      if (document === null || wanted === undefined) return t('palette.chooseNode');
+      if (!takesDevice(wanted.kind, kind)) return t('palette.notThere', { node });
+      return newDevice(document, node, kind) === null ? t('palette.noGround', { node }) : null;
+    },
+    /** Adds a device to a node, on the interface that is selected where it stands on one, and selects it. */
+    addDevice(node: string, kind: DeviceKind) {
+      const { document, selection } = lab;
+      if (document === null) return;
+      const parent =
+        selection?.kind === 'interface' && selection.node === node ? selection.interface : null;
+      const made = newDevice(document, node, kind, parent);
+      if (made === null) return;
+      const { name, settings: first } = made;
+      if (lab.edit([{ kind: 'set-interface', node, interface: name, settings: first }])) {
+        lab.selection = { kind: 'interface', node, interface: name };
+      }
+    },
+    addNode(kind: NewNodeKind) {
       if (lab.document === null) return;
       const name = freeNodeName(lab.document, kind);
       const position = freePosition(lab.document);
-      if (lab.edit([{ kind: 'add-node', name, node: { kind }, position }])) {
+      if (lab.edit([{ kind: 'add-node', name, node: newNode(kind), position }])) {
         lab.selection = { kind: 'node', node: name };
       }
     },
@@ -67,10 +105,9 @@ export function useTopologyActions() {
           if (lab.edit([{ kind: 'remove-link', index: selection.index }])) lab.selection = null;
           return;
         case 'interface': {
-          const endpoint = `${selection.node}:${selection.interface}`;
-          const links = lab.document?.topology.links ?? [];
-          const index = links.findIndex((link) => link.endpoints.includes(endpoint));
-          if (index >= 0 && lab.edit([{ kind: 'remove-link', index }])) lab.selection = null;
+          const { node, interface: name } = selection;
+          const removed = lab.edit([{ kind: 'remove-interface', node, interface: name }]);
+          if (removed) lab.selection = null;
         }
       }
     },

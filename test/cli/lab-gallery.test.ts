@@ -26,7 +26,7 @@ const files = readdirSync(gallery)
   .sort();
 const labOf = (file: string): string => path.basename(file, '.yaml');
 const fileOf = (file: string): string => path.join(gallery, file);
-/** Its ports take half a minute to the forwarding state: it waits beside the others. */
+/** Its ports take ten seconds to the forwarding state: it waits beside the others. */
 const slow = 'stp-ring.yaml';
 
 const isRoot = process.getuid?.() === 0;
@@ -44,6 +44,22 @@ async function byHand(...scripts: readonly string[]): Promise<NetworkState> {
   } finally {
     bare.end();
   }
+}
+
+/** What a lab is on this kernel, made by hand; null when it lacks something that the lab needs. */
+const byHandOf = new Map<string, Promise<NetworkState | null>>();
+function expectedOf(file: string): Promise<NetworkState | null> {
+  const script = labScripts[file];
+  if (script === undefined) throw new Error(`no network written by hand for ${file}`);
+  const known =
+    byHandOf.get(file) ??
+    byHand(realmScript, script).catch((error: unknown) => {
+      // iproute2's words for a kind of link, a queueing discipline or a setting that the kernel does not have.
+      if (/Unknown device type|kind is unknown|not supported/i.test(String(error))) return null;
+      throw error;
+    });
+  byHandOf.set(file, known);
+  return known;
 }
 
 function expectNothingLeft(realm: RunningRealm): void {
@@ -82,16 +98,23 @@ describe.each(people)('as $who', ({ user }) => {
   it.each([...files.filter((file) => file !== slow), slow])(
     'brings %s up as written by hand, and down without a trace',
     async (file) => {
-      expect(labScripts, `no network written by hand for ${file}`).toHaveProperty([file]);
+      const expected = await expectedOf(file);
       const up = await (file === slow
         ? slowUp
         : netloom.run(['up', fileOf(file), '--yes', '--json']));
+      if (expected === null) {
+        // The guest tier brings it up. Here it is refused before anything happens.
+        expect(up.status).toBe(1);
+        expect(up.stderr).toMatch(/This machine lacks (link|queueing|bridge):/);
+        const realms = (await netloom.realms()).map(({ realm }) => realm);
+        expect(realms).not.toContain(`sandbox:${labOf(file)}`);
+        return;
+      }
       expect(up.status, up.stderr).toBe(0);
       const { checks } = parse<{ readonly checks: readonly { readonly outcome: string }[] }>(up);
       expect(checks.length).toBeGreaterThan(0);
       expect(checks.map(({ outcome }) => outcome)).toEqual(checks.map(() => 'passed'));
       const realm = await netloom.realm(labOf(file));
-      const expected = await byHand(realmScript, labScripts[file] ?? '');
       expect(networkDifferences(expected, readNetworkState(realm.inRealm))).toEqual([]);
 
       const again = await netloom.must(['plan', fileOf(file), '--json']);
@@ -132,10 +155,11 @@ describe.each(people)('as $who', ({ user }) => {
   it('makes the same network by `plan --commands` and sh as by `up`', async () => {
     // Against nothing, as a person copies it; then in a realm that is as empty as that.
     for (const file of files) {
+      const expected = await expectedOf(file);
+      if (expected === null) continue;
       const transcript = await netloom.must(['plan', fileOf(file), '--commands']);
       const realm = await netloom.emptyRealm(`by-${labOf(file)}`);
       realm.script(transcript.stdout);
-      const expected = await byHand(realmScript, labScripts[file] ?? '');
       expect(
         networkDifferences(expected, readNetworkState(realm.inRealm)),
         `${file}:\n${transcript.stdout}`,
@@ -149,8 +173,13 @@ describe('netloom test', () => {
     const { status, stdout, stderr } = await tested;
     expect(status, stderr).toBe(0);
     const lines = stdout.trimEnd().split('\n');
-    expect(lines.at(-1)).toBe(`${String(files.length)} passed, 0 failed, 0 skipped`);
-    expect(lines.slice(0, -1)).toEqual(files.map((file) => `passed ${fileOf(file)}`));
+    const lacking = new Set<string>();
+    for (const file of files) if ((await expectedOf(file)) === null) lacking.add(file);
+    const passed = files.length - lacking.size;
+    expect(lines.at(-1)).toBe(`${passed} passed, 0 failed, ${lacking.size} skipped`);
+    expect(lines.slice(0, -1).map((line) => line.split(': ')[0])).toEqual(
+      files.map((file) => `${lacking.has(file) ? 'skipped' : 'passed'} ${fileOf(file)}`),
+    );
     expect(await tester.realms()).toEqual([]);
   });
 

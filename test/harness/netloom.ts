@@ -309,18 +309,15 @@ export class Netloom {
       agent,
       processes: readlinkSync(`/proc/${keeper}/ns/pid`),
       network: readlinkSync(`/proc/${keeper}/ns/net`),
-      inRealm: (command) => this.lookInto(this.enterWords(keeper), command),
+      inRealm: (command) => this.lookInto(this.joinWords(keeper), command),
       script: (text) => void this.lookInto(this.joinWords(keeper), ['sh', '-e'], text),
     };
   }
 
-  /** The words that run a command in a realm's network, as whoever doubts a picture would. */
-  enterWords(keeper: number): readonly string[] {
-    const target = ['-t', String(keeper)];
-    return ['nsenter', ...target, '-U', '--preserve-credentials', '-m', '-n', '--'];
-  }
-
-  /** The same in the pid namespace too: with it `/proc/self` is there, which `ip netns add` opens. */
+  /**
+   * The words that run a command in a realm's network, as whoever doubts a picture would; in its pid namespace too: with
+   * it `/proc/self` is there, which `ip netns add` opens and where `tc` looks up the kernel's clock.
+   */
   private joinWords(keeper: number): readonly string[] {
     const target = ['-t', String(keeper)];
     return ['nsenter', ...target, '-U', '--preserve-credentials', '-m', '-n', '-p', '--'];

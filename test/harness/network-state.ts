@@ -260,14 +260,17 @@ function peerOf(
  */
 const derivedLinkLocal = /^fe80::[0-9a-f]{1,4}:[0-9a-f]{0,2}ff:fe[0-9a-f]{2}:[0-9a-f]{1,4}$/;
 
+/** Chosen by the kernel, from a MAC or where there is none by lot (a tun, addrconf_addr_gen). */
+function isDrawn(link: JsonObject, address: JsonObject): boolean {
+  const byLot = link['link_type'] === 'none' && address['scope'] === 'link';
+  return byLot || derivedLinkLocal.test(String(address['local']));
+}
+
 function normaliseAddresses(link: JsonObject): Json {
   const list = Array.isArray(link['addr_info']) ? (link['addr_info'] as readonly Json[]) : [];
   return list
     .filter(isObject)
-    .filter(
-      (address) =>
-        !derivedLinkLocal.test(String(address['local'])) && Object.keys(address).length > 0,
-    )
+    .filter((address) => Object.keys(address).length > 0 && !isDrawn(link, address))
     .map((address) =>
       canonical({
         local: address['local'] ?? null,

@@ -1,6 +1,14 @@
 /** The inventory against what iproute2 says, in the private namespaces of this tier. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -138,6 +146,20 @@ function asList(value: unknown): readonly Json[] {
 
 const text = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
+/** `ip` gives times in hundredths of a second, and leaves out what the kernel does not tell. */
+function expectedBridge(data: Json): Json {
+  return {
+    stp: data['stp_state'] === 1,
+    priority: data['priority'],
+    forwardDelay: Number(data['forward_delay']) / 100,
+    helloTime: Number(data['hello_time']) / 100,
+    maximumAge: Number(data['max_age']) / 100,
+    ageingTime: Number(data['ageing_time']) / 100,
+    ...('mcast_snooping' in data ? { multicastSnooping: data['mcast_snooping'] === 1 } : {}),
+    ...('vlan_default_pvid' in data ? { vlanFiltering: data['vlan_filtering'] === 1 } : {}),
+  };
+}
+
 /** A namespace as `ip` shows it, in the words of the contract. */
 function expectedLinks(namespace: string): readonly Json[] {
   const place = namespace === '' ? [] : ['-n', namespace];
@@ -160,7 +182,11 @@ function expectedLinks(namespace: string): readonly Json[] {
         operationalState: String(link['operstate']).toLowerCase(),
         master: text(link['master']),
         alias: text(link['ifalias']),
-        bridge: kind === 'bridge' ? { stp: bridge['stp_state'] === 1 } : null,
+        bridge: kind === 'bridge' ? expectedBridge(bridge) : null,
+        port:
+          information['info_slave_kind'] === 'bridge'
+            ? { isolated: port['isolated'], cost: port['cost'], priority: port['priority'] }
+            : null,
         portState: text(port['state']),
         addresses: asList(link['addr_info'])
           .map((address) => ({
@@ -197,6 +223,7 @@ function seenLinks(namespace: string): readonly Json[] {
       master: link.master === null ? null : (names.get(link.master) ?? 'unknown'),
       alias: link.alias,
       bridge: link.bridge,
+      port: link.port,
       portState: link.portState,
       addresses: link.addresses,
     }))
@@ -305,8 +332,11 @@ describe('the inventory', () => {
       ['link', 'set', 'invp', 'alias', 'mine'],
       ['link', 'set', 'invbr', 'type', 'bridge', 'stp_state', '1'],
       ['link', 'set', 'invbr', 'type', 'bridge', 'stp_state', '0'],
+      ['link', 'set', 'invbr', 'type', 'bridge', 'ageing_time', '20000', 'priority', '4096'],
       ['link', 'set', 'invbr', 'up'],
       ['link', 'set', 'invp', 'up'],
+      ['link', 'set', 'invp', 'type', 'bridge_slave', 'isolated', 'on', 'cost', '77'],
+      ['link', 'set', 'invp', 'type', 'bridge_slave', 'isolated', 'off', 'priority', '9'],
       ['-n', 'inv1', 'link', 'set', 'lo', 'up'],
       ['-n', 'inv1', 'link', 'set', 'eth0', 'up'],
       ['-n', 'inv1', 'addr', 'add', '10.90.0.2/24', 'dev', 'eth0'],
@@ -347,11 +377,16 @@ describe('the inventory', () => {
         link add eth1 netns inv2 type veth peer name eth1 netns inv3
       `);
       ip('netns', 'del', 'inv3');
+      const ids = (list: readonly { readonly id: string }[]): string[] =>
+        list.map(({ id }) => id).sort();
+      // A namespace takes its links along some time after its name has gone: not between the two looks.
+      await eventually(() => {
+        const left = readJson('-n', 'inv2', 'link', 'show').map((link) => link['ifname']);
+        expect(left).not.toContain('eth1');
+      });
       tracker.refresh();
       const fresh = await InventoryTracker.open();
       if (!fresh.ok) throw new Error(fresh.failure.reason);
-      const ids = (list: readonly { readonly id: string }[]): string[] =>
-        list.map(({ id }) => id).sort();
       expect(ids(client.links)).toEqual(ids(fresh.value.snapshot().links));
       expect(ids(client.namespaces)).toEqual(ids(fresh.value.snapshot().namespaces));
       expect(client).toEqual(tracker.snapshot());
@@ -571,3 +606,167 @@ describe('a link', () => {
     expect(deltas).toBeLessThan(100);
   });
 });
+
+describe('what a link is and does', () => {
+  const tap = { kind: 'tap', owner: null, group: null, multiQueue: false };
+  const vxlan = (change: Json): Json => ({
+    kind: 'vxlan',
+    id: 42,
+    local: '10.90.0.1',
+    remote: '10.90.0.2',
+    port: 4789,
+    parent: 'eth0',
+    ...change,
+  });
+  const slow = (rate: number): Json => ({
+    ...{ rate, delay: 0, jitter: 0, loss: 0, duplicate: 0, reorder: 0, corrupt: 0 },
+  });
+  const tc = (...options: readonly string[]): void => {
+    execFileSync('tc', ['-n', 'inv1', ...options], { stdio: 'pipe' });
+  };
+  const forward = (family: 'ipv4' | 'ipv6', value: '0' | '1'): void => {
+    const setting = family === 'ipv4' ? 'net.ipv4.ip_forward' : 'net.ipv6.conf.all.forwarding';
+    ip('netns', 'exec', 'inv1', 'sysctl', '-qw', `${setting}=${value}`);
+  };
+
+  /** Two veth ends, a tap that nobody holds, a tunnel. */
+  function prepare(): void {
+    ip('netns', 'add', 'inv1');
+    batch(
+      `
+      link add eth0 type veth peer name eth1
+      tuntap add tap0 mode tap
+      link add vx0 type vxlan id 42 local 10.90.0.1 remote 10.90.0.2 dstport 4789 dev eth0
+    `,
+      'inv1',
+    );
+  }
+
+  it('is in the first snapshot', async () => {
+    prepare();
+    tc('qdisc', 'add', 'dev', 'eth0', 'root', 'handle', '4e:', ...tokenBucket('8mbit'));
+    tc('qdisc', 'add', 'dev', 'eth1', 'root', 'handle', '7:', ...tokenBucket('8mbit'));
+    forward('ipv4', '1');
+    const holder = start('ip', 'netns', 'exec', 'inv1', ...holdTap('tap0'));
+    await attached(holder);
+    await open();
+    expect(InventorySchema.safeParse(client).error).toBeUndefined();
+    expect(linkOf('inv1', 'tap0')).toMatchObject({
+      kind: 'tun',
+      device: tap,
+      holders: [{ pid: holder.pid, command: expect.stringContaining('socat') as string }],
+    });
+    expect(linkOf('inv1', 'vx0')?.device).toEqual(vxlan({}));
+    expect(linkOf('inv1', 'eth0')).toMatchObject({
+      ...{ device: null, bondMember: null, vlans: null, queueing: null },
+      impairment: slow(8_000_000),
+    });
+    expect(linkOf('inv1', 'eth1')).toMatchObject({ impairment: null, queueing: 'tbf' });
+    expect(namespaceOf('inv1')?.forwarding).toEqual({ ipv4: true, ipv6: false });
+  });
+
+  it('is followed', async () => {
+    await open();
+    prepare();
+    await eventually(() => {
+      expect(linkOf('inv1', 'tap0')).toMatchObject({ device: tap, holders: [] });
+      expect(linkOf('inv1', 'vx0')?.device).toEqual(vxlan({}));
+      expect(linkOf('inv1', 'eth0')?.impairment).toBeNull();
+      expect(namespaceOf('inv1')?.forwarding).toEqual({ ipv4: false, ipv6: false });
+    });
+    for (const rate of [8, 16]) {
+      tc('qdisc', 'replace', 'dev', 'eth0', 'root', 'handle', '4e:', ...tokenBucket(`${rate}mbit`));
+      await eventually(() => {
+        expect(linkOf('inv1', 'eth0')?.impairment).toEqual(slow(rate * 1_000_000));
+      });
+    }
+    tc('qdisc', 'del', 'dev', 'eth0', 'root');
+    tc('qdisc', 'add', 'dev', 'eth1', 'root', 'handle', '7:', ...tokenBucket('8mbit'));
+    forward('ipv4', '1');
+    forward('ipv6', '1');
+    await eventually(() => {
+      expect(linkOf('inv1', 'eth0')).toMatchObject({ impairment: null, queueing: null });
+      expect(linkOf('inv1', 'eth1')).toMatchObject({ impairment: null, queueing: 'tbf' });
+      expect(namespaceOf('inv1')?.forwarding).toEqual({ ipv4: true, ipv6: true });
+    });
+    forward('ipv6', '0');
+    await eventually(() => {
+      expect(namespaceOf('inv1')?.forwarding).toEqual({ ipv4: true, ipv6: false });
+    });
+    // The link below has another name, and the tunnel another number.
+    batch(
+      `
+      link set eth0 name wan0
+      link del vx0
+      link add vx0 type vxlan id 43 remote 2001:db8::2 dstport 4790
+    `,
+      'inv1',
+    );
+    await eventually(() => {
+      expect(linkOf('inv1', 'vx0')?.device).toEqual(
+        vxlan({ id: 43, local: null, remote: '2001:db8::2', port: 4790, parent: null }),
+      );
+    });
+    ip('-n', 'inv1', 'tuntap', 'add', 'tun0', 'mode', 'tun', 'user', '1000', 'multi_queue');
+    await eventually(() => {
+      const tun = { kind: 'tun', owner: 1000, group: null, multiQueue: true };
+      expect(linkOf('inv1', 'tun0')).toMatchObject({ device: tun, holders: [] });
+    });
+    const holder = start('ip', 'netns', 'exec', 'inv1', ...holdTap('tap0'));
+    await eventually(() => {
+      expect(linkOf('inv1', 'tap0')?.holders.map(({ pid }) => pid)).toEqual([holder.pid]);
+    });
+    // It stays with its descriptor when it moves, and a link of the same name is another.
+    ip('netns', 'add', 'inv2');
+    ip('-n', 'inv1', 'link', 'set', 'tap0', 'netns', 'inv2');
+    ip('-n', 'inv1', 'tuntap', 'add', 'tap0', 'mode', 'tap');
+    await eventually(() => {
+      expect(linkOf('inv2', 'tap0')?.holders.map(({ pid }) => pid)).toEqual([holder.pid]);
+      expect(linkOf('inv1', 'tap0')?.holders).toEqual([]);
+    });
+    holder.kill('SIGKILL');
+    await eventually(() => {
+      expect(linkOf('inv2', 'tap0')?.holders).toEqual([]);
+    });
+  });
+
+  it('is read again within refresh', async () => {
+    prepare();
+    await open();
+    tc('qdisc', 'add', 'dev', 'eth0', 'root', 'handle', '4e:', ...tokenBucket('8mbit'));
+    forward('ipv6', '1');
+    const holder = start('ip', 'netns', 'exec', 'inv1', ...holdTap('tap0'));
+    await attached(holder);
+    ip('-n', 'inv1', 'link', 'set', 'eth0', 'name', 'wan0');
+    tracker.refresh();
+    expect(linkOf('inv1', 'wan0')?.impairment).toEqual(slow(8_000_000));
+    expect(namespaceOf('inv1')?.forwarding).toEqual({ ipv4: false, ipv6: true });
+    expect(linkOf('inv1', 'tap0')?.holders.map(({ pid }) => pid)).toEqual([holder.pid]);
+    expect(linkOf('inv1', 'vx0')?.device).toEqual(vxlan({ parent: 'wan0' }));
+    const ended = new Promise((resolve) => holder.once('exit', resolve));
+    holder.kill('SIGKILL');
+    await ended;
+    tc('qdisc', 'del', 'dev', 'wan0', 'root');
+    tracker.refresh();
+    expect(linkOf('inv1', 'wan0')?.impairment).toBeNull();
+    expect(linkOf('inv1', 'tap0')?.holders).toEqual([]);
+  });
+});
+
+function tokenBucket(rate: string): readonly string[] {
+  return ['tbf', 'rate', rate, 'burst', '32k', 'limit', '64k'];
+}
+
+/** A command that attaches to an existing tap and stays. */
+function holdTap(name: string): readonly string[] {
+  return ['socat', '-u', `TUN,tun-name=${name},tun-type=tap,iff-no-pi`, 'PIPE'];
+}
+
+/** Waits until a process has a tap. */
+async function attached(holder: ChildProcess): Promise<void> {
+  const folder = `/proc/${String(holder.pid)}/fdinfo`;
+  await eventually(() => {
+    const files = readdirSync(folder).map((fd) => readFileSync(join(folder, fd), 'utf8'));
+    expect(files.some((information) => /^iff:\ttap0$/m.test(information))).toBe(true);
+  });
+}

@@ -271,7 +271,10 @@ describe('events', () => {
       const moving = must(getLink(socket, { name: 'moves' })).index;
       must(setLink(socket, moving, { namespaceFd: right.fd, name: 'moved' }));
       await expect
-        .poll(() => heard.some(({ message }) => message.action === 'delete'), { interval: 5 })
+        .poll(
+          () => heard.some(({ message }) => message.kind === 'link' && message.action === 'delete'),
+          { interval: 5 },
+        )
         .toBe(true);
       const links = heard.flatMap(({ message, namespaceId }) =>
         message.kind === 'link' ? [{ ...message, namespaceId }] : [],

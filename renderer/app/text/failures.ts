@@ -263,8 +263,132 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{target} 既不是节点、接口，也不是地址。',
     next: '请改正名称。',
   },
+  'check-target-no-node': {
+    reason: '{target} 不是实验中的节点；测量速率需要收发两端。',
+    next: '请填写节点名。',
+  },
   'check-family-missing': { reason: '{node} 没有与 {target} 同一地址族的地址。', next: '' },
   'position-of-unknown-node': { reason: '没有名为 {node} 的节点，其位置未使用。', next: '' },
+  // Devices
+  'unknown-interface': {
+    reason: '{node} 没有接口 {interface}。',
+    next: '请填该节点的接口，或先添加它。',
+  },
+  'device-on-itself': {
+    reason: '{interface} 会建立在自己之上：{circle}。',
+    next: '请换一个下层设备。',
+  },
+  'parent-down': {
+    reason: '下层的 {parent} 停用时，{interface} 无法启用。',
+    next: '请启用 {parent}，或停用 {interface}。',
+  },
+  'duplicate-vlan': {
+    reason: '{parent} 的 VLAN {id} 已由 {other} 使用。',
+    next: '请换一个 VLAN，或删除其一。',
+  },
+  'member-of-two': {
+    reason: '{interface} 已属于 {other}；一个接口只能有一个主设备。',
+    next: '请从其中一个移除。',
+  },
+  'member-is-master': { reason: '{interface} 不能是自己的成员。', next: '请移除。' },
+  'member-with-address': {
+    reason: '{interface} 属于 bond 设备 {bond}，地址应配在 {bond} 上。',
+    next: '请把地址移到 {bond}。',
+  },
+  'bond-without-members': { reason: 'bond 设备 {bond} 没有成员，因此没有载波。', next: '' },
+  'mac-not-possible': { reason: '{kind} 设备没有 MAC 地址。', next: '请删除 `mac`。' },
+  'unlike-ends': {
+    reason: '隧道的本端地址 {local} 与对端地址 {remote} 不是同一地址族。',
+    next: '请使用同一地址族的两个地址。',
+  },
+  'mtu-beyond-tunnel': {
+    reason: '{mtu} 字节的包无法完整通过：下层的 {underlay} 最多承载 {limit} 字节。',
+    next: 'MTU 请不超过 {limit}，或不填。',
+  },
+  'address-outside-link': {
+    reason: '地址 {address} 不在链路另一端 {other} 的任何子网中。',
+    next: '请使用 {subnet} 中的地址。',
+  },
+  'vlan-without-filtering': {
+    reason: '网桥 {bridge} 未开启 VLAN 过滤，{port} 的 VLAN 设置不起作用。',
+    next: '请在 {bridge} 上设置 `vlanFiltering: true`。',
+  },
+  'access-and-trunk': {
+    reason: '{port} 既是 VLAN {vlan} 的接入口，又是中继口。',
+    next: '`vlan` 与 `trunk` 请只保留一个。',
+  },
+  'native-without-trunk': {
+    reason: '{port} 指定了本征 VLAN，却不是中继口。',
+    next: '请加上 `trunk`；若是接入口，请改用 `vlan`。',
+  },
+  'vlan-not-at-bridge': {
+    reason: '网桥 {bridge} 自身不在 VLAN {id} 中，{interface} 收不到任何帧。',
+    next: '请把 {id} 加入 {bridge} 的 `vlans`。',
+  },
+  'vlan-alone': {
+    reason: '除 {port} 外没有端口承载 VLAN {id}。',
+    next: '请在另一个端口加上该 VLAN。',
+  },
+  'tunnel-to-itself': { reason: '隧道的两端都在 {node}。', next: '请为其中一端换一个节点。' },
+  'tunnel-at-bridge': {
+    reason: '{node} 是网桥；隧道的两端应是网络命名空间中的 tap 或 tun。',
+    next: '请改到命名空间，或在网桥上使用 VXLAN 或 GRETAP。',
+  },
+  'tunnel-without-device': {
+    reason: '{endpoint} 既不是 tap 也不是 tun。',
+    next: '请把 {endpoint} 的类型设为 tap 或 tun。',
+  },
+  'tunnel-of-unlike-devices': {
+    reason: '{endpoint} 是 {kind}，{other} 是 {otherKind}：以太网帧与 IP 包不能互通。',
+    next: '两端请使用同一类型。',
+  },
+  'tunnel-device-taken': {
+    reason: '{endpoint} 已是另一条隧道的端点。',
+    next: '每条隧道请使用各自的设备。',
+  },
+  'underlay-not-own': {
+    reason: '{address} 不是 {node} 的地址。',
+    next: '请填 {node} 其他接口上的地址。',
+  },
+  'jitter-without-delay': {
+    reason: '{what}以时延为前提。',
+    next: '请加上 `delay`，或删除 `{key}`。',
+  },
+  'rate-too-low': { reason: '速率 {rate} 低于 8 bit/s。', next: '请取更高的值。' },
+  // Rules and processes
+  'invalid-prefix': {
+    reason: '{text} 既不是地址也不是网段。',
+    next: '格式如 `10.0.0.0/24` 或 `fd00::1`。',
+  },
+  'invalid-host': { reason: '{text} 不是地址。', next: '请填不带前缀长度的地址。' },
+  'families-differ': {
+    reason: '{one} 与 {other} 不是同一地址族。',
+    next: '请使用同一地址族的地址。',
+  },
+  'port-without-protocol': {
+    reason: '没有指定 tcp 或 udp，端口没有意义。',
+    next: '请加上 `protocol: tcp` 或 `protocol: udp`。',
+  },
+  'invalid-port-range': {
+    reason: '{text} 不是端口范围。',
+    next: '小的端口在前，两者都在 1 到 65535 之间。',
+  },
+  'nat-without-forwarding': {
+    reason: '{node} 有地址转换规则却不转发数据包，规则不会生效。',
+    next: '请设置 `forwarding: true`。',
+  },
+  'duplicate-process': {
+    reason: '{node} 已有名为 {name} 的进程。',
+    next: '请换一个名称。',
+  },
+  'kernel-lacks': {
+    reason: '{object} 需要 {capability}，而本机没有（{reason}）。',
+    next: '`netloom doctor` 会说明如何补上；也可以从实验中删除它。',
+  },
+  'queueing-taken': {
+    reason: '{name} 已有排队规则（{kind}），且不属于本实验。',
+    next: '请用 `tc qdisc del` 删除，或去掉链路损伤。',
+  },
   // Plans
   'namespace-taken': {
     reason: '命名空间 {name} 已存在，且不属于本实验。',

@@ -1,6 +1,7 @@
 import { computed, type ComputedRef } from 'vue';
 import { createI18n } from 'vue-i18n';
-import type { Failure, Warning } from '../../../agent/api/index.ts';
+import type { CheckResult, Failure, Warning } from '../../../agent/api/index.ts';
+import { chineseChecks } from './checks.ts';
 import { chinese } from './chinese.ts';
 import { english } from './english.ts';
 import { chineseFailures } from './failures.ts';
@@ -34,6 +35,8 @@ export interface Text {
   t(key: TextKey, values?: TextValues): string;
   failure(failure: Failure): FailureText;
   warning(warning: Warning): string;
+  /** What a check saw, one sentence. */
+  check(result: CheckResult): string;
   /** Relative time such as “3 minutes ago”. */
   ago(time: string, now: number): string;
   exactTime(time: string): string;
@@ -77,6 +80,14 @@ export function useText(): Text {
       const said = language.value === 'zh' ? chineseFailures[warning.code] : undefined;
       const values = { object: warning.object, ...warning.values };
       return said === undefined ? warning.sentence : fill(said.reason, values, warning.sentence);
+    },
+    check({ code, values, sentence }) {
+      if (language.value !== 'zh') return sentence;
+      // What kept a check from being done has a sentence of its own.
+      const failed = chineseFailures[String(values['failure'])];
+      const said =
+        code === 'check-not-done' && failed !== undefined ? failed.reason : chineseChecks[code];
+      return said === undefined ? sentence : fill(said, values, sentence);
     },
     ago(time, now) {
       const seconds = Math.round((now - Date.parse(time)) / 1000);

@@ -65,6 +65,25 @@ export function wireStyles(element: Element): StylesheetJsonBlock[] {
       selector: 'edge.no-carrier',
       style: { 'line-style': 'dashed', 'line-dash-pattern': [14, 8] },
     },
+    // A tube: the line runs dashed inside a pale one.
+    {
+      selector: 'edge.tunnel, edge.overlay',
+      style: {
+        'line-style': 'dashed',
+        'line-dash-pattern': [7, 5],
+        'line-outline-width': 3.5,
+        'line-outline-color': colour('--surface-tube'),
+        width: 1.75,
+      },
+    },
+    {
+      selector: 'edge.tunnel.no-carrier, edge.overlay.no-carrier',
+      style: { 'line-dash-pattern': [2, 8] },
+    },
+    {
+      selector: 'edge.underlay',
+      style: { 'line-color': colour('--protocol-tunnel'), width: 4 },
+    },
     {
       selector: 'edge.add',
       style: { 'line-style': 'dotted', 'line-color': colour('--accent'), width: 2.5 },

@@ -3,9 +3,14 @@ import type { Scene, SceneInterface, SceneNode } from './scene.ts';
 
 export type Side = 'left' | 'right' | 'top' | 'bottom';
 
+/** `inner` is a row inside the card: of a device that no wire ends at. */
+export type PortSide = Side | 'inner';
+
 export interface PortBox {
   readonly interface: SceneInterface;
-  readonly side: Side;
+  readonly side: PortSide;
+  /** Depth of an inner row below what it stands on. */
+  readonly indent: number;
   /** Top left of its box, and its size. */
   readonly x: number;
   readonly y: number;
@@ -20,12 +25,23 @@ export interface Point {
   readonly y: number;
 }
 
+/** Joins the members of a bond, which lie beside each other. */
+export interface Bracket {
+  readonly bond: string;
+  readonly side: Side;
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 export interface CardBox {
   readonly width: number;
   readonly height: number;
   /** Distance of the quiet line from the card's upper edge. */
   readonly noteTop: number;
   readonly ports: readonly PortBox[];
+  readonly brackets: readonly Bracket[];
 }
 
 export const metrics = {
@@ -35,6 +51,10 @@ export const metrics = {
   portHeight: 34,
   bridgePortWidth: 72,
   bridgePortHeight: 18,
+  /** With a line of VLAN chips. */
+  bridgeTallPortHeight: 32,
+  innerHeight: 20,
+  innerMinimumWidth: 252,
   minimumWidth: 168,
   bridgeMinimumWidth: 176,
   padding: 6,
@@ -61,6 +81,82 @@ function byY(one: PlacedPort, other: PlacedPort): number {
   return one.toward.y - other.toward.y || one.port.name.localeCompare(other.port.name);
 }
 
+/** Brings the members of each bond together, at the place of the first. */
+function gather(items: readonly PlacedPort[]): PlacedPort[] {
+  const bondOf = (item: PlacedPort) => item.port.bond?.name ?? null;
+  const done = new Set<string>();
+  return items.flatMap((item) => {
+    const bond = bondOf(item);
+    if (bond === null) return [item];
+    if (done.has(bond)) return [];
+    done.add(bond);
+    return items.filter((other) => bondOf(other) === bond);
+  });
+}
+
+/** A bracket along each run of members of one bond; inside the border, its arms towards the wires' ends. */
+function bracketsOf(ports: readonly PortBox[]): Bracket[] {
+  const runs = new Map<string, PortBox[]>();
+  for (const port of ports) {
+    const bond = port.interface.bond?.name;
+    if (bond === undefined || port.side === 'inner') continue;
+    const key = `${port.side} ${bond}`;
+    runs.set(key, [...(runs.get(key) ?? []), port]);
+  }
+  const depth = 7;
+  return [...runs.values()].flatMap((run): Bracket[] => {
+    const [first] = run;
+    const bond = first?.interface.bond?.name;
+    if (first === undefined || bond === undefined || first.side === 'inner') return [];
+    if (run.length < 2) return [];
+    const xs = run.map((port) => port.anchor.x);
+    const ys = run.map((port) => port.anchor.y);
+    const left = Math.min(...xs);
+    const top = Math.min(...ys);
+    const along = { width: Math.max(...xs) - left, height: Math.max(...ys) - top };
+    switch (first.side) {
+      case 'left':
+        return [{ bond, side: 'left', x: left, y: top, width: depth, height: along.height }];
+      case 'right':
+        return [
+          { bond, side: 'right', x: left - depth, y: top, width: depth, height: along.height },
+        ];
+      case 'top':
+        return [{ bond, side: 'top', x: left, y: top, width: along.width, height: depth }];
+      case 'bottom':
+        return [
+          { bond, side: 'bottom', x: left, y: top - depth, width: along.width, height: depth },
+        ];
+    }
+  });
+}
+
+/** The devices without a wire, each below what it stands on. */
+function innerRows(
+  node: SceneNode,
+): readonly { readonly port: SceneInterface; readonly indent: number }[] {
+  const inner = node.interfaces.filter(isInner);
+  const names = new Set(inner.map((item) => item.name));
+  const rows: { port: SceneInterface; indent: number }[] = [];
+  const add = (port: SceneInterface, indent: number) => {
+    if (rows.some((row) => row.port === port)) return;
+    rows.push({ port, indent });
+    for (const child of inner) if (child.parent === port.name) add(child, indent + 1);
+  };
+  // What stands on a wired interface first, in the order of these.
+  for (const wired of node.interfaces) {
+    if (!isInner(wired)) for (const item of inner) if (item.parent === wired.name) add(item, 0);
+  }
+  for (const item of inner) if (item.parent === null || !names.has(item.parent)) add(item, 0);
+  // A circle of parents is the validator's to name; it is drawn all the same.
+  for (const item of inner) add(item, 0);
+  return rows;
+}
+
+function isInner(port: SceneInterface): boolean {
+  return port.device !== null && port.peer === null;
+}
+
 /** A namespace: ports inside the card along the border that faces their peers. */
 function layOutNamespace(
   node: SceneNode,
@@ -68,6 +164,7 @@ function layOutNamespace(
 ): CardBox {
   const sides: Record<Side, PlacedPort[]> = { left: [], right: [], top: [], bottom: [] };
   for (const port of node.interfaces) {
+    if (isInner(port)) continue;
     const toward = direction(port) ?? { x: 0, y: 1 };
     const side: Side =
       Math.abs(toward.x) > Math.abs(toward.y) * 1.2
@@ -79,17 +176,18 @@ function layOutNamespace(
           : 'bottom';
     sides[side].push({ port, toward });
   }
-  sides.left.sort(byY);
-  sides.right.sort(byY);
-  sides.top.sort(byX);
-  sides.bottom.sort(byX);
+  sides.left = gather(sides.left.sort(byY));
+  sides.right = gather(sides.right.sort(byY));
+  sides.top = gather(sides.top.sort(byX));
+  sides.bottom = gather(sides.bottom.sort(byX));
+  const rows = innerRows(node);
 
   const { portWidth, portHeight, titleHeight, noteHeight, padding } = metrics;
   const gap = 4;
   const row = (count: number) => count * portWidth + Math.max(0, count - 1) * gap + 2 * padding;
   const columns = (sides.left.length > 0 ? 1 : 0) + (sides.right.length > 0 ? 1 : 0);
   const width = Math.max(
-    metrics.minimumWidth,
+    rows.length > 0 ? metrics.innerMinimumWidth : metrics.minimumWidth,
     row(sides.top.length),
     row(sides.bottom.length),
     columns === 2 ? 2 * portWidth + 3 * padding : 0,
@@ -99,12 +197,22 @@ function layOutNamespace(
   const middle = Math.max(sides.left.length, sides.right.length) * portHeight;
   // Always there, so that a process that starts moves nothing.
   const note = noteHeight;
-  const empty = topRow + bottomRow + middle === 0 ? 8 : 0;
-  const height = topRow + titleHeight + note + middle + bottomRow + padding + empty;
+  const inner = rows.length === 0 ? 0 : rows.length * metrics.innerHeight + 4;
+  const empty = topRow + bottomRow + middle + inner === 0 ? 8 : 0;
+  const height = topRow + titleHeight + note + middle + inner + bottomRow + padding + empty;
 
   const ports: PortBox[] = [];
   const place = (item: PlacedPort, side: Side, x: number, y: number, anchor: Point) =>
-    ports.push({ interface: item.port, side, x, y, width: portWidth, height: portHeight, anchor });
+    ports.push({
+      interface: item.port,
+      side,
+      indent: 0,
+      x,
+      y,
+      width: portWidth,
+      height: portHeight,
+      anchor,
+    });
   const spread = (
     items: readonly PlacedPort[],
     side: 'top' | 'bottom',
@@ -128,15 +236,35 @@ function layOutNamespace(
       place(item, side, x, y, { x: edge, y: y + portHeight / 2 });
     });
   }
-  return { width, height, noteTop: topRow + titleHeight + middle, ports };
+  rows.forEach(({ port, indent }, index) => {
+    const y = first + middle + 2 + index * metrics.innerHeight;
+    const x = -width / 2 + padding;
+    ports.push({
+      interface: port,
+      side: 'inner',
+      indent,
+      x,
+      y,
+      width: width - 2 * padding,
+      height: metrics.innerHeight,
+      anchor: { x, y: y + metrics.innerHeight / 2 },
+    });
+  });
+  return {
+    width,
+    height,
+    noteTop: topRow + titleHeight + middle + inner,
+    ports,
+    brackets: bracketsOf(ports),
+  };
 }
 
 /** A bridge: a bar with its ports along the edges that face their peers. */
 function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Point | null): CardBox {
-  const upper: PlacedPort[] = [];
-  const lower: PlacedPort[] = [];
-  const left: PlacedPort[] = [];
-  const right: PlacedPort[] = [];
+  let upper: PlacedPort[] = [];
+  let lower: PlacedPort[] = [];
+  let left: PlacedPort[] = [];
+  let right: PlacedPort[] = [];
   for (const port of node.interfaces) {
     const toward = direction(port) ?? { x: 0, y: 1 };
     // A peer beside the bar is reached from its end.
@@ -144,11 +272,14 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
       (toward.x < 0 ? left : right).push({ port, toward });
     else (toward.y < 0 ? upper : lower).push({ port, toward });
   }
-  upper.sort(byX);
-  lower.sort(byX);
-  left.sort(byY);
-  right.sort(byY);
-  const { bridgePortWidth, bridgePortHeight, padding, titleHeight } = metrics;
+  upper = gather(upper.sort(byX));
+  lower = gather(lower.sort(byX));
+  left = gather(left.sort(byY));
+  right = gather(right.sort(byY));
+  const { bridgePortWidth, padding, titleHeight } = metrics;
+  const bridgePortHeight = node.interfaces.some((port) => port.vlans !== null)
+    ? metrics.bridgeTallPortHeight
+    : metrics.bridgePortHeight;
   const count = Math.max(upper.length, lower.length);
   const width = Math.max(metrics.bridgeMinimumWidth, count * (bridgePortWidth + 4) + 2 * padding);
   const ends = Math.max(left.length, right.length) * bridgePortHeight;
@@ -165,6 +296,7 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
       ports.push({
         interface: item.port,
         side,
+        indent: 0,
         x: centre - bridgePortWidth / 2,
         y: side === 'top' ? edge + 4 : edge - bridgePortHeight - 4,
         width: bridgePortWidth,
@@ -186,6 +318,7 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
       ports.push({
         interface: item.port,
         side,
+        indent: 0,
         x: side === 'left' ? edge + padding : edge - padding - bridgePortWidth,
         y,
         width: bridgePortWidth,
@@ -194,7 +327,7 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
       });
     });
   }
-  return { width, height, noteTop: upperRow + titleHeight, ports };
+  return { width, height, noteTop: upperRow + titleHeight, ports, brackets: bracketsOf(ports) };
 }
 
 export interface PlacedScene {

@@ -3,7 +3,10 @@
  * tested without a canvas.
  */
 import {
+  type BondMember,
   type CheckResult,
+  type DeviceKind,
+  type Impairment,
   type Inventory,
   type LabDocument,
   type LinkView,
@@ -12,6 +15,16 @@ import {
   type Plan,
   type PlanStep,
 } from '../../../agent/api/index.ts';
+import { impairmentOf } from '../../../agent/lab/device.ts';
+import { addressesOf, deviceKindOf, homeOf, isDeviceKind, sameHost } from '../document/devices.ts';
+import {
+  forwardingOf,
+  interfacesOf,
+  liveVlans,
+  type PortVlans,
+  type WantedInterface,
+  wantedVlans,
+} from '../live.ts';
 
 /** `real` is in the kernel and in the document; `wanted` only in the document; `foreign` only in the kernel. */
 export type Presence = 'real' | 'wanted' | 'foreign';
@@ -30,6 +43,24 @@ export interface SceneInterface {
   readonly up: boolean | null;
   /** Scene id of the interface at the other end of its wire. */
   readonly peer: string | null;
+  /** Kind of the device that it is; null for the end of a veth pair and what else there may be. */
+  readonly device: DeviceKind | null;
+  /** Number that tells it from others of its kind: a VLAN's, a VNI, a routing table. */
+  readonly number: number | null;
+  /** Name of the interface that it stands on. */
+  readonly parent: string | null;
+  /** The bond that it is a member of; `state` is null while nobody knows. */
+  readonly bond: { readonly name: string; readonly state: BondMember | null } | null;
+  /** Names of the members, for a bond or VRF. */
+  readonly members: readonly string[];
+  /** For the port of a bridge that filters. */
+  readonly vlans: PortVlans | null;
+  readonly isolated: boolean;
+  /** State of the spanning tree in which the port does not forward. */
+  readonly blocked: string | null;
+  readonly impairment: Impairment | null;
+  /** For a tap or tun that is there: who holds it; empty for nobody. */
+  readonly holders: readonly string[] | null;
 }
 
 export interface SceneNode {
@@ -44,6 +75,15 @@ export interface SceneNode {
   readonly within: string | null;
   /** One quiet line: addresses of a bridge, processes of a namespace. */
   readonly note: string | null;
+  /** Forwards packets between its interfaces. */
+  readonly router: boolean;
+  /** Number of rules of address translation. */
+  readonly nat: number;
+  readonly filter: boolean;
+  /** Root of its spanning tree. */
+  readonly root: boolean;
+  /** Processes that the lab runs in it; `running` is null while the lab is not up. */
+  readonly runs: readonly { readonly name: string; readonly running: boolean | null }[];
   readonly interfaces: readonly SceneInterface[];
 }
 
@@ -55,6 +95,17 @@ export interface SceneWire {
   readonly presence: Presence;
   readonly difference: Difference;
   readonly carrier: boolean | null;
+  /** `tunnel` carries one wire over the network, `overlay` is two tunnel devices that point at each other. */
+  readonly kind: 'veth' | 'tunnel' | 'overlay';
+  /** What its packets run over: lit while it is selected. */
+  readonly underlay: Underlay;
+}
+
+export interface Underlay {
+  /** Scene ids of the interfaces that bear its addresses. */
+  readonly interfaces: readonly string[];
+  /** Ids of the wires between them. */
+  readonly wires: readonly string[];
 }
 
 export interface SceneEnd {
@@ -144,7 +195,7 @@ class PlanView {
   }
 
   interface(id: string): Difference {
-    return differenceOf(this.#interface.get(id) ?? [], new Set(['veth']));
+    return differenceOf(this.#interface.get(id) ?? [], new Set(['veth', 'device']));
   }
 
   removedNodes(): string[] {
@@ -175,29 +226,21 @@ export function buildScene(input: SceneInput): Scene {
 
   const wires: SceneWire[] = [];
   const peers = new Map<string, string>();
-  const namesByNode = new Map<string, string[]>();
-  links.forEach((link, index) => {
-    const ends = link.endpoints.map(parseEndpoint);
-    const [first, second] = ends;
-    if (first === undefined || second === undefined) return;
-    if (!(first.node in nodes) || !(second.node in nodes)) return;
-    const ids = [endId(first), endId(second)] as const;
+  const join = (
+    ends: readonly [SceneEnd, SceneEnd],
+    wire: Pick<SceneWire, 'id' | 'index' | 'kind' | 'underlay'>,
+  ) => {
+    const ids = [endId(ends[0]), endId(ends[1])] as const;
     peers.set(ids[0], ids[1]);
     peers.set(ids[1], ids[0]);
-    for (const end of [first, second]) {
-      const names = namesByNode.get(end.node);
-      if (names === undefined) namesByNode.set(end.node, [end.interface]);
-      else names.push(end.interface);
-    }
-    const live = [first, second].map((end) =>
+    const live = ends.map((end) =>
       kernel.link(namespaceOfNode(kernel, nodes, end.node), end.interface),
     );
     const real = live.every((view) => view !== null);
     const differences = ids.map((id) => plan.interface(id));
     wires.push({
-      id: `link:${index}`,
-      index,
-      ends: [first, second],
+      ...wire,
+      ends,
       presence: real ? 'real' : 'wanted',
       difference: pending(
         differences.find((difference) => difference === 'add' || difference === 'remove') ?? null,
@@ -205,29 +248,63 @@ export function buildScene(input: SceneInput): Scene {
       ),
       carrier: real ? live.every((view) => view?.carrier === true) : null,
     });
+  };
+  links.forEach((link, index) => {
+    const [first, second] = link.endpoints.map(parseEndpoint);
+    if (first === undefined || second === undefined) return;
+    if (!(first.node in nodes) || !(second.node in nodes)) return;
+    const tunnel = link.type === 'tunnel';
+    const underlay =
+      tunnel && input.document !== null
+        ? underlayOf(input.document, [first.node, second.node], link.underlay)
+        : nothingBelow;
+    join([first, second], {
+      id: `link:${index}`,
+      index,
+      kind: tunnel ? 'tunnel' : 'veth',
+      underlay,
+    });
   });
+  for (const overlay of input.document === null ? [] : overlaysOf(input.document)) {
+    const [one, other] = overlay.ends;
+    if (peers.has(endId(one)) || peers.has(endId(other))) continue;
+    join(overlay.ends, {
+      id: `overlay:${endId(one)}|${endId(other)}`,
+      index: null,
+      kind: 'overlay',
+      underlay: overlay.underlay,
+    });
+  }
 
   const drawn = new Set<string>();
+  const roots = rootBridges(kernel, nodes, wires);
   const sceneNodes: SceneNode[] = Object.entries(nodes).map(([name, node]): SceneNode => {
     const namespace = namespaceOfNode(kernel, nodes, name);
     const own = node.kind === 'bridge' ? kernel.link(namespace, name) : null;
     const exists = node.kind === 'bridge' ? own !== null : namespace !== null;
     if (own !== null) drawn.add(own.id);
-    const settings = node.kind === 'bridge' ? undefined : node.interfaces;
-    const wanted = (namesByNode.get(name) ?? []).map((interfaceName): SceneInterface => {
-      const live = kernel.link(namespace, interfaceName);
+    const filtering =
+      node.kind === 'bridge' && (own?.bridge?.vlanFiltering ?? node.vlanFiltering ?? false);
+    const stp = node.kind === 'bridge' && (own?.bridge?.stp ?? node.stp ?? false);
+    const interfaces = input.document === null ? [] : interfacesOf(input.document, name);
+    const wanted = interfaces.map((each): SceneInterface => {
+      const live = kernel.link(namespace, each.name);
       if (live !== null) drawn.add(live.id);
-      const id = `${name}:${interfaceName}`;
-      const wantedAddresses = settings?.[interfaceName]?.addresses ?? [];
+      const id = `${name}:${each.name}`;
+      const wantedAddresses = 'addresses' in each.settings ? (each.settings.addresses ?? []) : [];
       return {
         id,
-        name: interfaceName,
+        name: each.name,
         ...addressLine(live === null ? wantedAddresses : liveAddresses(live, wantedAddresses)),
         presence: live === null ? 'wanted' : 'real',
         difference: pending(plan.interface(id), live !== null),
         drifted: driftedInterface(live, wantedAddresses),
         up: live?.up ?? null,
         peer: peers.get(id) ?? null,
+        ...deviceFacts(each, interfaces, live),
+        vlans: filtering ? vlansOf(each, live) : null,
+        isolated: live?.port?.isolated ?? isolatedOf(each),
+        blocked: stp ? blockedOf(live) : null,
       };
     });
     const foreign =
@@ -235,6 +312,7 @@ export function buildScene(input: SceneInput): Scene {
         ? kernel
             .links(namespace)
             .filter((link) => link.kind !== 'loopback' && !drawn.has(link.id))
+            .filter((link) => !(kernel.owns(link) && isPartOfBridge(nodes, name, link)))
             .map((link) => foreignInterface(link, drawn))
         : [];
     return {
@@ -245,7 +323,14 @@ export function buildScene(input: SceneInput): Scene {
       difference: pending(plan.node(name), exists),
       drifted: false,
       within: node.kind === 'bridge' ? (node.namespace ?? null) : null,
-      note: node.kind === 'bridge' ? bridgeNote(node.addresses ?? [], own) : processNote(namespace),
+      ...nodeFacts(node, namespace),
+      note:
+        node.kind === 'bridge'
+          ? bridgeNote(node.addresses ?? [], own)
+          : (node.run ?? []).length > 0
+            ? null
+            : processNote(namespace),
+      root: roots.has(name),
       interfaces: [...wanted, ...foreign],
     };
   });
@@ -257,6 +342,265 @@ export function buildScene(input: SceneInput): Scene {
   }
   addForeign(kernel, sceneNodes, wires, drawn);
   return { nodes: sceneNodes, wires };
+}
+
+type Nodes = LabDocument['topology']['nodes'];
+
+const nothingBelow: Underlay = { interfaces: [], wires: [] };
+
+/** What is no device has none of it. */
+const plainFacts = {
+  device: null,
+  number: null,
+  parent: null,
+  bond: null,
+  members: [],
+  vlans: null,
+  isolated: false,
+  blocked: null,
+  impairment: null,
+  holders: null,
+} as const;
+
+const plainNode = { router: false, nat: 0, filter: false, root: false, runs: [] } as const;
+
+/** A link of a bridge that the document puts into this namespace is drawn with that bridge. */
+function isPartOfBridge(nodes: Nodes, namespace: string, link: LinkView): boolean {
+  return Object.entries(nodes).some(
+    ([name, node]) =>
+      node.kind === 'bridge' &&
+      node.namespace === namespace &&
+      (name === link.name || link.master !== null),
+  );
+}
+
+function nodeFacts(
+  node: Nodes[string],
+  namespace: NamespaceView | null,
+): Pick<SceneNode, 'router' | 'nat' | 'filter' | 'runs'> {
+  if (node.kind === 'bridge') return { router: false, nat: 0, filter: false, runs: [] };
+  const forwarding = namespace?.forwarding ?? forwardingOf(node.forwarding);
+  return {
+    router: forwarding.ipv4 || forwarding.ipv6,
+    nat: node.nat?.length ?? 0,
+    filter: Object.keys(node.filter ?? {}).length > 0,
+    runs: (node.run ?? []).map((run) => ({
+      name: run.name,
+      running: namespace === null ? null : namespace.runs.some((each) => each.name === run.name),
+    })),
+  };
+}
+
+function deviceFacts(
+  wanted: WantedInterface,
+  all: readonly WantedInterface[],
+  live: LinkView | null,
+): Pick<
+  SceneInterface,
+  'device' | 'number' | 'parent' | 'bond' | 'members' | 'impairment' | 'holders'
+> {
+  const { settings } = wanted;
+  const bond = all.find(
+    (each) => each.settings.kind === 'bond' && (each.settings.members ?? []).includes(wanted.name),
+  );
+  const device = wanted.device;
+  return {
+    device,
+    number: 'id' in settings ? settings.id : 'table' in settings ? settings.table : null,
+    parent: 'parent' in settings ? (settings.parent ?? null) : null,
+    members: 'members' in settings ? (settings.members ?? []) : [],
+    bond: bond === undefined ? null : { name: bond.name, state: live?.bondMember ?? null },
+    impairment: live === null ? impairmentOf(settings.impairment) : live.impairment,
+    holders: device === 'tap' || device === 'tun' ? (live === null ? null : holdersOf(live)) : null,
+  };
+}
+
+function holdersOf(link: LinkView): string[] {
+  return [...new Set(link.holders.map((process) => baseName(process.command)))];
+}
+
+function vlansOf(wanted: WantedInterface, live: LinkView | null): PortVlans {
+  const real = live?.vlans ?? null;
+  if (real !== null) return liveVlans(real);
+  const { settings } = wanted;
+  return wantedVlans({
+    vlan: 'vlan' in settings ? settings.vlan : undefined,
+    trunk: 'trunk' in settings ? settings.trunk : undefined,
+    native: 'native' in settings ? settings.native : undefined,
+  });
+}
+
+function isolatedOf(wanted: WantedInterface): boolean {
+  return 'isolated' in wanted.settings && wanted.settings.isolated === true;
+}
+
+function blockedOf(live: LinkView | null): string | null {
+  const state = live?.portState ?? null;
+  return state === null || state === 'forwarding' || state === 'disabled' ? null : state;
+}
+
+/**
+ * The roots of the spanning trees that the kernel's bridges form: of those that run STP and are wired to each other,
+ * the one with the lowest priority, then the lowest MAC address (IEEE 802.1D, 9.2.5). A bridge alone is no tree.
+ */
+function rootBridges(kernel: KernelView, nodes: Nodes, wires: readonly SceneWire[]): Set<string> {
+  const identities = new Map<string, readonly [number, string]>();
+  for (const [name, node] of Object.entries(nodes)) {
+    if (node.kind !== 'bridge') continue;
+    const live = kernel.link(namespaceOfNode(kernel, nodes, name), name);
+    if (live?.bridge?.stp !== true) continue;
+    identities.set(name, [live.bridge.priority ?? node.priority ?? 32768, live.mac ?? '']);
+  }
+  const neighbours = new Map<string, string[]>();
+  for (const wire of wires) {
+    const [one, other] = wire.ends.map((end) => end.node);
+    if (one === undefined || other === undefined || wire.presence !== 'real') continue;
+    if (!identities.has(one) || !identities.has(other)) continue;
+    neighbours.set(one, [...(neighbours.get(one) ?? []), other]);
+    neighbours.set(other, [...(neighbours.get(other) ?? []), one]);
+  }
+  const roots = new Set<string>();
+  const seen = new Set<string>();
+  for (const start of neighbours.keys()) {
+    if (seen.has(start)) continue;
+    const tree = reached(start, (name) => neighbours.get(name) ?? []);
+    for (const name of tree) seen.add(name);
+    const [lowest] = [...tree].sort((one, other) => {
+      const [priority, mac] = identities.get(one) ?? [0, ''];
+      const [otherPriority, otherMac] = identities.get(other) ?? [0, ''];
+      return priority - otherPriority || (mac < otherMac ? -1 : 1);
+    });
+    if (lowest !== undefined) roots.add(lowest);
+  }
+  return roots;
+}
+
+function reached(start: string, next: (name: string) => readonly string[]): Set<string> {
+  const found = new Set([start]);
+  for (const name of found) for (const each of next(name)) found.add(each);
+  return found;
+}
+
+interface Overlay {
+  readonly ends: readonly [SceneEnd, SceneEnd];
+  readonly underlay: Underlay;
+}
+
+/** Pairs of tunnel devices of two nodes, each of which points at an address of the other. */
+function overlaysOf(document: LabDocument): Overlay[] {
+  const ends = Object.keys(document.topology.nodes).flatMap((node) =>
+    interfacesOf(document, node).flatMap(({ name, settings }) => {
+      if (!('remote' in settings) || settings.remote === undefined) return [];
+      const mark =
+        'id' in settings ? settings.id : 'key' in settings ? (settings.key ?? null) : null;
+      const local = 'local' in settings ? (settings.local ?? null) : null;
+      return [{ node, interface: name, kind: settings.kind, mark, local, remote: settings.remote }];
+    }),
+  );
+  if (ends.length === 0) return [];
+  const held = new Map(
+    [...new Set(ends.map((end) => end.node))].map((node) => [
+      node,
+      addressesOf(document, node).map((each) => each.address.host.text),
+    ]),
+  );
+  type End = (typeof ends)[number];
+  const pointsAt = (from: End, to: End) =>
+    (held.get(to.node) ?? []).some((text) => sameHost(text, from.remote)) &&
+    (to.local === null || sameHost(to.local, from.remote));
+  const found: Overlay[] = [];
+  const used = new Set<End>();
+  for (const [index, one] of ends.entries()) {
+    for (const other of ends.slice(index + 1)) {
+      if (used.has(one) || used.has(other) || one.kind !== other.kind || one.mark !== other.mark) {
+        continue;
+      }
+      if (homeOf(document, one.node) === homeOf(document, other.node)) continue;
+      if (!pointsAt(one, other) || !pointsAt(other, one)) continue;
+      used.add(one).add(other);
+      found.push({
+        ends: [
+          { node: one.node, interface: one.interface },
+          { node: other.node, interface: other.interface },
+        ],
+        underlay: underlayOf(document, [one.node, other.node], [other.remote, one.remote]),
+      });
+    }
+  }
+  return found;
+}
+
+/**
+ * The interfaces that bear the addresses of a tunnel, and the wires between them where these lead from one to the
+ * other through bridges alone. Through routers, the way is the routing tables' business and not guessed at.
+ */
+function underlayOf(
+  document: LabDocument,
+  nodes: readonly [string, string],
+  addresses: readonly [string, string],
+): Underlay {
+  const bearers = nodes.flatMap((node, end) => {
+    const address = addresses[end] ?? '';
+    const held = addressesOf(document, node).find((each) =>
+      sameHost(each.address.host.text, address),
+    );
+    return held === undefined ? [] : [held];
+  });
+  const [one, other] = bearers;
+  const interfaces = bearers.map((held) => `${held.node}:${held.interface}`);
+  if (one === undefined || other === undefined) return { interfaces, wires: [] };
+  const wires = (document.topology.links ?? []).flatMap((link, index) => {
+    const [first, second] = link.endpoints.map(parseEndpoint);
+    return first === undefined || second === undefined || link.type === 'tunnel'
+      ? []
+      : [{ id: `link:${index}`, ends: [first, second] as const }];
+  });
+  const target = new Set(carriersOf(document, other.node, other.interface));
+  // From each end that packets leave by, along wires and through bridges.
+  interface Way {
+    readonly at: SceneEnd;
+    readonly wires: readonly string[];
+  }
+  const queue: Way[] = [...carriersOf(document, one.node, one.interface)].flatMap((id) => {
+    const { node, interface: name } = parseEndpoint(id);
+    return [{ at: { node, interface: name }, wires: [] }];
+  });
+  const seen = new Set<string>();
+  for (const way of queue) {
+    for (const wire of wires) {
+      const end = wire.ends.findIndex((each) => endId(each) === endId(way.at));
+      const far = end < 0 ? undefined : wire.ends[1 - end];
+      if (far === undefined || seen.has(wire.id)) continue;
+      seen.add(wire.id);
+      const path = [...way.wires, wire.id];
+      if (target.has(endId(far))) return { interfaces, wires: path };
+      if (document.topology.nodes[far.node]?.kind !== 'bridge') continue;
+      // The bridge's own address is behind every port of it.
+      if (other.node === far.node && other.interface === far.node) {
+        return { interfaces, wires: path };
+      }
+      for (const { name } of interfacesOf(document, far.node)) {
+        if (name !== far.interface)
+          queue.push({ at: { node: far.node, interface: name }, wires: path });
+      }
+    }
+  }
+  return { interfaces, wires: [] };
+}
+
+/** The wired ends that carry the packets of an interface: itself, what it stands on, its members, a bridge's ports. */
+function carriersOf(document: LabDocument, node: string, name: string): Set<string> {
+  const all = new Map(interfacesOf(document, node).map((each) => [each.name, each]));
+  if (name === node) return new Set([...all.keys()].map((port) => `${node}:${port}`));
+  const names = reached(name, (each) => {
+    const settings = all.get(each)?.settings;
+    if (settings === undefined || deviceKindOf(settings) === null) return [];
+    return [
+      ...('parent' in settings && settings.parent !== undefined ? [settings.parent] : []),
+      ...('members' in settings ? (settings.members ?? []) : []),
+    ];
+  });
+  return new Set([...names].map((each) => `${node}:${each}`));
 }
 
 function endId(end: SceneEnd): string {
@@ -323,6 +667,23 @@ function foreignInterface(link: LinkView, drawn: Set<string>): SceneInterface {
     drifted: false,
     up: link.up,
     peer: link.peer,
+    ...plainFacts,
+    ...liveFacts(link),
+  };
+}
+
+function liveFacts(link: LinkView): Pick<SceneInterface, 'device' | 'number' | 'holders'> {
+  const { device } = link;
+  const kind = device?.kind ?? (isDeviceKind(link.kind) ? link.kind : null);
+  return {
+    device: kind,
+    number:
+      device !== null && 'id' in device
+        ? device.id
+        : device !== null && 'table' in device
+          ? device.table
+          : null,
+    holders: kind === 'tap' || kind === 'tun' ? holdersOf(link) : null,
   };
 }
 
@@ -341,6 +702,7 @@ function removedNode(kernel: KernelView, name: string, drawn: Set<string>): Scen
     drifted: false,
     within: null,
     note: null,
+    ...plainNode,
     interfaces: kernel
       .links(namespace)
       .filter((link) => link.kind !== 'loopback')
@@ -355,6 +717,8 @@ function removedNode(kernel: KernelView, name: string, drawn: Set<string>): Scen
           drifted: false,
           up: link.up,
           peer: null,
+          ...plainFacts,
+          ...liveFacts(link),
         };
       }),
   };
@@ -420,6 +784,8 @@ function addForeign(
       presence: 'foreign',
       difference: null,
       carrier: link.carrier,
+      kind: 'veth',
+      underlay: nothingBelow,
     });
   }
 }
@@ -440,6 +806,7 @@ function foreignNode(
     drifted: false,
     within: null,
     note,
+    ...plainNode,
     interfaces,
   };
 }

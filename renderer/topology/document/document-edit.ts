@@ -13,7 +13,6 @@ import {
 import {
   type Failure,
   fail,
-  type InterfaceSettings,
   type LabCheck,
   type LabDocument,
   type LabNode,
@@ -42,16 +41,30 @@ export type DocumentEdit =
       readonly path: readonly (string | number)[];
       readonly value: unknown;
     }
-  | { readonly kind: 'add-link'; readonly endpoints: readonly [string, string] }
-  /** Also removes the settings of both ends. */
+  | {
+      readonly kind: 'add-link';
+      readonly endpoints: readonly [string, string];
+      /** Makes it a tunnel between two devices: the addresses that it goes between. */
+      readonly underlay?: readonly [string, string];
+    }
+  /** Sets (or with `undefined` deletes) a value of a link. */
+  | {
+      readonly kind: 'set-link';
+      readonly index: number;
+      readonly path: readonly (string | number)[];
+      readonly value: unknown;
+    }
+  /** Also removes the settings of both ends, except of a tunnel, whose ends are devices of their own. */
   | { readonly kind: 'remove-link'; readonly index: number }
   /** Replaces the settings of an interface; `null` deletes them. A bridge's own interface bears its name. */
   | {
       readonly kind: 'set-interface';
       readonly node: string;
       readonly interface: string;
-      readonly settings: InterfaceSettings | null;
+      readonly settings: Readonly<Record<string, unknown>> | null;
     }
+  /** Removes a device with the devices that stand on it, its wire and every place that names it. */
+  | { readonly kind: 'remove-interface'; readonly node: string; readonly interface: string }
   | {
       readonly kind: 'rename-interface';
       readonly node: string;
@@ -62,7 +75,8 @@ export type DocumentEdit =
       readonly kind: 'move-nodes';
       readonly positions: Readonly<Record<string, readonly [number, number]>>;
     }
-  | { readonly kind: 'set-checks'; readonly checks: readonly LabCheck[] }
+  /** Replaces the check at an index, or adds one behind the last; `null` removes it. */
+  | { readonly kind: 'set-check'; readonly index: number; readonly check: LabCheck | null }
   | { readonly kind: 'set-title'; readonly title: LocalizedText };
 
 /**
@@ -85,7 +99,7 @@ export function editDocument(text: string, edits: readonly DocumentEdit[]): Resu
  */
 function keepForm(before: string, after: string): string {
   const old = before.split('\n');
-  const fresh = after.split('\n');
+  const fresh = withFoldedText(old, after.split('\n'));
   const bare = (line: string) => line.replace(/\s+/g, '');
   let head = 0;
   while (
@@ -124,6 +138,46 @@ function keepForm(before: string, after: string): string {
   return same ? kept : after;
 }
 
+interface Folded {
+  readonly start: number;
+  /** Behind its last line. */
+  readonly end: number;
+  readonly sign: string;
+}
+
+/** The folded texts (`>`) among the lines, header and all, each with a sign of what it says without its breaks. */
+function foldedTexts(lines: readonly string[]): Folded[] {
+  const found: Folded[] = [];
+  lines.forEach((header, start) => {
+    if (!/(?:^|\s)>[-+\d]*\s*$/.test(header)) return;
+    const depth = header.length - header.trimStart().length;
+    let end = start + 1;
+    while (end < lines.length) {
+      const line = lines[end] ?? '';
+      if (line.trim() !== '' && line.length - line.trimStart().length <= depth) break;
+      end += 1;
+    }
+    // Empty lines before the next key are not the text's.
+    while (end > start + 1 && (lines[end - 1] ?? '').trim() === '') end -= 1;
+    found.push({ start, end, sign: lines.slice(start, end).join('').replace(/\s+/g, '') });
+  });
+  return found;
+}
+
+/** The library writes a folded text on one line; where it says the same, it is broken as it was. */
+function withFoldedText(old: readonly string[], fresh: readonly string[]): string[] {
+  const before = foldedTexts(old);
+  const result = [...fresh];
+  for (const text of foldedTexts(fresh).reverse()) {
+    const at = before.findLastIndex((each) => each.sign === text.sign);
+    const kept = before[at];
+    if (kept === undefined) continue;
+    before.splice(at, 1);
+    result.splice(text.start, text.end - text.start, ...old.slice(kept.start, kept.end));
+  }
+  return result;
+}
+
 function unreadable(reason: string): Failure {
   return {
     kind: 'invalid-document',
@@ -149,13 +203,17 @@ function applyEdit(yaml: Document, edit: DocumentEdit): void {
     case 'set-node': {
       const path = ['topology', 'nodes', edit.name, ...edit.path];
       if (edit.value === undefined) deleteAndPrune(yaml, path, 3);
-      else yaml.setIn(path, createValue(yaml, edit.value));
+      else assign(yaml, path, edit.value);
       return;
     }
     case 'add-link': {
-      const link = yaml.createNode({ endpoints: [...edit.endpoints] }) as YAMLMap;
-      const endpoints = link.get('endpoints');
-      if (isSeq(endpoints)) endpoints.flow = true;
+      const endpoints = [...edit.endpoints];
+      const link = createValue(
+        yaml,
+        edit.underlay === undefined
+          ? { endpoints }
+          : { type: 'tunnel', endpoints, underlay: [...edit.underlay] },
+      );
       const links = yaml.getIn(['topology', 'links']);
       if (isSeq(links)) {
         // An empty list is written as `[]`; a list with entries reads better a line each.
@@ -168,11 +226,20 @@ function applyEdit(yaml: Document, edit: DocumentEdit): void {
       }
       return;
     }
+    case 'set-link': {
+      const path = ['topology', 'links', edit.index, ...edit.path];
+      if (edit.value === undefined) deleteAndPrune(yaml, path, 3);
+      else assign(yaml, path, edit.value);
+      return;
+    }
     case 'remove-link':
       removeLink(yaml, edit.index);
       return;
     case 'set-interface':
       setInterface(yaml, edit.node, edit.interface, edit.settings);
+      return;
+    case 'remove-interface':
+      removeInterface(yaml, edit.node, edit.interface);
       return;
     case 'rename-interface':
       renameInterface(yaml, edit.node, edit.interface, edit.to);
@@ -181,14 +248,84 @@ function applyEdit(yaml: Document, edit: DocumentEdit): void {
       for (const [name, position] of Object.entries(edit.positions))
         setPosition(yaml, name, position);
       return;
-    case 'set-checks':
-      if (edit.checks.length === 0) yaml.deleteIn(['checks']);
-      else yaml.setIn(['checks'], yaml.createNode(edit.checks));
+    case 'set-check':
+      if (edit.check === null) deleteAndPrune(yaml, ['checks', edit.index], 0);
+      else assign(yaml, ['checks', edit.index], edit.check);
       return;
     case 'set-title':
       yaml.setIn(['title'], createValue(yaml, edit.title));
       return;
   }
+}
+
+/**
+ * Brings what stands at a path in line with a value and touches only what differs, so that comments, the order of
+ * keys and the way things are written survive.
+ */
+function assign(yaml: Document, path: readonly (string | number)[], value: unknown): void {
+  const current = yaml.getIn(path, true);
+  if (isMap(current) && isRecord(value)) {
+    for (const pair of [...current.items]) {
+      const key = String(isScalar(pair.key) ? pair.key.value : pair.key);
+      if (!(key in value)) current.delete(key);
+    }
+    for (const [key, each] of Object.entries(value)) assign(yaml, [...path, key], each);
+    return;
+  }
+  if (isSeq(current) && Array.isArray(value)) {
+    assignList(yaml, path, current, value);
+    return;
+  }
+  if (isScalar(current) && current.value === value) return;
+  if (isScalar(current) && isPlain(value)) {
+    current.value = value;
+    return;
+  }
+  const written = createValue(yaml, value);
+  const parent = yaml.getIn(path.slice(0, -1), true);
+  // Within `{ … }` everything is on the line; a list that was empty and so written `[]` grows by lines.
+  if (isSeq(parent) && parent.items.length === 0 && !isPlain(value)) parent.flow = false;
+  yaml.setIn(path, written);
+}
+
+/** What is the same at both ends of a list keeps its nodes; only what lies between is changed. */
+function assignList(
+  yaml: Document,
+  path: readonly (string | number)[],
+  current: YAMLSeq,
+  value: readonly unknown[],
+): void {
+  const before = current.items.map((item) => JSON.stringify(yamlValue(yaml, item)));
+  const after = value.map((item) => JSON.stringify(item));
+  let head = 0;
+  while (head < before.length && head < after.length && before[head] === after[head]) head++;
+  let tail = 0;
+  const shorter = Math.min(before.length, after.length) - head;
+  while (tail < shorter && before[before.length - 1 - tail] === after[after.length - 1 - tail]) {
+    tail++;
+  }
+  const common = Math.min(before.length, after.length) - tail;
+  for (let index = head; index < common; index++) assign(yaml, [...path, index], value[index]);
+  if (after.length < before.length) {
+    current.items.splice(common, before.length - after.length);
+  } else {
+    const fresh = value.slice(common, value.length - tail).map((item) => createValue(yaml, item));
+    if (current.items.length === 0 && !value.every(isPlain)) current.flow = false;
+    current.items.splice(common, 0, ...fresh);
+  }
+}
+
+function yamlValue(yaml: Document, item: unknown): unknown {
+  if (isMap(item) || isSeq(item)) return item.toJS(yaml) as unknown;
+  return isScalar(item) ? item.value : item;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value !== 'object' || value === null;
 }
 
 /** Lists of plain values are written on one line, as people write them. */
@@ -237,9 +374,12 @@ function endpointsOf(yaml: Document, index: number): string[] {
 }
 
 function removeLink(yaml: Document, index: number): void {
-  for (const endpoint of endpointsOf(yaml, index)) {
-    const { node, interface: name } = parseEndpoint(endpoint);
-    setInterface(yaml, node, name, null);
+  if (yaml.getIn(['topology', 'links', index, 'type']) !== 'tunnel') {
+    for (const endpoint of endpointsOf(yaml, index)) {
+      const { node, interface: name } = parseEndpoint(endpoint);
+      forgetInterface(yaml, node, name);
+      setInterface(yaml, node, name, null);
+    }
   }
   deleteAndPrune(yaml, ['topology', 'links', index], 1);
 }
@@ -313,25 +453,101 @@ function isBridge(yaml: Document, node: string): boolean {
   return yaml.getIn(['topology', 'nodes', node, 'kind']) === 'bridge';
 }
 
-const settingKeys = ['addresses', 'mac', 'mtu', 'state'] as const;
+/** Keys of a bridge node that are settings of its own interface. */
+const bridgeKeys = ['addresses', 'mac', 'mtu', 'state', 'impairment'] as const;
+
+function interfacePath(yaml: Document, node: string, name: string): readonly string[] {
+  const base = ['topology', 'nodes', node];
+  if (!isBridge(yaml, node)) return [...base, 'interfaces', name];
+  return name === node ? base : [...base, 'ports', name];
+}
 
 function setInterface(
   yaml: Document,
   node: string,
   name: string,
-  settings: InterfaceSettings | null,
+  settings: Readonly<Record<string, unknown>> | null,
 ): void {
-  const base = ['topology', 'nodes', node];
-  const path = isBridge(yaml, node)
-    ? name === node
-      ? base
-      : [...base, 'ports', name]
-    : [...base, 'interfaces', name];
-  for (const key of settingKeys) {
+  const path = interfacePath(yaml, node, name);
+  if (settings === null && path.length > 3) {
+    deleteAndPrune(yaml, path, 3);
+    return;
+  }
+  const current = yaml.getIn(path);
+  const known = isMap(current)
+    ? current.items.map((pair) => String(isScalar(pair.key) ? pair.key.value : pair.key))
+    : [];
+  const keys = path.length === 3 ? bridgeKeys : new Set([...known, ...Object.keys(settings ?? {})]);
+  for (const key of keys) {
     const value = settings?.[key];
-    const empty = value === undefined || (Array.isArray(value) && value.length === 0);
-    if (empty) deleteAndPrune(yaml, [...path, key], base.length);
-    else yaml.setIn([...path, key], createValue(yaml, value));
+    const empty =
+      value === undefined ||
+      value === null ||
+      (Array.isArray(value) && value.length === 0 && key !== 'trunk') ||
+      (isRecord(value) && Object.keys(value).length === 0);
+    if (empty) deleteAndPrune(yaml, [...path, key], 3);
+    else assign(yaml, [...path, key], value);
+  }
+}
+
+/** The nodes whose interfaces share one namespace with those of a node. */
+function neighbours(yaml: Document, node: string): string[] {
+  const nodes = yaml.getIn(['topology', 'nodes']);
+  if (!isMap(nodes)) return [node];
+  const home = (name: string): unknown =>
+    isBridge(yaml, name) ? (yaml.getIn(['topology', 'nodes', name, 'namespace']) ?? '') : name;
+  return nodes.items
+    .map((pair) => String(isScalar(pair.key) ? pair.key.value : pair.key))
+    .filter((name) => home(name) === home(node));
+}
+
+/** Calls back for each interface that a node has settings for. */
+function eachInterface(
+  yaml: Document,
+  node: string,
+  act: (name: string, settings: YAMLMap, key: 'interfaces' | 'ports') => void,
+): void {
+  for (const key of ['interfaces', 'ports'] as const) {
+    const map = yaml.getIn(['topology', 'nodes', node, key]);
+    if (!isMap(map)) continue;
+    for (const pair of [...map.items]) {
+      if (isMap(pair.value))
+        act(String(isScalar(pair.key) ? pair.key.value : pair.key), pair.value, key);
+    }
+  }
+}
+
+/** Takes an interface out of every list of members, and removes what stands on it, as the kernel would. */
+function forgetInterface(yaml: Document, node: string, name: string): void {
+  for (const near of neighbours(yaml, node)) {
+    eachInterface(yaml, near, (other, settings, key) => {
+      const members = settings.get('members');
+      if (isSeq(members)) {
+        const at = members.items.findIndex((item) => yamlValue(yaml, item) === name);
+        if (at >= 0) {
+          deleteAndPrune(yaml, ['topology', 'nodes', near, key, other, 'members', at], 6);
+        }
+      }
+      if (other !== name && settings.get('parent') === name && settings.get('kind') !== 'vxlan') {
+        removeInterface(yaml, near, other);
+      }
+    });
+  }
+}
+
+function removeInterface(yaml: Document, node: string, name: string): void {
+  forgetInterface(yaml, node, name);
+  const endpoint = `${node}:${name}`;
+  for (let index = (linksOf(yaml)?.items.length ?? 0) - 1; index >= 0; index--) {
+    if (endpointsOf(yaml, index).includes(endpoint)) removeLink(yaml, index);
+  }
+  deleteAndPrune(yaml, interfacePath(yaml, node, name), 3);
+  const checks = yaml.getIn(['checks']);
+  if (!isSeq(checks)) return;
+  for (let index = checks.items.length - 1; index >= 0; index--) {
+    if (yaml.getIn(['checks', index, 'to']) === endpoint) {
+      deleteAndPrune(yaml, ['checks', index], 0);
+    }
   }
 }
 
@@ -349,23 +565,52 @@ function renameInterface(yaml: Document, node: string, from: string, to: string)
       }
     });
   }
-  const routes = yaml.getIn(['topology', 'nodes', node, 'routes']);
-  if (isSeq(routes)) {
-    routes.items.forEach((route) => {
-      if (isMap(route) && route.get('dev') === from) route.set('dev', to);
+  const renameIn = (item: unknown, ...keys: string[]) => {
+    if (!isMap(item)) return;
+    for (const key of keys) if (item.get(key) === from) item.set(key, to);
+  };
+  for (const near of neighbours(yaml, node)) {
+    eachInterface(yaml, near, (_name, settings) => {
+      renameIn(settings, 'parent');
+      const members = settings.get('members');
+      if (!isSeq(members)) return;
+      members.items.forEach((item, index) => {
+        if (yamlValue(yaml, item) === from) members.set(index, to);
+      });
     });
+    for (const path of [
+      ['routes'],
+      ['nat'],
+      ['filter', 'input', 'rules'],
+      ['filter', 'forward', 'rules'],
+      ['filter', 'output', 'rules'],
+    ]) {
+      const list = yaml.getIn(['topology', 'nodes', near, ...path]);
+      if (isSeq(list)) list.items.forEach((item) => renameIn(item, 'dev', 'in', 'out'));
+    }
   }
 }
 
-const nodeStems: Readonly<Record<NodeKind, string>> = { namespace: 'ns', bridge: 'br' };
+/** What the palette offers: a router is a namespace that forwards. */
+export type NewNodeKind = NodeKind | 'router';
 
-/** The first free name for a node of that kind: `ns1`, `br1` … */
-export function freeNodeName(document: LabDocument, kind: NodeKind): string {
+const nodeStems: Readonly<Record<NewNodeKind, string>> = {
+  namespace: 'ns',
+  router: 'r',
+  bridge: 'br',
+};
+
+export function newNode(kind: NewNodeKind): LabNode {
+  return kind === 'router' ? { kind: 'namespace', forwarding: true } : { kind };
+}
+
+/** The first free name for a node of that kind: `ns1`, `r1`, `br1` … */
+export function freeNodeName(document: LabDocument, kind: NewNodeKind): string {
   return firstFree(nodeStems[kind], 1, (name) => name in document.topology.nodes);
 }
 
 /** Interface names that a node uses, with those that share its namespace. */
-function interfaceNames(document: LabDocument, node: string): Set<string> {
+export function interfaceNames(document: LabDocument, node: string): Set<string> {
   const namespaceOf = (name: string): string => {
     const settings = document.topology.nodes[name];
     return settings?.kind === 'bridge' ? (settings.namespace ?? '') : name;
@@ -378,6 +623,11 @@ function interfaceNames(document: LabDocument, node: string): Set<string> {
     for (const endpoint of link.endpoints.map(parseEndpoint)) {
       if (namespaceOf(endpoint.node) === namespaceOf(node)) names.add(endpoint.interface);
     }
+  }
+  for (const [name, settings] of Object.entries(document.topology.nodes)) {
+    if (namespaceOf(name) !== namespaceOf(node)) continue;
+    const own = settings.kind === 'bridge' ? settings.ports : settings.interfaces;
+    for (const each of Object.keys(own ?? {})) names.add(each);
   }
   return names;
 }
@@ -394,7 +644,7 @@ export function freeInterfaceName(document: LabDocument, node: string, toward?: 
   return named !== '' && !used(named) ? named : firstFree('port', 1, used);
 }
 
-function firstFree(stem: string, start: number, taken: (name: string) => boolean): string {
+export function firstFree(stem: string, start: number, taken: (name: string) => boolean): string {
   let number = start;
   while (taken(`${stem}${number}`)) number++;
   return `${stem}${number}`;

@@ -104,6 +104,12 @@ export function sampleNamespace(change: Partial<NamespaceState>): NamespaceState
     links: new Map(),
     addresses: new Map(),
     routes: [],
+    runs: [],
+    rules: null,
+    forwarding: { ipv4: false, ipv6: false },
+    queueing: new Map(),
+    vlans: new Map(),
+    holders: new Map(),
     ...change,
   };
 }

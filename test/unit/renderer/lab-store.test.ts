@@ -248,6 +248,8 @@ describe('plan and apply', () => {
       index: 0,
       label: 'r1 → r2',
       outcome: 'passed',
+      code: 'reached',
+      values: { from: 'r1', to: 'r2', roundTrip: '0.04' },
       sentence: 'r1 reaches r2.',
       roundTripMilliseconds: 0.04,
     };

@@ -44,12 +44,27 @@ function link(change: Partial<LinkView>): LinkView {
     })),
     bridge: null,
     portState: null,
+    device: null,
+    port: null,
+    vlans: null,
+    bondMember: null,
+    impairment: null,
+    queueing: null,
+    holders: [],
     ...change,
   };
 }
 
 function inventory(...links: LinkView[]): Inventory {
-  const namespace = { container: null, mounts: [], processes: [], processCount: 0 };
+  const namespace = {
+    container: null,
+    mounts: [],
+    processes: [],
+    processCount: 0,
+    runs: [],
+    forwarding: { ipv4: false, ipv6: false },
+    rules: null,
+  };
   return {
     sequence: 1,
     namespaces: [

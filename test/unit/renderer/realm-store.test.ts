@@ -17,6 +17,9 @@ const namespace = (id: string): NamespaceView => ({
   mounts: [],
   processes: [],
   processCount: 0,
+  runs: [],
+  forwarding: { ipv4: false, ipv6: false },
+  rules: null,
   lab: 'demo',
 });
 const inventory = (sequence: number, ...ids: string[]): Inventory => ({

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { sentences } from '../../../agent/lab/index.ts';
+import { checkCodes } from '../../../agent/api/index.ts';
+import { checkSentences, sentences } from '../../../agent/lab/index.ts';
+import { chineseChecks } from '../../../renderer/app/text/checks.ts';
 import { chinese } from '../../../renderer/app/text/chinese.ts';
 import { english } from '../../../renderer/app/text/english.ts';
 import { chineseFailures } from '../../../renderer/app/text/failures.ts';
+import { i18n, useText } from '../../../renderer/app/text/text.ts';
 import { shortcutList } from '../../../renderer/app/shortcuts.ts';
 
 type Tree = { readonly [key: string]: string | Tree };
@@ -44,6 +47,34 @@ describe('the sentences of the validator', () => {
       const used = placeholders(`${translated.reason} ${translated.next}`);
       expect([code, used.filter((name) => !known.includes(name))]).toEqual([code, []]);
     }
+  });
+});
+
+describe('the sentences of checks', () => {
+  it('are all said in Chinese, with the same values', () => {
+    expect(Object.keys(chineseChecks).sort()).toEqual([...checkCodes].sort());
+    for (const code of checkCodes) {
+      const english = placeholders(checkSentences[code]);
+      expect([code, placeholders(chineseChecks[code] ?? '')]).toEqual([code, english]);
+    }
+  });
+});
+
+describe('a sentence that nobody has translated', () => {
+  it('is said in English', () => {
+    i18n.global.locale.value = 'zh';
+    const failure = {
+      kind: 'invalid-document',
+      code: 'of-a-later-agent',
+      object: 'r1',
+      reason: 'This is new.',
+      next: 'Look it up.',
+    } as const;
+    expect(useText().failure(failure)).toMatchObject({
+      reason: 'This is new.',
+      next: 'Look it up.',
+    });
+    i18n.global.locale.value = 'en';
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Inventory, LabDocument } from '../../../agent/api/index.ts';
+import type { Inventory, LabDocument, LinkView, NamespaceView } from '../../../agent/api/index.ts';
 import { layOutScene, placeMissing } from '../../../renderer/topology/canvas/geometry.ts';
 import { buildScene } from '../../../renderer/topology/canvas/scene.ts';
 
@@ -16,7 +16,10 @@ const lab: LabDocument = {
   positions: { r1: [0, 0], br: [0, 200] },
 };
 
-const none = {
+const none: Omit<
+  LinkView,
+  'id' | 'namespace' | 'index' | 'name' | 'kind' | 'master' | 'peer' | 'alias' | 'lab' | 'addresses'
+> = {
   up: true,
   carrier: true,
   operationalState: 'up',
@@ -24,7 +27,15 @@ const none = {
   portState: null,
   mtu: 1500,
   mac: null,
+  device: null,
+  port: null,
+  vlans: null,
+  bondMember: null,
+  impairment: null,
+  queueing: null,
+  holders: [],
 };
+const still = { runs: [], forwarding: { ipv4: false, ipv6: false }, rules: null };
 const inventory: Inventory = {
   sequence: 1,
   namespaces: [
@@ -36,6 +47,7 @@ const inventory: Inventory = {
       mounts: [],
       processes: [],
       processCount: 0,
+      ...still,
       lab: null,
     },
     {
@@ -46,6 +58,7 @@ const inventory: Inventory = {
       mounts: [],
       processes: [],
       processCount: 0,
+      ...still,
       lab: 'pair',
     },
     {
@@ -56,6 +69,7 @@ const inventory: Inventory = {
       mounts: [],
       processes: [],
       processCount: 0,
+      ...still,
       lab: null,
     },
   ],
@@ -219,5 +233,271 @@ describe('the geometry', () => {
         expect(Math.abs(one.x - other.x) >= 200 || Math.abs(one.y - other.y) >= 100).toBe(true);
       }
     }
+  });
+});
+
+/** A lab of devices: two hosts, a switch that filters, a router. */
+const site: LabDocument = {
+  netloom: 1,
+  name: 'site',
+  topology: {
+    nodes: {
+      a: {
+        kind: 'namespace',
+        interfaces: {
+          eth0: { addresses: ['10.0.0.1/24'], impairment: { delay: 20, rate: '10mbit' } },
+          bond0: { kind: 'bond', members: ['eth1', 'eth2'] },
+          'bond0.20': { kind: 'vlan', parent: 'bond0', id: 20 },
+          'eth0.10': { kind: 'vlan', parent: 'eth0', id: 10 },
+          tap0: { kind: 'tap' },
+          vx: { kind: 'vxlan', id: 7, local: '10.0.0.1', remote: '10.0.0.2' },
+        },
+        nat: [{ kind: 'masquerade', out: 'eth0' }],
+        filter: { input: { policy: 'drop' } },
+        forwarding: { ipv6: true },
+        run: [{ name: 'web', command: ['httpd'] }],
+      },
+      b: {
+        kind: 'namespace',
+        interfaces: {
+          eth0: { addresses: ['10.0.0.2/24'] },
+          vx: { kind: 'vxlan', id: 7, local: '10.0.0.2', remote: '10.0.0.1' },
+          other: { kind: 'vxlan', id: 8, local: '10.0.0.2', remote: '10.0.0.1' },
+        },
+      },
+      sw: {
+        kind: 'bridge',
+        vlanFiltering: true,
+        ports: {
+          p0: { vlan: 10, isolated: true },
+          p1: { trunk: [20, 10], native: 10 },
+        },
+      },
+    },
+    links: [
+      { endpoints: ['a:eth0', 'sw:p0'] },
+      { endpoints: ['a:eth1', 'sw:p1'] },
+      { endpoints: ['a:eth2', 'sw:p2'] },
+      { endpoints: ['b:eth0', 'sw:p3'] },
+    ],
+  },
+};
+const wantedSite = () =>
+  buildScene({ document: site, inventory: null, lab: 'site', plan: null, checks: [] });
+const at = (id: string) =>
+  wantedSite()
+    .nodes.flatMap((node) => node.interfaces)
+    .find((item) => item.id === id);
+
+describe('devices in the scene', () => {
+  it('tell their kind, number, parent and members', () => {
+    expect(at('a:eth0.10')).toMatchObject({ device: 'vlan', number: 10, parent: 'eth0' });
+    expect(at('a:bond0')).toMatchObject({ device: 'bond', members: ['eth1', 'eth2'] });
+    expect(at('a:eth1')?.bond).toEqual({ name: 'bond0', state: null });
+    expect(at('a:eth0')?.bond).toBe(null);
+    expect(at('a:eth0')?.impairment).toMatchObject({ delay: 20, rate: 10_000_000, loss: 0 });
+  });
+
+  it('tell what the ports of a bridge that filters do with VLANs', () => {
+    expect(at('sw:p0')).toMatchObject({ vlans: { untagged: 10, tagged: [] }, isolated: true });
+    expect(at('sw:p1')?.vlans).toEqual({ untagged: 10, tagged: [20] });
+    expect(at('sw:p2')?.vlans).toEqual({ untagged: 1, tagged: [] });
+    expect(at('a:eth0')?.vlans).toBe(null);
+  });
+
+  it('mark what a node does', () => {
+    const [node] = wantedSite().nodes;
+    expect(node).toMatchObject({ router: true, nat: 1, filter: true });
+    expect(node?.runs).toEqual([{ name: 'web', running: null }]);
+  });
+
+  it('join two tunnel devices that point at each other, over the wires that carry them', () => {
+    const overlays = wantedSite().wires.filter((wire) => wire.kind === 'overlay');
+    expect(overlays.map((wire) => wire.ends.map((end) => `${end.node}:${end.interface}`))).toEqual([
+      ['a:vx', 'b:vx'],
+    ]);
+    expect(overlays[0]?.underlay).toEqual({
+      interfaces: ['a:eth0', 'b:eth0'],
+      wires: ['link:0', 'link:3'],
+    });
+  });
+
+  it('draw a tunnel link as one', () => {
+    const document: LabDocument = {
+      netloom: 1,
+      name: 'taps',
+      topology: {
+        nodes: {
+          a: {
+            kind: 'namespace',
+            interfaces: { eth0: { addresses: ['10.0.0.1/24'] }, tap0: { kind: 'tap' } },
+          },
+          b: {
+            kind: 'namespace',
+            interfaces: { eth0: { addresses: ['10.0.0.2/24'] }, tap0: { kind: 'tap' } },
+          },
+        },
+        links: [
+          { endpoints: ['a:eth0', 'b:eth0'] },
+          {
+            type: 'tunnel',
+            endpoints: ['a:tap0', 'b:tap0'],
+            underlay: ['10.0.0.1', '10.0.0.2'],
+          },
+        ],
+      },
+    };
+    const scene = buildScene({ document, inventory: null, lab: 'taps', plan: null, checks: [] });
+    expect(scene.wires[1]).toMatchObject({
+      kind: 'tunnel',
+      index: 1,
+      underlay: { interfaces: ['a:eth0', 'b:eth0'], wires: ['link:0'] },
+    });
+  });
+});
+
+describe('the kernel in the scene', () => {
+  const space = (id: string, name: string, change: Partial<NamespaceView> = {}): NamespaceView => ({
+    id,
+    names: [name],
+    root: false,
+    container: null,
+    mounts: [],
+    processes: [],
+    processCount: 0,
+    ...still,
+    lab: 'site',
+    ...change,
+  });
+  const link = (namespace: string, index: number, name: string, change: Partial<LinkView>) => ({
+    ...none,
+    id: `${namespace}/${index}`,
+    namespace,
+    index,
+    name,
+    kind: 'veth',
+    master: null,
+    peer: null,
+    alias: null,
+    lab: 'site',
+    addresses: [],
+    ...change,
+  });
+  const seen = (document: LabDocument, namespaces: NamespaceView[], links: LinkView[]) =>
+    buildScene({
+      document,
+      inventory: { sequence: 1, namespaces, links, routes: [] },
+      lab: 'site',
+      plan: null,
+      checks: [],
+    });
+
+  it('says which member of a bond is active, who holds a tap and which process runs', () => {
+    const run = { lab: 'site', name: 'web', pid: 9, command: ['httpd'] };
+    const scene = seen(
+      site,
+      [space('2', 'a', { runs: [run] })],
+      [
+        link('2', 2, 'eth1', { bondMember: { state: 'backup', linkUp: false } }),
+        link('2', 3, 'tap0', { kind: 'tap', holders: [{ pid: 4, command: '/usr/bin/qemu -m 1' }] }),
+      ],
+    );
+    const [node] = scene.nodes;
+    const item = (name: string) => node?.interfaces.find((each) => each.name === name);
+    expect(item('eth1')?.bond).toEqual({
+      name: 'bond0',
+      state: { state: 'backup', linkUp: false },
+    });
+    expect(item('tap0')?.holders).toEqual(['qemu']);
+    expect(node?.runs).toEqual([{ name: 'web', running: true }]);
+    // The kernel forwards nothing, whatever the document wants.
+    expect(node?.router).toBe(false);
+  });
+
+  it('finds the root of a ring and the port that does not forward', () => {
+    const names = ['b1', 'b2', 'b3'] as const;
+    const ring: LabDocument = {
+      netloom: 1,
+      name: 'site',
+      topology: {
+        nodes: Object.fromEntries(
+          names.map((name) => [name, { kind: 'bridge' as const, stp: true }]),
+        ),
+        links: [
+          { endpoints: ['b1:p12', 'b2:p21'] },
+          { endpoints: ['b2:p23', 'b3:p32'] },
+          { endpoints: ['b3:p31', 'b1:p13'] },
+        ],
+      },
+    };
+    const bridges = names.map((name, index) =>
+      link('1', index + 2, name, {
+        kind: 'bridge',
+        // The priority outweighs the address, which decides between the first two.
+        mac: `02:00:00:00:00:0${3 - index}`,
+        bridge: { stp: true, priority: name === 'b3' ? 32768 : 4096 },
+      }),
+    );
+    const ports = ['p12', 'p21', 'p23', 'p32', 'p31', 'p13'].map((name, index) =>
+      link('1', index + 10, name, {
+        portState: name === 'p32' ? 'blocking' : name === 'p13' ? 'learning' : 'forwarding',
+      }),
+    );
+    const scene = seen(
+      ring,
+      [space('1', '', { names: [], root: true, lab: null })],
+      [...bridges, ...ports],
+    );
+    expect(scene.nodes.filter((node) => node.root).map((node) => node.id)).toEqual(['b2']);
+    const blocked = scene.nodes
+      .flatMap((node) => node.interfaces)
+      .filter((item) => item.blocked !== null)
+      .map((item) => [item.name, item.blocked]);
+    expect(blocked).toEqual([
+      ['p13', 'learning'],
+      ['p32', 'blocking'],
+    ]);
+  });
+});
+
+describe('the geometry of devices', () => {
+  it('lists devices without a wire inside the card, below what they stand on', () => {
+    const scene = wantedSite();
+    const positions = placeMissing(scene, new Map());
+    const card = layOutScene(scene, positions).cards.get('a');
+    const inner = card?.ports.filter((port) => port.side === 'inner') ?? [];
+    expect(inner.map((port) => [port.interface.name, port.indent])).toEqual([
+      ['eth0.10', 0],
+      ['bond0', 0],
+      ['bond0.20', 1],
+      ['tap0', 0],
+    ]);
+    const half = { width: (card?.width ?? 0) / 2, height: (card?.height ?? 0) / 2 };
+    for (const port of inner) {
+      expect(port.x).toBeGreaterThanOrEqual(-half.width);
+      expect(port.x + port.width).toBeLessThanOrEqual(half.width);
+      expect(port.y + port.height).toBeLessThanOrEqual(half.height);
+    }
+  });
+
+  it('brings the members of a bond together under a bracket', () => {
+    const scene = wantedSite();
+    const positions = new Map([
+      ['a', { x: 0, y: 0 }],
+      ['sw', { x: 400, y: 0 }],
+      ['b', { x: 800, y: 0 }],
+    ]);
+    const card = layOutScene(scene, positions).cards.get('a');
+    const right = card?.ports.filter((port) => port.side === 'right') ?? [];
+    expect(right.map((port) => port.interface.name)).toContain('eth1');
+    const members = right.filter((port) => port.interface.bond !== null);
+    expect(members.map((port) => port.interface.name)).toEqual(['eth1', 'eth2']);
+    expect(card?.brackets).toHaveLength(1);
+    expect(card?.brackets[0]).toMatchObject({
+      bond: 'bond0',
+      side: 'right',
+      y: members[0]?.anchor.y,
+      height: (members[1]?.anchor.y ?? 0) - (members[0]?.anchor.y ?? 0),
+    });
   });
 });

@@ -226,6 +226,8 @@ function checkResult(index: number) {
     index,
     label: 'ping',
     outcome: 'passed',
+    code: 'reached',
+    values: { from: 'a', to: '10.0.0.2', roundTrip: '1.00' },
     sentence: 'It answers.',
     roundTripMilliseconds: 1,
   };

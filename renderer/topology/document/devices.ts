@@ -1,0 +1,332 @@
+/** Devices that a person adds to a node: names, first settings and what they stand on. Pure. */
+import {
+  type DeviceKind,
+  type InterfaceSettings,
+  type LabDocument,
+  type LabNode,
+  parseEndpoint,
+} from '../../../agent/api/index.ts';
+import {
+  isInSubnet,
+  parseHostAddress,
+  parseSubnetAddress,
+  type SubnetAddress,
+} from '../../../agent/lab/address.ts';
+import { firstFree, interfaceNames } from './document-edit.ts';
+
+/** In the order of the palette: what is used most comes first. */
+export const deviceKinds: readonly DeviceKind[] = [
+  'tap',
+  'tun',
+  'vlan',
+  'bond',
+  'vxlan',
+  'gre',
+  'gretap',
+  'ipip',
+  'geneve',
+  'dummy',
+  'macvlan',
+  'vrf',
+];
+
+/** What a port of a bridge may be: a device that carries Ethernet frames. */
+const bridgeDeviceKinds: ReadonlySet<DeviceKind> = new Set<DeviceKind>([
+  'tap',
+  'vxlan',
+  'bond',
+  'gretap',
+  'geneve',
+  'dummy',
+]);
+
+export function takesDevice(node: LabNode['kind'], kind: DeviceKind): boolean {
+  return node === 'namespace' || bridgeDeviceKinds.has(kind);
+}
+
+export function isDeviceKind(text: string): text is DeviceKind {
+  return deviceKinds.some((kind) => kind === text);
+}
+
+/** The kind of the device that an interface is by its settings; null for the end of a veth pair. */
+export function deviceKindOf(settings: { readonly kind?: string | undefined }): DeviceKind | null {
+  const { kind } = settings;
+  return kind !== undefined && isDeviceKind(kind) ? kind : null;
+}
+
+/** Names of the interfaces of a node itself, those of wires first. */
+export function interfaceNamesOf(document: LabDocument, node: string): string[] {
+  const wanted = document.topology.nodes[node];
+  if (wanted === undefined) return [];
+  const names = new Set<string>();
+  for (const link of document.topology.links ?? []) {
+    for (const endpoint of link.endpoints.map(parseEndpoint)) {
+      if (endpoint.node === node) names.add(endpoint.interface);
+    }
+  }
+  const own = wanted.kind === 'bridge' ? wanted.ports : wanted.interfaces;
+  for (const name of Object.keys(own ?? {})) names.add(name);
+  return [...names];
+}
+
+/** The namespace node that a node is or sits in; null for the realm's own namespace. */
+export function homeOf(document: LabDocument, node: string): string | null {
+  const wanted = document.topology.nodes[node];
+  return wanted?.kind === 'bridge' ? (wanted.namespace ?? null) : node;
+}
+
+/** What a device of a node may stand on: its interfaces, and the bridges in its namespace. */
+export function groundsOf(document: LabDocument, node: string): string[] {
+  const wanted = document.topology.nodes[node];
+  const bridges =
+    wanted?.kind === 'namespace'
+      ? Object.entries(document.topology.nodes)
+          .filter(([, each]) => each.kind === 'bridge' && each.namespace === node)
+          .map(([name]) => name)
+      : [];
+  return [...interfaceNamesOf(document, node), ...bridges];
+}
+
+/** An address that a node's namespace has. */
+export interface HeldAddress {
+  readonly address: SubnetAddress;
+  readonly node: string;
+  readonly interface: string;
+}
+
+/** The addresses of a node, in the order of the document, with those of bridges in the same namespace. */
+export function addressesOf(document: LabDocument, node: string): HeldAddress[] {
+  const found: HeldAddress[] = [];
+  const home = homeOf(document, node);
+  const add = (texts: readonly string[] | undefined, owner: string, name: string) => {
+    for (const text of texts ?? []) {
+      const address = parseSubnetAddress(text);
+      if (address !== null) found.push({ address, node: owner, interface: name });
+    }
+  };
+  for (const [name, wanted] of Object.entries(document.topology.nodes)) {
+    if (homeOf(document, name) !== home) continue;
+    if (wanted.kind === 'bridge') add(wanted.addresses, name, name);
+    else {
+      for (const [own, settings] of Object.entries(wanted.interfaces ?? {})) {
+        add(settings.addresses, name, own);
+      }
+    }
+  }
+  return found;
+}
+
+/**
+ * The addresses between which a tunnel of two nodes would run: the first pair of one subnet, otherwise the first
+ * address of each. Null where a node has none.
+ */
+export function guessUnderlay(
+  document: LabDocument,
+  one: string,
+  other: string,
+): readonly [string, string] | null {
+  const here = addressesOf(document, one).map((held) => held.address);
+  const there = addressesOf(document, other).map((held) => held.address);
+  for (const near of here) {
+    for (const far of there) {
+      if (near.subnet === far.subnet && near.text !== far.text) {
+        return [near.host.text, far.host.text];
+      }
+    }
+  }
+  const first = here[0];
+  const second = there.find((far) => far.host.family === first?.host.family);
+  return first === undefined || second === undefined ? null : [first.host.text, second.host.text];
+}
+
+/** Ends of a new tunnel device: back to who points here already, otherwise to a neighbour in a subnet. */
+function guessTunnel(
+  document: LabDocument,
+  node: string,
+  kind: DeviceKind,
+): { local?: string; remote?: string; id?: number } {
+  const own = addressesOf(document, node).map((held) => held.address);
+  for (const settings of allDevices(document, node)) {
+    if (settings.kind !== kind || !('remote' in settings)) continue;
+    const found = own.find((address) => address.host.text === settings.remote);
+    const local = 'local' in settings ? settings.local : undefined;
+    if (found === undefined || local === undefined) continue;
+    return {
+      local: found.host.text,
+      remote: local,
+      ...('id' in settings ? { id: settings.id } : {}),
+    };
+  }
+  for (const other of Object.keys(document.topology.nodes)) {
+    if (homeOf(document, other) === homeOf(document, node)) continue;
+    for (const { address } of addressesOf(document, other)) {
+      const local = own.find((each) => isInSubnet(address.host, each));
+      if (local !== undefined) return { local: local.host.text, remote: address.host.text };
+    }
+  }
+  const [first] = own;
+  return first === undefined ? {} : { local: first.host.text };
+}
+
+/** Settings of the devices of every node but one. */
+function allDevices(document: LabDocument, except: string | null): InterfaceSettings[] {
+  return Object.entries(document.topology.nodes).flatMap(([name, node]) =>
+    name === except
+      ? []
+      : Object.values((node.kind === 'bridge' ? node.ports : node.interfaces) ?? {}),
+  );
+}
+
+/** Names that are members of a bond or of a VRF of the node. */
+function membersOf(document: LabDocument, node: string): ReadonlySet<string> {
+  const wanted = document.topology.nodes[node];
+  const own = (wanted?.kind === 'bridge' ? wanted.ports : wanted?.interfaces) ?? {};
+  return new Set(
+    Object.values(own).flatMap((settings) =>
+      'members' in settings ? (settings.members ?? []) : [],
+    ),
+  );
+}
+
+export interface NewDevice {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, unknown>> & { readonly kind: DeviceKind };
+}
+
+/** A tunnel must lead somewhere; this address leads nowhere (RFC 5737) and asks to be replaced. */
+const nowhere = '192.0.2.1';
+
+/**
+ * A new device for a node, with a free name and settings that work as far as the document tells. `parent` is the
+ * interface that it is to stand on, where it stands on one; null where there is none that it could stand on.
+ */
+export function newDevice(
+  document: LabDocument,
+  node: string,
+  kind: DeviceKind,
+  parent: string | null = null,
+): NewDevice | null {
+  const wanted = document.topology.nodes[node];
+  if (wanted === undefined || !takesDevice(wanted.kind, kind)) return null;
+  const taken = interfaceNames(document, node);
+  const free = (stem: string, start = 0) => firstFree(stem, start, (name) => taken.has(name));
+  const members = membersOf(document, node);
+  const own = interfaceNamesOf(document, node);
+  const settingsOf = (name: string) =>
+    (wanted.kind === 'bridge' ? wanted.ports : wanted.interfaces)?.[name];
+  // What stands on another device, or belongs to one, is a poor ground for a third.
+  const ground =
+    parent ??
+    groundsOf(document, node).find((name) => {
+      const on = settingsOf(name);
+      const under = on === undefined ? null : deviceKindOf(on);
+      return !members.has(name) && (under === null || under === 'bond' || under === 'dummy');
+    }) ??
+    null;
+  switch (kind) {
+    case 'vlan': {
+      if (ground === null) return null;
+      let id = 10;
+      while (taken.has(`${ground}.${id}`)) id += 10;
+      const long = `${ground}.${id}`;
+      return {
+        name: long.length <= 15 ? long : free('vlan', id),
+        settings: { kind, parent: ground, id },
+      };
+    }
+    case 'macvlan':
+      return ground === null
+        ? null
+        : { name: free('macvlan'), settings: { kind, parent: ground, mode: 'bridge' } };
+    case 'bond': {
+      const links = own.filter((name) => {
+        const settings = settingsOf(name);
+        const addresses = settings !== undefined && 'addresses' in settings && settings.addresses;
+        const plain = settings === undefined || deviceKindOf(settings) === null;
+        return plain && !members.has(name) && (addresses === undefined || addresses === false);
+      });
+      return {
+        name: free('bond'),
+        settings: {
+          kind,
+          mode: 'active-backup',
+          ...(links.length >= 2 && wanted.kind === 'namespace' ? { members: links } : {}),
+        },
+      };
+    }
+    case 'vxlan': {
+      const { local, remote, id } = guessTunnel(document, node, kind);
+      const ids = new Set(
+        allDevices(document, null).flatMap((each) => (each.kind === 'vxlan' ? [each.id] : [])),
+      );
+      let number = id ?? 100;
+      while (id === undefined && ids.has(number)) number += 1;
+      return { name: free('vxlan'), settings: { kind, id: number, ...ends(local, remote) } };
+    }
+    case 'geneve': {
+      const { remote, id } = guessTunnel(document, node, kind);
+      return {
+        name: free('geneve'),
+        settings: { kind, id: id ?? 100, remote: remote ?? nowhere },
+      };
+    }
+    case 'gre':
+    case 'gretap':
+    case 'ipip': {
+      const { local, remote } = guessTunnel(document, node, kind);
+      // `gre0`, `gretap0` and `tunl0` are the kernel's own (net/ipv4/ip_gre.c, ipip.c).
+      return { name: free(kind, 1), settings: { kind, ...ends(local, remote ?? nowhere) } };
+    }
+    case 'vrf': {
+      const tables = new Set(
+        Object.values((wanted.kind === 'namespace' ? wanted.interfaces : {}) ?? {}).flatMap(
+          (each) => (each.kind === 'vrf' ? [each.table] : []),
+        ),
+      );
+      let table = 10;
+      while (tables.has(table)) table += 10;
+      return { name: free('vrf'), settings: { kind, table } };
+    }
+    case 'dummy':
+    case 'tap':
+    case 'tun':
+      return { name: free(kind), settings: { kind } };
+  }
+}
+
+function ends(local: string | undefined, remote: string | undefined) {
+  return {
+    ...(local === undefined ? {} : { local }),
+    ...(remote === undefined ? {} : { remote }),
+  };
+}
+
+/** A device of another node that a tap or tun may be joined to, and is not yet. */
+export interface TunnelEnd {
+  readonly node: string;
+  readonly interface: string;
+}
+
+/** The devices of the same kind, tap or tun, of other namespaces that no wire ends at. */
+export function tunnelTargets(document: LabDocument, node: string, name: string): TunnelEnd[] {
+  const wired = new Set((document.topology.links ?? []).flatMap((link) => link.endpoints));
+  const kindAt = (where: string, which: string) => {
+    const wanted = document.topology.nodes[where];
+    const settings = wanted?.kind === 'namespace' ? wanted.interfaces?.[which] : undefined;
+    return settings === undefined ? null : deviceKindOf(settings);
+  };
+  const kind = kindAt(node, name);
+  if ((kind !== 'tap' && kind !== 'tun') || wired.has(`${node}:${name}`)) return [];
+  return Object.keys(document.topology.nodes).flatMap((other) =>
+    other === node
+      ? []
+      : interfaceNamesOf(document, other)
+          .filter((each) => kindAt(other, each) === kind && !wired.has(`${other}:${each}`))
+          .map((each) => ({ node: other, interface: each })),
+  );
+}
+
+/** Whether an address of a document, written as a person may, is that one. */
+export function sameHost(one: string, other: string): boolean {
+  return one === other || parseHostAddress(one)?.text === parseHostAddress(other)?.text;
+}

@@ -1,0 +1,37 @@
+export declare class GuestUnavailable extends Error {}
+export declare class GuestFailure extends Error {}
+
+export interface PreparedGuest {
+  /** The kernel's release, as `uname -r` says it. */
+  readonly release: string;
+  readonly kernel: string;
+  readonly modules: string;
+  readonly busybox: string;
+}
+
+export declare function prepareGuest(): PreparedGuest;
+
+export interface GuestRun {
+  /** Run by `sh` as root; `$NETLOOM_GUEST_RESULTS` is a directory that both sides write. */
+  readonly script: string;
+  readonly cpus?: number;
+  /** MiB */
+  readonly memory?: number;
+  readonly timeoutSeconds?: number;
+  readonly workingDirectory?: string;
+  /** The host's directory for results; a temporary one when absent. */
+  readonly results?: string;
+  readonly receive?: (chunk: Buffer) => void;
+}
+
+export interface GuestResult {
+  readonly status: number;
+  readonly output: string;
+  /** The guest's clock when the script began. */
+  readonly bootSeconds: number;
+  readonly seconds: number;
+  /** Modules of the list that this kernel does not have. */
+  readonly missingModules: readonly string[];
+}
+
+export declare function runInGuest(run: GuestRun): Promise<GuestResult>;
