@@ -289,7 +289,14 @@ function measuring(target: string): string {
 }
 
 describe('the validator', () => {
-  test.each(cases)('says %s of %s', (code, object, wrong, right, target) => {
+  const named = cases.map(([code, object, wrong, right, target]) => ({
+    code,
+    object,
+    wrong,
+    right,
+    target,
+  }));
+  test.each(named)('says $code of $object', ({ code, object, wrong, right, target }) => {
     const measuringAt = (node: string): string => (target === undefined ? '' : measuring(node));
     expect(said(wrong, measuringAt(target ?? ''))).toContain(`${object} ${code}`);
     expect(said(right, measuringAt('h1'))).toEqual([]);
