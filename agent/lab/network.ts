@@ -234,7 +234,6 @@ class NetworkBuilder {
     const namespace = node.namespace ?? null;
     const bridge = bridgeSettingsOf(node);
     this.links.set(linkKey(namespace, name), {
-      ...emptyLink,
       kind: 'bridge',
       namespace,
       name,
@@ -244,7 +243,10 @@ class NetworkBuilder {
       up: node.state !== 'down',
       master: this.masters.get(linkKey(namespace, name)) ?? null,
       addresses: uniqueAddresses(node.addresses),
+      peer: null,
       bridge,
+      device: null,
+      port: null,
       vlans: sortedVlans([
         ...initialVlans,
         ...(bridge.vlanFiltering ? (node.vlans ?? []) : [])
@@ -266,12 +268,13 @@ class NetworkBuilder {
     });
     const [left, right] = places;
     if (left === null || left === undefined || right === null || right === undefined) return;
-    const endOf = (place: LinkPlace, peer: LinkPlace): NetworkLink => ({
-      ...this.commonOf(place),
-      kind: 'veth',
-      mtu: place.settings?.mtu ?? link.mtu ?? null,
-      peer: linkKey(peer.namespace, peer.name),
-    });
+    const endOf = (place: LinkPlace, peer: LinkPlace): NetworkLink =>
+      this.linkAt(place, {
+        kind: 'veth',
+        mtu: place.settings?.mtu ?? link.mtu ?? null,
+        peer: linkKey(peer.namespace, peer.name),
+        device: null,
+      });
     const pair = [endOf(left, right), endOf(right, left)] as const;
     for (const end of pair) this.links.set(linkKey(end.namespace, end.name), end);
     this.pairs.push(pair);
@@ -283,52 +286,41 @@ class NetworkBuilder {
       const device = deviceOf(settings);
       if (device === null) continue;
       const key = linkKey(namespace, name);
-      this.links.set(key, {
-        ...this.commonOf({ node: nodeName, namespace, name, settings }),
-        kind: 'device',
-        mtu: settings.mtu ?? this.tunnelMtus.get(key) ?? null,
-        device,
-      });
+      const mtu = settings.mtu ?? this.tunnelMtus.get(key) ?? null;
+      const place = { node: nodeName, namespace, name, settings };
+      this.links.set(key, this.linkAt(place, { kind: 'device', mtu, peer: null, device }));
     }
   }
 
-  /** What ends of links and devices have in common. A member of a bond or VRF is no port of the bridge it is drawn at. */
-  private commonOf({ node, namespace, name, settings }: LinkPlace): NetworkLink {
+  /** The end of a link, or a device. A member of a bond or VRF is no port of the bridge it is drawn at. */
+  private linkAt(
+    { node, namespace, name, settings }: LinkPlace,
+    { kind, mtu, peer, device }: Pick<NetworkLink, 'kind' | 'mtu' | 'peer' | 'device'>,
+  ): NetworkLink {
     const drawnAt = this.nodes.get(node);
     const bridge = drawnAt?.kind === 'bridge' ? drawnAt : undefined;
     const group = this.masters.get(linkKey(namespace, name));
     const port = bridge !== undefined && group === undefined;
     const addresses = settings !== undefined && 'addresses' in settings ? settings.addresses : [];
     return {
-      ...emptyLink,
+      kind,
       namespace,
       name,
       node,
       mac: settings?.mac?.toLowerCase() ?? null,
+      mtu,
       up: settings?.state !== 'down',
       master: group ?? (bridge === undefined ? null : node),
       addresses: bridge === undefined ? uniqueAddresses(addresses) : [],
+      peer,
+      bridge: null,
+      device,
       port: port ? portSettingsOf(asPort(settings)) : null,
       vlans: port ? vlansOf(bridge, asPort(settings)) : null,
       impairment: impairmentOf(settings?.impairment),
     };
   }
 }
-
-const emptyLink = {
-  kind: 'veth',
-  mac: null,
-  mtu: null,
-  up: true,
-  master: null,
-  addresses: [],
-  peer: null,
-  bridge: null,
-  device: null,
-  port: null,
-  vlans: null,
-  impairment: null,
-} as const satisfies Omit<NetworkLink, 'namespace' | 'name' | 'node'>;
 
 /** Settings of an interface that is drawn at a bridge are those of a port. */
 function asPort(settings: InterfaceSettings | BridgePort | undefined): BridgePort {

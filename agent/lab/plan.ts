@@ -816,14 +816,17 @@ class Planner {
     const at = [namespace, view.name] as const;
     const bonded = this.wantedMasterKind(wanted) === 'bond';
     const leavesBond = this.leavesBond(link);
-    if (wanted.mac !== null && wanted.mac !== view.mac && !bonded && !leavesBond) {
-      early.set('mac', view.mac ?? wanted.mac, wanted.mac);
+    if (wanted.mac !== null && !bonded && !leavesBond) {
+      const forgets = this.forgetsMac(observed);
+      if (forgets || wanted.mac !== view.mac) {
+        (forgets ? late : early).set('mac', view.mac ?? wanted.mac, wanted.mac);
+      }
     }
     if (wanted.bridge !== null) {
       this.changeBridge(view.bridge ?? {}, wanted.bridge, early, late);
     } else if (parentOf(wanted.device) === null && !leavesBond) {
       const mtu = this.mtuOf(wanted) ?? view.mtu;
-      if (bonded && !this.joinsMaster(link)) this.followBond(link);
+      if (bonded) this.followBond(link);
       else if (mtu !== view.mtu) early.set('mtu', view.mtu, mtu);
     }
     this.changeMaster(link, early);
@@ -836,6 +839,18 @@ class Planner {
       this.pushChange('change-links', at, again);
     }
     this.pushChange('settle-mtus', at, late);
+  }
+
+  /** Whether a bond loses all its members, and with them its MAC (__bond_release_one). */
+  private forgetsMac(bond: ObservedLink): boolean {
+    const members = bond.view.kind === 'bond' ? this.observed.portsOf(bond) : [];
+    return (
+      members.length > 0 &&
+      members.every(({ key }) => {
+        const kept = this.kept.get(key);
+        return kept === undefined ? this.removedKeys.has(key) : this.leavesMaster(kept);
+      })
+    );
   }
 
   private changeMaster(link: KeptLink, early: Change): void {
@@ -882,7 +897,9 @@ class Planner {
   }
 
   /** A bond gives its members its MTU when that changes: what differs goes back to it before. */
-  private followBond({ observed }: KeptLink): void {
+  private followBond(link: KeptLink): void {
+    if (this.joinsMaster(link)) return;
+    const { observed } = link;
     const bond = this.observed.linkById(observed.view.master)?.view;
     const { mtu, name } = observed.view;
     if (bond === undefined || bond.mtu === mtu) return;

@@ -145,16 +145,12 @@ export class ModelKernel {
     return this.spaces.get(namespace)?.links.has(name) === true;
   }
 
-  /** Whether a VXLAN device sits on it, or on what sits on it: that keeps an MTU that nobody could give it again. */
-  carriesVxlan(namespace: string | null, name: string): boolean {
-    const above = (link: ModelLink): readonly ModelLink[] => [
-      ...uppersOf(link),
-      ...(link.master === null ? [] : [link.master]),
-      ...(link.device?.kind === 'bond' ? portsOf(link) : []),
-    ];
-    const seen = new Set([this.link(namespace, name)]);
-    for (const link of seen) for (const upper of above(link)) seen.add(upper);
-    return [...seen].some(({ device }) => device?.kind === 'vxlan');
+  /** Shrinks the devices that did not shrink with what is below them: nobody could make them so large again. */
+  shrinkByHand(): void {
+    for (const space of this.spaces.values()) {
+      for (const link of space.links.values())
+        this.setMtu(link, Math.min(link.mtu, highestMtu(link)));
+    }
   }
 
   /** Whether a route has its gateway in the subnet of an address: it would stay without it, and nobody could add it again. */
@@ -354,6 +350,7 @@ export class ModelKernel {
   private configure(link: ModelLink, settings: LinkSettings): void {
     if (settings.mac !== undefined) {
       link.mac = settings.mac;
+      link.macSet = true;
       if (link.device?.kind === 'bond') for (const port of portsOf(link)) port.mac = link.mac;
     }
     if (settings.bridge !== undefined) assignKnown(link.bridge, settings.bridge);
@@ -435,6 +432,9 @@ export class ModelKernel {
         this.setMtu(link, link.beforeBond.mtu);
       }
       link.beforeBond = null;
+      if (portsOf(master).length > 0) return;
+      master.mac = '02:00:00:00:ee:ee';
+      master.macSet = false;
     } else if (kind === 'vrf') this.cycle(link);
     else {
       link.port = null;
@@ -474,7 +474,6 @@ export class ModelKernel {
       ...(mtu === null ? {} : { mtu }),
       ...(master === null ? {} : { master }),
     });
-    link.macSet = mac !== null;
   }
 
   private setMtu(link: ModelLink, mtu: number): void {

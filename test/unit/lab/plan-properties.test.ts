@@ -56,6 +56,7 @@ function disturb(kernel: ModelKernel, { act, target }: { act: string; target: nu
   const deed = deeds[act];
   try {
     deed?.(kernel, space, name, address);
+    kernel.shrinkByHand();
   } catch {
     // What the kernel refuses to a person, such as a VLAN device up on a link that is down, leaves all as it was.
   }
@@ -77,7 +78,7 @@ const deeds: Readonly<
     kernel.setByHand(space, name, { up: true });
   },
   mtu: (kernel, space, name) => {
-    if (!kernel.carriesVxlan(space, name)) kernel.setByHand(space, name, { mtu: 1300 });
+    kernel.setByHand(space, name, { mtu: 1300 });
   },
   release: (kernel, space, name) => {
     kernel.setByHand(space, name, { master: null });
