@@ -90,3 +90,10 @@ export function impairmentWords(impairment: Impairment, before: Impairment | nul
   else if (old !== null && old.rate !== null) words.push('rate 0bit');
   return words.join(' ');
 }
+
+/** Field by field; null is none. */
+export function sameImpairment(one: Impairment | null, other: Impairment | null): boolean {
+  if (one === null || other === null) return one === other;
+  const fields = new Map<string, unknown>(Object.entries(other));
+  return Object.entries(one).every(([key, value]) => fields.get(key) === value);
+}

@@ -1,5 +1,5 @@
 /** What the kernel shows of an operation. Reads it afresh every time; the inventory lags by its events. */
-import type { Impairment } from '../api/device.ts';
+import { sameImpairment } from '../api/impairment.ts';
 import { ownershipProtocol } from '../api/names.ts';
 import { assertNever, type Result, succeed } from '../api/result.ts';
 import { listAddresses } from '../kernel/addresses.ts';
@@ -198,12 +198,6 @@ function readOfNamespace(
   if (door.value === null) return succeed('not-done');
   const shown = shows(door.value);
   return shown.ok ? succeed(shown.value ? 'done' : 'not-done') : shown;
-}
-
-function sameImpairment(one: Impairment | null, other: Impairment | null): boolean {
-  if (one === null || other === null) return one === other;
-  const fields = new Map<string, unknown>(Object.entries(other));
-  return Object.entries(one).every(([key, value]) => fields.get(key) === value);
 }
 
 function readRun(

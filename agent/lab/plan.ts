@@ -1,7 +1,6 @@
 import {
   type BridgeSettings,
   type Device,
-  type Impairment,
   initialBridge,
   initialPort,
   initialVlans,
@@ -10,6 +9,7 @@ import {
   type VlanEntry,
 } from '../api/device.ts';
 import type { LabDocument } from '../api/document.ts';
+import { sameImpairment } from '../api/impairment.ts';
 import type { Inventory, LinkView, NamespaceView } from '../api/inventory.ts';
 import type { PlanStep, Warning } from '../api/plan.ts';
 import type { Failure } from '../api/result.ts';
@@ -1455,11 +1455,6 @@ function sameVlans(one: readonly VlanEntry[], other: readonly VlanEntry[]): bool
   const text = (entries: readonly VlanEntry[]): string =>
     entries.map(({ id, pvid, untagged }) => `${id} ${pvid} ${untagged}`).join();
   return text(one) === text(other);
-}
-
-function sameImpairment(one: Impairment | null, other: Impairment | null): boolean {
-  if (one === null || other === null) return one === other;
-  return Object.keys(differing(one, other)).length === 0;
 }
 
 function sameWords(one: readonly string[], other: readonly string[]): boolean {
