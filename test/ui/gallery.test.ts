@@ -1,0 +1,99 @@
+/**
+ * The drawing of every gallery lab, as a newcomer sees it first: all nodes are there, no card covers another and
+ * nothing lies outside the window. With NETLOOM_PICTURES set to a directory, each is also kept as a picture.
+ */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import {
+  type Home,
+  launchChromium,
+  makeHome,
+  openWindow,
+  removeHome,
+  type Started,
+  startNetloom,
+  takePicture,
+} from '../harness/window.ts';
+
+const labs = path.resolve(import.meta.dirname, '../../assets/labs');
+const names = readFileSync(path.join(labs, 'order.txt'), 'utf8').trim().split(/\s+/);
+const pictures = process.env['NETLOOM_PICTURES'];
+
+let browser: Browser;
+let home: Home;
+let started: Started;
+
+beforeAll(async () => {
+  home = makeHome();
+  browser = await launchChromium();
+  started = await startNetloom(home);
+});
+
+afterAll(async () => {
+  await browser.close();
+  await started.stop();
+  removeHome(home);
+});
+
+interface Box {
+  readonly node: string;
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+}
+
+const overlaps = (a: Box, b: Box): boolean =>
+  a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+
+// Themes do not move anything: the second one is for the pictures.
+describe.each(pictures === undefined ? (['light'] as const) : (['light', 'dark'] as const))(
+  'in %s',
+  (colorScheme) => {
+    it.each(names)('%s is drawn whole, with every card in sight', async (name) => {
+      const document = parse(readFileSync(path.join(labs, `${name}.yaml`), 'utf8')) as {
+        readonly topology: { readonly nodes: Readonly<Record<string, unknown>> };
+      };
+      const { page, context, complaints } = await openWindow(browser, started.url, { colorScheme });
+      try {
+        // A window starts where the last one was.
+        await page
+          .getByRole('navigation')
+          .first()
+          .getByRole('button', { name: 'Library' })
+          .first()
+          .click();
+        await page.getByTestId(`gallery-${name}`).locator('button.cover').click();
+        const cards = page.locator('.canvas-layer .card[data-node]');
+        const nodes = Object.keys(document.topology.nodes).sort();
+        await expect.poll(() => cards.count()).toBe(nodes.length);
+        const boxes = await cards.evaluateAll((elements): Box[] =>
+          elements.map((element) => {
+            const { left, top, right, bottom } = element.getBoundingClientRect();
+            return { node: element.getAttribute('data-node') ?? '', left, top, right, bottom };
+          }),
+        );
+        expect(boxes.map(({ node }) => node).sort()).toEqual(nodes);
+        const canvas = await page.getByTestId('topology-canvas').boundingBox();
+        for (const [index, box] of boxes.entries()) {
+          for (const other of boxes.slice(index + 1)) {
+            expect(overlaps(box, other), `${box.node} and ${other.node} overlap`).toBe(false);
+          }
+          expect(box.left, box.node).toBeGreaterThanOrEqual(canvas?.x ?? 0);
+          expect(box.top, box.node).toBeGreaterThanOrEqual(canvas?.y ?? 0);
+          expect(box.right, box.node).toBeLessThanOrEqual((canvas?.x ?? 0) + (canvas?.width ?? 0));
+          expect(box.bottom, box.node).toBeLessThanOrEqual(
+            (canvas?.y ?? 0) + (canvas?.height ?? 0),
+          );
+        }
+        expect(complaints).toEqual([]);
+        if (pictures !== undefined) await takePicture(page, pictures, `${name}-${colorScheme}`);
+      } finally {
+        await context.close();
+      }
+    });
+  },
+);
