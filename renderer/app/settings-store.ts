@@ -57,9 +57,13 @@ export const useSettings = defineStore('settings', () => {
   };
   window.addEventListener('pagehide', () => void flush());
 
+  /** Closed until somebody asks for something that it shows: the drawing comes first. */
+  const drawerOpen = computed(() => settings.value.layout['drawerOpen'] === true);
+
   return {
     settings,
     info,
+    drawerOpen,
     theme,
     language,
     update,

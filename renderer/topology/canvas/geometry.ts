@@ -47,7 +47,8 @@ export interface CardBox {
 export const metrics = {
   titleHeight: 28,
   noteHeight: 18,
-  portWidth: 116,
+  /** An IPv4 address with its prefix length, at its longest. */
+  portWidth: 124,
   portHeight: 34,
   bridgePortWidth: 72,
   bridgePortHeight: 18,
@@ -202,14 +203,14 @@ function layOutNamespace(
   const height = topRow + titleHeight + note + middle + inner + bottomRow + padding + empty;
 
   const ports: PortBox[] = [];
-  const place = (item: PlacedPort, side: Side, x: number, y: number, anchor: Point) =>
+  const place = (item: PlacedPort, side: Side, { x, y }: Point, room: number, anchor: Point) =>
     ports.push({
       interface: item.port,
       side,
       indent: 0,
       x,
       y,
-      width: portWidth,
+      width: room,
       height: portHeight,
       anchor,
     });
@@ -222,7 +223,7 @@ function layOutNamespace(
     const step = (width - 2 * padding) / Math.max(1, items.length);
     items.forEach((item, index) => {
       const centre = -width / 2 + padding + step * (index + 0.5);
-      place(item, side, centre - portWidth / 2, y, { x: centre, y: edge });
+      place(item, side, { x: centre - step / 2, y }, step, { x: centre, y: edge });
     });
   };
   spread(sides.top, 'top', -height / 2 + padding / 2, -height / 2);
@@ -230,10 +231,11 @@ function layOutNamespace(
   const first = -height / 2 + topRow + titleHeight;
   for (const side of ['left', 'right'] as const) {
     const edge = side === 'left' ? -width / 2 : width / 2;
-    const x = side === 'left' ? edge + padding : edge - padding - portWidth;
+    const room = columns === 2 ? (width - 3 * padding) / 2 : width - 2 * padding;
+    const x = side === 'left' ? edge + padding : edge - padding - room;
     sides[side].forEach((item, index) => {
       const y = first + index * portHeight;
-      place(item, side, x, y, { x: edge, y: y + portHeight / 2 });
+      place(item, side, { x, y }, room, { x: edge, y: y + portHeight / 2 });
     });
   }
   rows.forEach(({ port, indent }, index) => {
