@@ -11,7 +11,7 @@ import {
 import type { LabDocument } from '../api/document.ts';
 import { sameImpairment } from '../api/impairment.ts';
 import type { Inventory, LinkView, NamespaceView } from '../api/inventory.ts';
-import type { PlanStep, Warning } from '../api/plan.ts';
+import type { PlanConfirm, PlanStep, Warning } from '../api/plan.ts';
 import type { Failure } from '../api/result.ts';
 import { isInSubnet, parseHostAddress, parseSubnetAddress } from './address.ts';
 import type { CommandContext } from './command.ts';
@@ -45,6 +45,8 @@ export interface LabPlan {
   readonly warnings: readonly Warning[];
   /** Not empty: nothing may be applied, and there are no operations. */
   readonly refusals: readonly Failure[];
+  /** Null when nothing in it can cut anyone off. */
+  readonly confirm: PlanConfirm | null;
 }
 
 /**
@@ -87,6 +89,7 @@ export function planLab(input: PlanInput): LabPlan {
       : operations.map((operation, id) => stepOf(operation, id, drawing, context)),
     warnings: planner.warnings,
     refusals: planner.refusals,
+    confirm: null,
   };
 }
 

@@ -182,6 +182,7 @@ export class LabService {
     id: string,
     signal: AbortSignal,
     onProgress: (progress: TransactionProgress) => void,
+    _confirmWithin?: number | null,
   ): Promise<Result<ApplyOutcome>> {
     const start = performance.now();
     const { readOnly } = this.options;
@@ -218,6 +219,16 @@ export class LabService {
     if (state !== undefined) this.publishStatus(state);
     this.lookSoon();
     return outcome;
+  }
+
+  /** Keeps the change that awaits its confirmation. */
+  confirm(lab: string, _token: string): Promise<Result<ApplyOutcome>> {
+    return Promise.resolve(fail(nothingAwaits(lab)));
+  }
+
+  /** Takes the change back that awaits its confirmation. */
+  revert(lab: string, _token: string): Promise<Result<ApplyOutcome>> {
+    return Promise.resolve(fail(nothingAwaits(lab)));
   }
 
   /** Carries the checks of the document in force out; results are kept with the lab and published. */
@@ -311,6 +322,7 @@ export class LabService {
       drift: state.drift,
       checks: [...state.checks],
       busy: this.runner.running === state.record.name,
+      awaiting: null,
     };
   }
 
@@ -441,6 +453,7 @@ export class LabService {
         steps: [...planned.steps],
         warnings: [...intent.value.warnings, ...planned.warnings],
         refusals,
+        confirm: planned.confirm,
       },
     });
   }
@@ -504,6 +517,7 @@ export class LabService {
       operations: operations.length,
       milliseconds: performance.now() - start,
       realmEmpty: intent.destination.goal.kind === 'down' && !this.hasLabsUp(),
+      awaiting: null,
     });
   }
 
@@ -665,6 +679,17 @@ function invalidDocument(path: string | null, problems: readonly Failure[]): Fai
     next: 'Correct the places that are listed.',
     values: { problems: problems.length },
     causes: problems.slice(0, 1000),
+  };
+}
+
+function nothingAwaits(lab: string): Failure {
+  return {
+    kind: 'refused',
+    code: 'nothing-awaits',
+    object: lab,
+    reason: `No change of lab ${lab} waits to be confirmed.`,
+    next: 'Look at the state of the lab: it may have been confirmed or taken back already.',
+    values: { lab },
   };
 }
 

@@ -33,6 +33,7 @@ import { hashOf, readTextFile } from '../library/atomic-file.ts';
 import {
   agentLost,
   invalidDocument,
+  nothingAwaits,
   notUp,
   realmAbsent,
   stalePlan,
@@ -70,6 +71,8 @@ interface RememberedPlan {
 export interface ApplyOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: TransactionProgress) => void) | undefined;
+  /** Seconds; undefined is the plan's own; null is without a deadline. */
+  readonly confirmWithin?: number | null | undefined;
 }
 
 export interface ProcessRequest {
@@ -281,6 +284,34 @@ export class Workbench {
     return outcome;
   }
 
+  /** Keeps the change that awaits its confirmation, or takes it back. `token` null stands for the one that there is. */
+  async settle(
+    call: 'lab.confirm' | 'lab.revert',
+    lab: string,
+    token: string | null,
+  ): Promise<Result<ApplyOutcome>> {
+    const realm = await this.#realmAwaiting(lab);
+    if (realm === null) return fail(nothingAwaits(lab));
+    const connected = await this.#connect(realm);
+    if (!connected.ok) return connected;
+    const session = this.#session(realm);
+    const wanted = token ?? session.statusOf(lab)?.awaiting?.token;
+    if (wanted === undefined) return fail(nothingAwaits(lab));
+    const outcome = await connected.value.call(call, { lab, token: wanted });
+    await session.refresh();
+    this.#announceLab(lab);
+    return outcome;
+  }
+
+  /** The realm whose agent says that the lab awaits a confirmation, else the one that it is in; null when unknown. */
+  async #realmAwaiting(lab: string): Promise<RealmName | null> {
+    const found = await this.record(lab);
+    for (const [realm, session] of this.#sessions) {
+      if ((session.statusOf(lab)?.awaiting ?? null) !== null) return realm;
+    }
+    return found?.realm ?? null;
+  }
+
   /** Runs the checks of a lab that is up. */
   async check(
     lab: string,
@@ -405,6 +436,7 @@ export class Workbench {
         steps: [],
         warnings: [],
         refusals: [],
+        confirm: null,
       });
     }
     const path = target.kind === 'document' ? target.path : (record?.path ?? null);
@@ -433,6 +465,7 @@ export class Workbench {
       steps: [...planned.steps],
       warnings: [...planned.warnings],
       refusals: [...taken, ...planned.refusals],
+      confirm: planned.confirm,
     });
   }
 
@@ -463,7 +496,10 @@ export class Workbench {
     if (agentId !== shownId) this.#shownIds.set(agentId, shownId);
     const outcome = await connected.value.call(
       'lab.apply',
-      { plan: agentId },
+      {
+        plan: agentId,
+        ...(options.confirmWithin === undefined ? {} : { confirmWithin: options.confirmWithin }),
+      },
       {
         signal: options.signal,
         onProgress: (progress) => options.onProgress?.(this.#asShown(progress)),
@@ -534,6 +570,7 @@ export class Workbench {
       operations: 0,
       milliseconds: performance.now() - begun,
       realmEmpty: false,
+      awaiting: null,
     });
   }
 

@@ -53,6 +53,7 @@ export const chinese: Shape<typeof english> = {
     device: '设备',
     rules: '规则',
     process: '进程',
+    uplink: '上行接口',
   },
   change: {
     state: '状态',

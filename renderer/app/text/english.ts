@@ -50,6 +50,7 @@ export const english = {
     device: 'device',
     rules: 'rules',
     process: 'process',
+    uplink: 'uplink',
   },
   change: {
     state: 'state',
