@@ -348,6 +348,9 @@ function wordsOf(operation: Operation): string {
       return `${kind} ${operation.family} in ${place}`;
     case 'change-rules':
       return `${kind} in ${place}`;
+    case 'attach-uplink':
+    case 'detach-uplink':
+      return `${kind} ${place}:${operation.interface} at ${operation.bridge}`;
     default:
       return `${kind} ${place}:${operation.name}`;
   }
