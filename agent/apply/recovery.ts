@@ -95,7 +95,7 @@ async function settleDeadline(tools: RecoveryTools, found: FoundJournal): Promis
   }
   if (verdict === 'confirmed') return finish(tools, found);
   if (verdict === 'reverting' && !alone) await deadline.settled();
-  const taken = await rollBack(tools, found);
+  const taken = await rollBack(tools, found, verdict === 'reverting' && !alone);
   deadline.conclude();
   const silent = taken.outcome === 'rolled-back' || taken.outcome === 'nothing-to-do';
   return awaiting && silent ? { ...taken, outcome: 'not-confirmed' } : taken;
@@ -120,9 +120,21 @@ function finish(tools: RecoveryTools, found: FoundJournal): Recovery {
   return close(tools, found, 'committed', journal.entry.operations.length);
 }
 
-async function rollBack(tools: RecoveryTools, found: FoundJournal): Promise<Recovery> {
+/** With `isTaken` somebody else has taken it back already: what may be left is taken back. */
+async function rollBack(
+  tools: RecoveryTools,
+  found: FoundJournal,
+  isTaken = false,
+): Promise<Recovery> {
   const { journal, progress } = found;
   const { entry } = journal;
+  if (isTaken) {
+    const before = fingerprint(entry.operations);
+    const remaining = await settled(tools, entry, (left) => fingerprint(left) === before);
+    if (remaining.ok && fingerprint(remaining.value) === before) {
+      return close(tools, found, 'rolled-back', entry.operations.length);
+    }
+  }
   const last = entry.operations.length - 1;
   const from = progress === null ? last : Math.min(progress.operation, last);
   const executor = tools.makeExecutor(entry);

@@ -110,13 +110,11 @@ export class TransactionRunner {
     try {
       const executed = await this.execute(request, journal.value, executor);
       if (executed !== null) {
-        await yieldTo(deadline.value);
         return await this.rollBack(request, journal.value, executor, executed, deadline.value);
       }
       const verified = await this.verify(request, journal.value);
       const failure = verified ?? this.await(request, journal.value, deadline.value);
       if (failure !== null) {
-        await yieldTo(deadline.value);
         const last = operations.length - 1;
         const stop = { failure, operation: null, last, uncertain: false };
         return await this.rollBack(request, journal.value, executor, stop, deadline.value);
@@ -256,15 +254,21 @@ export class TransactionRunner {
       this.report(request, 'roll-back', left, stop.operation);
     };
     report(stop.last + 1);
-    const taken = await takeBack({
-      journal,
-      executor,
-      faults: this.tools.faults,
-      from: stop.last,
-      uncertain: (index) => stop.uncertain && index === stop.last,
-      report,
-    });
     const before = fingerprint(request.operations);
+    const isTaken = await yieldTo(deadline, async () => {
+      const remaining = await request.remaining();
+      return remaining.ok && fingerprint(remaining.value) === before;
+    });
+    const taken = isTaken
+      ? { failures: [] }
+      : await takeBack({
+          journal,
+          executor,
+          faults: this.tools.faults,
+          from: stop.last,
+          uncertain: (index) => stop.uncertain && index === stop.last,
+          report,
+        });
     const settled = await settle(
       { remaining: request.remaining, signal: null },
       (remaining) => fingerprint(remaining) === before,
@@ -302,11 +306,19 @@ function ignore(): void {
   // Whoever started it hears of its end.
 }
 
-/** Decides that the change goes; where the watchdog has decided so, waits until that has taken it back. */
-async function yieldTo(deadline: Deadline | null): Promise<void> {
-  if (deadline === null) return;
+/**
+ * Decides that the change goes; where the watchdog has decided so, waits until that has taken it back, and gives whether
+ * everything is as before.
+ */
+async function yieldTo(
+  deadline: Deadline | null,
+  isAsBefore: () => Promise<boolean>,
+): Promise<boolean> {
+  if (deadline === null) return false;
   const claimed = deadline.claim('reverting');
-  if (claimed.ok && !claimed.value) await deadline.settled();
+  if (!claimed.ok || claimed.value) return false;
+  await deadline.settled();
+  return isAsBefore();
 }
 
 interface Stop {

@@ -74,6 +74,8 @@ while [ -e ${files.deadline} ] && [ ! -e ${files.confirmed} ] && [ ! -e ${files.
   else
     end=
     { read -r end < ${files.deadline}; } 2>/dev/null
+    # An agent that lives does it better, and first.
+    [ -z "$end" ] || ! agent_lives || end=$((end + 2))
     if [ -n "$end" ] && [ "$(now)" -ge "$end" ]; then
       mv ${files.pending} ${files.reverting} 2>/dev/null && take_back
     fi
