@@ -31,6 +31,9 @@ export const deadlineFiles = {
 
 const files = deadlineFiles;
 
+/** Seconds that an agent which takes a change back may need before the watchdog does it, too. */
+const agentPatience = 120;
+
 /** Takes a directory as its argument. Ends when the change is settled. */
 export const watchdogScript = `#!/bin/sh
 # Takes a change of Netloom back unless it is confirmed in time: see ${files.revert} for what would be done.
@@ -67,10 +70,12 @@ take_back() {
 printf '%s %s\\n' "$$" "$(start_of "$$")" > ${files.ready}.new
 mv ${files.ready}.new ${files.ready} || exit 1
 
+waits=0
 while [ -e ${files.deadline} ] && [ ! -e ${files.confirmed} ] && [ ! -e ${files.done} ]; do
   if [ -e ${files.reverting} ]; then
-    # The agent is at it. Should it die, this goes on in its place.
-    agent_lives || take_back
+    # The agent is at it. Should it die or come to nothing, this goes on in its place.
+    waits=$((waits + 1))
+    [ "$waits" -lt ${agentPatience} ] && agent_lives || take_back
   else
     end=
     { read -r end < ${files.deadline}; } 2>/dev/null

@@ -291,9 +291,10 @@ export class Workbench {
     token: string | null,
   ): Promise<Result<ApplyOutcome>> {
     const realm = await this.#realmAwaiting(lab);
-    if (realm === null) return fail(nothingAwaits(lab));
     const connected = await this.#connect(realm);
-    if (!connected.ok) return connected;
+    if (!connected.ok) {
+      return connected.failure.code === 'realm-absent' ? fail(nothingAwaits(lab)) : connected;
+    }
     const session = this.#session(realm);
     const wanted = token ?? session.statusOf(lab)?.awaiting?.token;
     if (wanted === undefined) return fail(nothingAwaits(lab));
@@ -303,13 +304,25 @@ export class Workbench {
     return outcome;
   }
 
-  /** The realm whose agent says that the lab awaits a confirmation, else the one that it is in; null when unknown. */
-  async #realmAwaiting(lab: string): Promise<RealmName | null> {
+  /** Changes that wait to be confirmed, of the realms that are connected. */
+  awaiting(): readonly {
+    readonly realm: RealmName;
+    readonly lab: string;
+    readonly status: NonNullable<LabStatus['awaiting']>;
+  }[] {
+    return [...this.#sessions].flatMap(([realm, session]) =>
+      session.statuses.flatMap(({ record, awaiting }) =>
+        awaiting === null ? [] : [{ realm, lab: record.name, status: awaiting }],
+      ),
+    );
+  }
+
+  /** The realm whose agent says that the lab awaits a confirmation, else the one that it is (or would be) in. */
+  async #realmAwaiting(lab: string): Promise<RealmName> {
     const found = await this.record(lab);
-    for (const [realm, session] of this.#sessions) {
-      if ((session.statusOf(lab)?.awaiting ?? null) !== null) return realm;
-    }
-    return found?.realm ?? null;
+    const awaiting = this.awaiting().find((change) => change.lab === lab);
+    // A lab that was never up before is known to an agent only: its own realm may have lost that.
+    return awaiting?.realm ?? found?.realm ?? `sandbox:${lab}`;
   }
 
   /** Runs the checks of a lab that is up. */
