@@ -315,3 +315,14 @@ export function freePosition(document: LabDocument | null): [number, number] {
   const middle = places.reduce((sum, [x]) => sum + x, 0) / places.length;
   return [Math.round(middle), Math.max(...places.map(([, y]) => y)) + 160];
 }
+
+/** Interfaces of a namespace (null is the realm's own) that no lab made and that no bridge has yet: NICs, mostly. */
+export function freeNics(inventory: Inventory | null, namespace: string | null): readonly string[] {
+  const home = inventory?.namespaces.find((each) =>
+    namespace === null ? each.root : each.names.includes(namespace),
+  );
+  return (inventory?.links ?? [])
+    .filter((link) => link.namespace === home?.id && link.lab === null && link.master === null)
+    .filter((link) => link.kind !== 'loopback' && link.kind !== 'bridge')
+    .map((link) => link.name);
+}
