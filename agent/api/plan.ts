@@ -26,6 +26,7 @@ export const StepChangeSchema = z.strictObject({
     'loopback',
     'bridge-netfilter',
     'address',
+    'route',
     // Of bridges and their ports
     'priority',
     'forward-delay',

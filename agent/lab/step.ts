@@ -208,6 +208,9 @@ function describe(operation: Operation, drawing: Drawing): Omit<PlanStep, 'id' |
         changes: [
           attach ? change('master', null, bridge) : change('master', bridge, null),
           ...operation.addresses.map(({ address }) => change('address', null, address)),
+          ...operation.routes.map(({ to, via }) =>
+            change('route', null, via === null ? to : `${to} via ${via}`),
+          ),
         ],
       };
     }

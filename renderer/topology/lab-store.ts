@@ -189,7 +189,7 @@ export const useLab = defineStore('lab', () => {
     // Somebody else may have confirmed it.
     if (applied !== null && applied.up === isUp && applied.revision === inForce) return;
     if (applied !== null) shownPlan.value = null;
-    notices.tell(useText().t('deadline.passed'), 'info');
+    notices.report(useText().t('deadline.passed'));
   };
 
   /** Keeps the change that waits, or takes it back now. */

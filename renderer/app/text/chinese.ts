@@ -64,6 +64,7 @@ export const chinese: Shape<typeof english> = {
     loopback: '环回口',
     'bridge-netfilter': '网桥 netfilter',
     address: '地址',
+    route: '路由',
     priority: '优先级',
     'forward-delay': '转发延迟',
     'hello-time': 'Hello 间隔',

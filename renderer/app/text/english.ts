@@ -61,6 +61,7 @@ export const english = {
     loopback: 'loopback',
     'bridge-netfilter': 'bridge netfilter',
     address: 'address',
+    route: 'route',
     priority: 'priority',
     'forward-delay': 'forward delay',
     'hello-time': 'hello time',

@@ -20,6 +20,7 @@ import { impairmentOf } from '../../../agent/lab/device.ts';
 import { addressesOf, deviceKindOf, homeOf, isDeviceKind, sameHost } from '../document/devices.ts';
 import {
   forwardingOf,
+  heldAddresses,
   interfacesOf,
   liveVlans,
   type PortVlans,
@@ -294,7 +295,8 @@ export function buildScene(input: SceneInput): Scene {
       const live = kernel.link(namespace, each.name);
       if (live !== null) drawn.add(live.id);
       const id = `${name}:${each.name}`;
-      const wantedAddresses = 'addresses' in each.settings ? (each.settings.addresses ?? []) : [];
+      const wantedAddresses =
+        input.document === null ? [] : heldAddresses(input.document, name, each.name).addresses;
       return {
         id,
         name: each.name,
@@ -334,7 +336,10 @@ export function buildScene(input: SceneInput): Scene {
       ...nodeFacts(node, namespace),
       note:
         node.kind === 'bridge'
-          ? bridgeNote(node.addresses ?? [], own)
+          ? bridgeNote(
+              input.document === null ? [] : heldAddresses(input.document, name, name).addresses,
+              own,
+            )
           : (node.run ?? []).length > 0
             ? null
             : processNote(namespace),
