@@ -207,7 +207,6 @@ async function serve(settings: Settings): Promise<number> {
     tracker: tracker.value,
     store: new LabStore(settings.state),
     faults: faultsOf(process.env),
-    confirm: null,
     prepareRemoval: (namespace) => processes.endIn(namespace),
     publish: (event) => server?.publish('labs', event),
     lackOf,

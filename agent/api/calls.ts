@@ -9,7 +9,7 @@ import {
   TransactionProgressSchema,
 } from './lab.ts';
 import { LabNameSchema } from './names.ts';
-import { PlanSchema } from './plan.ts';
+import { ConfirmWithinSchema, PlanSchema } from './plan.ts';
 import {
   ProcessExitSchema,
   ProcessPlaceSchema,
@@ -106,11 +106,32 @@ export const agentCalls = {
     timeout: 60_000,
   }),
   'lab.apply': describeCall({
-    args: z.strictObject({ plan: z.string().max(128) }),
+    args: z.strictObject({
+      plan: z.string().max(128),
+      /**
+       * Seconds for its confirmation, where the plan has a `confirm`: the plan's own when absent; null asks for none,
+       * which is refused when the only way out is at stake.
+       */
+      confirmWithin: ConfirmWithinSchema.nullable().optional(),
+    }),
     result: ApplyOutcomeSchema,
     progress: TransactionProgressSchema,
     effect: 'write',
     timeout: null,
+  }),
+  /** Keeps the change that awaits it. Too late, it is refused, and the change is taken back. */
+  'lab.confirm': describeCall({
+    args: z.strictObject({ lab: LabNameSchema, token: z.string().max(64) }),
+    result: ApplyOutcomeSchema,
+    effect: 'write',
+    timeout: 60_000,
+  }),
+  /** Takes the change back that awaits its confirmation. */
+  'lab.revert': describeCall({
+    args: z.strictObject({ lab: LabNameSchema, token: z.string().max(64) }),
+    result: ApplyOutcomeSchema,
+    effect: 'write',
+    timeout: 120_000,
   }),
   'lab.check': describeCall({
     args: z.strictObject({ lab: LabNameSchema }),

@@ -30,6 +30,7 @@ import {
 } from './doors.ts';
 import type { Effect, ExecutionFailure, OperationExecutor, Tolerance } from './executor.ts';
 import { isUntouched, readEffect } from './read-back.ts';
+import { moveUplink } from './uplink.ts';
 
 /**
  * Takes bridged frames out of the firewall's hands in the namespace behind the descriptor: it is on in a fresh one
@@ -170,6 +171,14 @@ export class KernelExecutor implements OperationExecutor {
         return this.addRoute(operation.namespace, operation.route, operation.foreign === true);
       case 'remove-route':
         return this.removeRoute(operation.namespace, operation.route, operation.foreign === true);
+      case 'attach-uplink':
+      case 'detach-uplink':
+        return moveUplink(this.doors, operation, {
+          begun: () => {
+            this.begun = true;
+          },
+          midway,
+        });
       default:
         return assertNever(operation);
     }

@@ -28,7 +28,10 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
     'lab.list': () => Promise.resolve(succeed({ labs: [...labs.list()] })),
     'lab.document': ({ lab, revision }) => Promise.resolve(labs.document(lab, revision)),
     'lab.plan': ({ target }) => Promise.resolve(labs.plan(target)),
-    'lab.apply': ({ plan }, { signal, progress }) => labs.apply(plan, signal, progress),
+    'lab.apply': ({ plan, confirmWithin }, { signal, progress }) =>
+      labs.apply(plan, signal, progress, confirmWithin),
+    'lab.confirm': ({ lab, token }) => labs.confirm(lab, token),
+    'lab.revert': ({ lab, token }) => labs.revert(lab, token),
     'lab.check': async ({ lab }, { signal, progress }) => {
       if (readOnly !== null) return fail(readOnly);
       const results = await labs.check(lab, signal, progress);

@@ -16,7 +16,7 @@ import type { Plan, PlanGoal, Warning } from '../api/plan.ts';
 import type { ProcessPlace } from '../api/process.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { commitJournal } from '../apply/commit.ts';
-import type { ConfirmationHook } from '../apply/confirm.ts';
+import { clearDeadlines, Deadline } from '../apply/deadline.ts';
 import { KernelExecutor } from '../apply/execute.ts';
 import type { Faults } from '../apply/fault.ts';
 import { fingerprint } from '../apply/fingerprint.ts';
@@ -32,13 +32,14 @@ import {
 } from '../apply/history.ts';
 import type { Journal } from '../apply/journal.ts';
 import type { LabStore } from '../apply/lab-store.ts';
-import { recover } from '../apply/recovery.ts';
-import { TransactionRunner } from '../apply/transaction.ts';
+import { recover, type Recovered } from '../apply/recovery.ts';
+import { notConfirmed, TransactionRunner } from '../apply/transaction.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
 import { type ReadDocument, readDocument } from '../lab/document-text.ts';
 import { linkKey, networkOf } from '../lab/network.ts';
 import type { Operation } from '../lab/operation.ts';
 import { type LabPlan, planLab } from '../lab/plan.ts';
+import { failureOf } from '../lab/sentences.ts';
 import { runChecks } from './lab-checks.ts';
 
 export interface LabServiceOptions {
@@ -51,7 +52,6 @@ export interface LabServiceOptions {
   readonly tracker: InventoryTracker;
   readonly store: LabStore;
   readonly faults: Faults;
-  readonly confirm: ConfirmationHook | null;
   /** Ends what we run in a namespace before the namespace goes. */
   readonly prepareRemoval: (namespace: string) => Promise<void>;
   readonly publish: (event: LabEvent) => void;
@@ -78,6 +78,15 @@ interface Draft {
   readonly operations: readonly Operation[];
   readonly recordBefore: LabRecord | null;
   readonly baseDocument: LabDocument | null;
+  /** Interfaces with the only way out of their namespace, which it moves. */
+  readonly onlyWays: readonly string[];
+}
+
+/** A change that is in the kernel and waits to be confirmed. */
+interface Pending {
+  readonly entry: Journal;
+  readonly deadline: Deadline;
+  readonly timer: NodeJS.Timeout;
 }
 
 interface LabState {
@@ -89,6 +98,8 @@ interface LabState {
 const keptPlans = 64;
 const keptDocuments = 64;
 const driftDelay = 200;
+/** Milliseconds between two looks at a deadline: it counts while the machine sleeps, timers do not. */
+const deadlineLook = 250;
 
 export class LabService {
   private readonly options: LabServiceOptions;
@@ -100,6 +111,7 @@ export class LabService {
   private readonly documents = new Map<string, ReadDocument>();
   private readonly subscription: Disposable;
   private driftTimer: NodeJS.Timeout | undefined;
+  private pending: Pending | null = null;
   private closed = false;
 
   private constructor(options: LabServiceOptions, records: readonly LabRecord[]) {
@@ -112,7 +124,6 @@ export class LabService {
       incarnation: options.incarnation,
       faults: options.faults,
       commit: (entry, faults) => commitJournal(options.store, entry, faults),
-      confirm: options.confirm,
     });
     this.subscription = options.tracker.onDelta(() => {
       this.lookSoon();
@@ -122,14 +133,21 @@ export class LabService {
   /** Recovers from an open journal, then takes the labs from the store. */
   static async open(options: LabServiceOptions): Promise<Result<OpenedLabs>> {
     const recovered =
-      options.readOnly === null ? await recoverRealm(options) : succeed<Recovery | null>(null);
+      options.readOnly === null ? await recoverRealm(options) : succeed<Recovered | null>(null);
     const loaded = options.store.load();
     if (!loaded.ok) return loaded;
     const labs = new LabService(options, loaded.value.records);
-    labs.lookAtDrift();
     const failures = [...loaded.value.failures];
     if (!recovered.ok) failures.push(recovered.failure);
-    const recoveries = recovered.ok && recovered.value !== null ? [recovered.value] : [];
+    const found = recovered.ok ? recovered.value : null;
+    const recoveries = found === null ? [] : [found.recovery];
+    if (found?.recovery.outcome === 'awaiting') {
+      const adopted = await labs.resume(found.entry);
+      if (!adopted.ok) failures.push(adopted.failure);
+    } else if (recovered.ok && found === null && options.readOnly === null) {
+      clearDeadlines(options.stateDirectory, null);
+    }
+    labs.lookAtDrift();
     return succeed({ labs, recoveries, failures });
   }
 
@@ -137,6 +155,8 @@ export class LabService {
   async close(): Promise<void> {
     this.closed = true;
     clearTimeout(this.driftTimer);
+    // What waits goes on waiting: its watchdog sees to it, or the next agent.
+    clearInterval(this.pending?.timer);
     this.subscription[Symbol.dispose]();
     await this.runner.idle();
   }
@@ -160,6 +180,10 @@ export class LabService {
     const status = this.statusOf(state);
     const number = revision ?? state.record.revision;
     if (number === 0) return succeed({ status, text: null });
+    const pending = this.pending?.entry;
+    if (pending?.lab === lab && pending.newRevision === number) {
+      return succeed({ status, text: pending.document });
+    }
     const text = this.options.store.readRevision(lab, number);
     return text.ok ? succeed({ status, text: text.value }) : text;
   }
@@ -182,6 +206,7 @@ export class LabService {
     id: string,
     signal: AbortSignal,
     onProgress: (progress: TransactionProgress) => void,
+    confirmWithin?: number | null,
   ): Promise<Result<ApplyOutcome>> {
     const start = performance.now();
     const { readOnly } = this.options;
@@ -189,6 +214,7 @@ export class LabService {
     const kept = this.plans.get(id);
     const { busy } = this.runner;
     if (busy !== null) return fail(busy);
+    if (this.pending !== null) return fail(awaitingConfirmation(this.pending.entry.lab));
     if (kept === undefined) return fail(stalePlan(id));
     const { target } = kept;
     const burst = this.options.tracker.expectBurst();
@@ -196,8 +222,9 @@ export class LabService {
       const recovered = await recoverRealm(this.options);
       if (!recovered.ok) return recovered;
       if (recovered.value !== null) {
-        this.reload(recovered.value.lab);
-        if (recovered.value.failure !== null) return fail(recovered.value.failure);
+        const { recovery } = recovered.value;
+        this.reload(recovery.lab);
+        if (recovery.failure !== null) return fail(recovery.failure);
       }
       const draft = this.draft(target);
       if (!draft.ok) {
@@ -209,7 +236,14 @@ export class LabService {
       if (refusal !== undefined) {
         return fail(more.length === 0 ? refusal : { ...refusal, causes: [refusal, ...more] });
       }
-      return this.carryOut(draft.value, signal, onProgress, start);
+      const { confirm } = draft.value.plan;
+      const [only] = draft.value.onlyWays;
+      if (confirm !== null && confirmWithin === null && only !== undefined) {
+        return fail(failureOf('refused', 'uplink-needs-deadline', only, { interface: only }));
+      }
+      const within =
+        confirm === null || confirmWithin === null ? null : (confirmWithin ?? confirm.within);
+      return this.carryOut(draft.value, signal, onProgress, start, within);
     });
     burst[Symbol.dispose]();
     if (outcome.ok) this.plans.delete(id);
@@ -218,6 +252,106 @@ export class LabService {
     if (state !== undefined) this.publishStatus(state);
     this.lookSoon();
     return outcome;
+  }
+
+  /** Keeps the change that awaits its confirmation. */
+  confirm(lab: string, token: string): Promise<Result<ApplyOutcome>> {
+    return this.settle(lab, token, 'confirmed');
+  }
+
+  /** Takes the change back that awaits its confirmation. */
+  revert(lab: string, token: string): Promise<Result<ApplyOutcome>> {
+    return this.settle(lab, token, 'reverting');
+  }
+
+  private async settle(
+    lab: string,
+    token: string,
+    wish: 'confirmed' | 'reverting',
+  ): Promise<Result<ApplyOutcome>> {
+    const start = performance.now();
+    const { readOnly } = this.options;
+    if (readOnly !== null) return fail(readOnly);
+    const { busy } = this.runner;
+    if (busy !== null) return fail(busy);
+    const { pending } = this;
+    if (pending?.entry.lab !== lab) return fail(nothingAwaits(lab));
+    if (pending.entry.id !== token) return fail(staleToken(lab));
+    const { deadline, entry } = pending;
+    const late = wish === 'confirmed' && deadline.remaining() <= 0;
+    const settled = await this.runner.exclusively(lab, async () => {
+      const claimed = deadline.claim(late ? 'reverting' : wish);
+      if (!claimed.ok) return claimed;
+      return this.finishPending(pending, claimed.value);
+    });
+    this.announce(lab);
+    if (!settled.ok) return settled;
+    const { outcome, failure } = settled.value;
+    if (failure !== null) return fail(failure);
+    if (wish === 'confirmed' && outcome !== 'committed') return fail(confirmedTooLate(lab));
+    const record = this.labs.get(lab)?.record;
+    return succeed({
+      lab,
+      up: record?.up === true && isUp(record, this.options.incarnation),
+      revision: record?.revision ?? 0,
+      operations: entry.operations.length,
+      milliseconds: performance.now() - start,
+      realmEmpty: false,
+      awaiting: null,
+    });
+  }
+
+  /** To be called within `exclusively`, when it is decided. */
+  private async finishPending(
+    { entry, timer }: Pending,
+    decided: boolean,
+  ): Promise<Result<Recovery>> {
+    clearInterval(timer);
+    const recovered = await recoverRealm(this.options, decided);
+    this.pending = null;
+    this.reload(entry.lab);
+    if (!recovered.ok) return recovered;
+    if (recovered.value !== null) return succeed(recovered.value.recovery);
+    return fail(nothingAwaits(entry.lab));
+  }
+
+  /** Takes over a change that another agent has left waiting. */
+  private async resume(entry: Journal): Promise<Result<void>> {
+    const deadline = new Deadline(this.options.stateDirectory, entry.id);
+    if (entry.document !== null) this.readText(entry.document, null);
+    this.labs.set(entry.lab, { record: entry.recordAfter, drift: null, checks: [] });
+    this.wait(entry, deadline);
+    return deadline.adopt();
+  }
+
+  private wait(entry: Journal, deadline: Deadline): void {
+    const timer = setInterval(() => {
+      if (this.runner.running !== null || this.closed) return;
+      if (deadline.remaining() > 0 && deadline.verdict() === 'pending') return;
+      void this.expire();
+    }, deadlineLook);
+    timer.unref();
+    this.pending = { entry, deadline, timer };
+  }
+
+  /** Nobody has confirmed in time: takes the change back, or waits for the watchdog that does. */
+  private async expire(): Promise<void> {
+    const { pending } = this;
+    if (pending === null) return;
+    const { lab } = pending.entry;
+    await this.runner.exclusively(lab, async () => {
+      const claimed = pending.deadline.claim('reverting');
+      this.options.publish({ kind: 'transaction', progress: progressOfRollBack(pending.entry) });
+      return this.finishPending(pending, claimed.ok && claimed.value);
+    });
+    this.announce(lab);
+  }
+
+  private announce(lab: string): void {
+    const state = this.labs.get(lab);
+    if (state === undefined) this.options.publish({ kind: 'removed', lab });
+    else this.publishStatus(state);
+    this.lookSoon();
   }
 
   /** Carries the checks of the document in force out; results are kept with the lab and published. */
@@ -311,7 +445,14 @@ export class LabService {
       drift: state.drift,
       checks: [...state.checks],
       busy: this.runner.running === state.record.name,
+      awaiting: this.awaitingOf(state.record.name),
     };
+  }
+
+  private awaitingOf(lab: string): LabStatus['awaiting'] {
+    const { pending } = this;
+    if (pending?.entry.lab !== lab) return null;
+    return { ...awaitingOf(pending.deadline), within: pending.entry.confirmWithin ?? 0 };
   }
 
   private publishStatus(state: LabState): void {
@@ -381,6 +522,10 @@ export class LabService {
     const known =
       record.documentHash === null ? null : this.documents.get(record.documentHash)?.document;
     if (known !== null && known !== undefined) return succeed(known);
+    const pending = this.pending?.entry;
+    if (pending?.lab === record.name && pending.document !== null) {
+      return this.parseKept(pending.document);
+    }
     const text = this.options.store.readRevision(record.name, record.revision);
     return text.ok ? this.parseKept(text.value) : text;
   }
@@ -431,6 +576,7 @@ export class LabService {
       operations: planned.operations,
       recordBefore,
       baseDocument,
+      onlyWays: planned.onlyWays,
       plan: {
         id,
         lab,
@@ -441,6 +587,7 @@ export class LabService {
         steps: [...planned.steps],
         warnings: [...intent.value.warnings, ...planned.warnings],
         refusals,
+        confirm: planned.confirm,
       },
     });
   }
@@ -450,6 +597,7 @@ export class LabService {
     signal: AbortSignal,
     onProgress: (progress: TransactionProgress) => void,
     start: number,
+    confirmWithin: number | null,
   ): Promise<Result<ApplyOutcome>> {
     const { intent, operations, recordBefore, plan } = draft;
     const { incarnation, realm, tracker } = this.options;
@@ -484,6 +632,7 @@ export class LabService {
           const planned = planLab({ lab, desired, base: draft.baseDocument, inventory });
           return Promise.resolve(remainingOf(planned));
         },
+        confirmWithin,
         signal,
         report: (progress) => {
           onProgress(progress);
@@ -493,6 +642,9 @@ export class LabService {
       if (!done.ok) {
         this.reload(lab);
         return done;
+      }
+      if (done.value !== null) {
+        this.wait(done.value, new Deadline(this.options.stateDirectory, done.value.id));
       }
     }
     const drift = arrival.record.up ? 0 : null;
@@ -504,6 +656,7 @@ export class LabService {
       operations: operations.length,
       milliseconds: performance.now() - start,
       realmEmpty: intent.destination.goal.kind === 'down' && !this.hasLabsUp(),
+      awaiting: this.pending === null ? null : awaitingOf(this.pending.deadline),
     });
   }
 
@@ -567,9 +720,13 @@ export interface OpenedLabs {
   readonly failures: readonly Failure[];
 }
 
-function recoverRealm(options: LabServiceOptions): Promise<Result<Recovery | null>> {
+function recoverRealm(
+  options: LabServiceOptions,
+  decided = false,
+): Promise<Result<Recovered | null>> {
   const { stateDirectory, incarnation, store, faults, tracker } = options;
   return recover({
+    decided,
     stateDirectory,
     incarnation,
     store,
@@ -665,6 +822,64 @@ function invalidDocument(path: string | null, problems: readonly Failure[]): Fai
     next: 'Correct the places that are listed.',
     values: { problems: problems.length },
     causes: problems.slice(0, 1000),
+  };
+}
+
+function awaitingOf(deadline: Deadline): NonNullable<ApplyOutcome['awaiting']> {
+  return { token: deadline.token, endsInMilliseconds: Math.round(deadline.remaining()) };
+}
+
+function progressOfRollBack(entry: Journal): TransactionProgress {
+  const total = entry.operations.length;
+  return {
+    lab: entry.lab,
+    plan: entry.plan,
+    phase: 'roll-back',
+    done: total,
+    total,
+    failedStep: null,
+  };
+}
+
+function awaitingConfirmation(lab: string): Failure {
+  return {
+    kind: 'busy',
+    code: 'awaiting-confirmation',
+    object: lab,
+    reason: `A change of lab ${lab} waits to be confirmed; nothing else changes in this realm meanwhile.`,
+    next: 'Confirm it or take it back first.',
+    values: { lab },
+  };
+}
+
+function staleToken(lab: string): Failure {
+  return {
+    kind: 'stale-plan',
+    code: 'stale-token',
+    object: lab,
+    reason: `The change of lab ${lab} that waits to be confirmed is another one.`,
+    next: 'Look at the state of the lab, then confirm it or take it back.',
+    values: { lab },
+  };
+}
+
+function confirmedTooLate(lab: string): Failure {
+  return {
+    ...notConfirmed(lab),
+    code: 'confirmed-too-late',
+    reason: `The confirmation came too late: the change of lab ${lab} was taken back, and everything is as before.`,
+    next: 'Apply again, and confirm it in time.',
+  };
+}
+
+function nothingAwaits(lab: string): Failure {
+  return {
+    kind: 'refused',
+    code: 'nothing-awaits',
+    object: lab,
+    reason: `No change of lab ${lab} waits to be confirmed.`,
+    next: 'Look at the state of the lab: it may have been confirmed or taken back already.',
+    values: { lab },
   };
 }
 

@@ -8,6 +8,7 @@ import {
   ApplyOutcomeSchema,
   CapabilitySchema,
   CheckResultSchema,
+  ConfirmWithinSchema,
   describeCall,
   FailureSchema,
   InventoryDeltaSchema,
@@ -249,11 +250,30 @@ export const bridgeCalls = {
     timeout: 60_000,
   }),
   'lab.apply': describeCall({
-    args: z.strictObject({ lab: LabNameSchema, plan: z.string().max(128) }),
+    args: z.strictObject({
+      lab: LabNameSchema,
+      plan: z.string().max(128),
+      /** As the agent's: seconds; absent is the plan's own; null is without a deadline. */
+      confirmWithin: ConfirmWithinSchema.nullable().optional(),
+    }),
     result: ApplyOutcomeSchema,
     progress: TransactionProgressSchema,
     effect: 'write',
     timeout: null,
+  }),
+  /** Keeps the change of which the lab's status says that it awaits its confirmation. */
+  'lab.confirm': describeCall({
+    args: z.strictObject({ lab: LabNameSchema, token: z.string().max(64) }),
+    result: ApplyOutcomeSchema,
+    effect: 'write',
+    timeout: 60_000,
+  }),
+  /** Takes that change back at once. */
+  'lab.revert': describeCall({
+    args: z.strictObject({ lab: LabNameSchema, token: z.string().max(64) }),
+    result: ApplyOutcomeSchema,
+    effect: 'write',
+    timeout: 120_000,
   }),
   'lab.check': describeCall({
     args: z.strictObject({ lab: LabNameSchema }),

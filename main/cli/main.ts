@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import type { RealmName } from '../../agent/api/index.ts';
+import { ConfirmWithinSchema, type RealmName } from '../../agent/api/index.ts';
 import { findApplicationRoot } from '../start/application-root.ts';
 import {
   agentEnrol,
@@ -12,6 +12,7 @@ import {
   agentStatus,
   agentStop,
 } from './agent-verbs.ts';
+import { settle } from './awaiting-verbs.ts';
 import { type Context, createContext } from './context.ts';
 import { doctor } from './doctor-verb.ts';
 import { check, down, list, plan, step, up, type UpOptions } from './lab-verbs.ts';
@@ -26,6 +27,13 @@ const usageStatus = 2;
 function parseRevision(text: string): number {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('It is a number from 1.');
   return Number(text);
+}
+
+function parseConfirmWithin(text: string): number | null {
+  if (text === 'never') return null;
+  const parsed = ConfirmWithinSchema.safeParse(/^\d{1,4}$/.test(text) ? Number(text) : undefined);
+  if (!parsed.success) throw new InvalidArgumentError('It is a number from 5 to 3600, or never.');
+  return parsed.data;
 }
 
 function readVersion(): string {
@@ -84,6 +92,11 @@ function buildProgram(): Program {
     .option('--yes', 'apply without asking')
     .option('--replace', 'take the lab’s name over from another file')
     .option('--revision <n>', 'bring up a kept revision instead of the file', parseRevision)
+    .option(
+      '--confirm-within <seconds>',
+      'time to confirm a change that could cut people off; never: without a deadline',
+      parseConfirmWithin,
+    )
     .addOption(jsonOption())
     .action((file: string, options: UpOptions) => run((context) => up(context, file, options)));
   command
@@ -114,6 +127,20 @@ function buildProgram(): Program {
       .addOption(jsonOption())
       .action((lab: string, options: Parameters<typeof step>[3]) =>
         run((context) => step(context, verb, lab, options)),
+      );
+  }
+  for (const verb of ['confirm', 'revert'] as const) {
+    command
+      .command(verb)
+      .argument('<lab>', 'lab, or its file')
+      .description(
+        verb === 'confirm'
+          ? 'keep a change that waits to be confirmed'
+          : 'take a change back that waits to be confirmed',
+      )
+      .addOption(jsonOption())
+      .action((lab: string, options: Parameters<typeof settle>[3]) =>
+        run((context) => settle(context, `lab.${verb}`, lab, options)),
       );
   }
   command

@@ -97,8 +97,10 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
     'lab.overview': async ({ lab, path, text }) =>
       succeed(await workbench.overview(lab, path, text)),
     'lab.plan': ({ lab, target }) => workbench.plan(planTarget(lab, target), null),
-    'lab.apply': ({ plan }, { signal, progress }) =>
-      workbench.apply(plan, { signal, onProgress: progress }),
+    'lab.apply': ({ plan, confirmWithin }, { signal, progress }) =>
+      workbench.apply(plan, { signal, onProgress: progress, confirmWithin }),
+    'lab.confirm': ({ lab, token }) => workbench.settle('lab.confirm', lab, token),
+    'lab.revert': ({ lab, token }) => workbench.settle('lab.revert', lab, token),
     'lab.check': async ({ lab }, { signal, progress }) => {
       const checked = await workbench.check(lab, { signal, onProgress: progress });
       return checked.ok ? succeed({ results: [...checked.value] }) : checked;

@@ -33,6 +33,7 @@ import { hashOf, readTextFile } from '../library/atomic-file.ts';
 import {
   agentLost,
   invalidDocument,
+  nothingAwaits,
   notUp,
   realmAbsent,
   stalePlan,
@@ -70,6 +71,8 @@ interface RememberedPlan {
 export interface ApplyOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: TransactionProgress) => void) | undefined;
+  /** Seconds; undefined is the plan's own; null is without a deadline. */
+  readonly confirmWithin?: number | null | undefined;
 }
 
 export interface ProcessRequest {
@@ -281,6 +284,47 @@ export class Workbench {
     return outcome;
   }
 
+  /** Keeps the change that awaits its confirmation, or takes it back. `token` null stands for the one that there is. */
+  async settle(
+    call: 'lab.confirm' | 'lab.revert',
+    lab: string,
+    token: string | null,
+  ): Promise<Result<ApplyOutcome>> {
+    const realm = await this.#realmAwaiting(lab);
+    const connected = await this.#connect(realm);
+    if (!connected.ok) {
+      return connected.failure.code === 'realm-absent' ? fail(nothingAwaits(lab)) : connected;
+    }
+    const session = this.#session(realm);
+    const wanted = token ?? session.statusOf(lab)?.awaiting?.token;
+    if (wanted === undefined) return fail(nothingAwaits(lab));
+    const outcome = await connected.value.call(call, { lab, token: wanted });
+    await session.refresh();
+    this.#announceLab(lab);
+    return outcome;
+  }
+
+  /** Changes that wait to be confirmed, of the realms that are connected. */
+  awaiting(): readonly {
+    readonly realm: RealmName;
+    readonly lab: string;
+    readonly status: NonNullable<LabStatus['awaiting']>;
+  }[] {
+    return [...this.#sessions].flatMap(([realm, session]) =>
+      session.statuses.flatMap(({ record, awaiting }) =>
+        awaiting === null ? [] : [{ realm, lab: record.name, status: awaiting }],
+      ),
+    );
+  }
+
+  /** The realm whose agent says that the lab awaits a confirmation, else the one that it is (or would be) in. */
+  async #realmAwaiting(lab: string): Promise<RealmName> {
+    const found = await this.record(lab);
+    const awaiting = this.awaiting().find((change) => change.lab === lab);
+    // A lab that was never up before is known to an agent only: its own realm may have lost that.
+    return awaiting?.realm ?? found?.realm ?? `sandbox:${lab}`;
+  }
+
   /** Runs the checks of a lab that is up. */
   async check(
     lab: string,
@@ -405,6 +449,7 @@ export class Workbench {
         steps: [],
         warnings: [],
         refusals: [],
+        confirm: null,
       });
     }
     const path = target.kind === 'document' ? target.path : (record?.path ?? null);
@@ -433,6 +478,7 @@ export class Workbench {
       steps: [...planned.steps],
       warnings: [...planned.warnings],
       refusals: [...taken, ...planned.refusals],
+      confirm: planned.confirm,
     });
   }
 
@@ -463,7 +509,10 @@ export class Workbench {
     if (agentId !== shownId) this.#shownIds.set(agentId, shownId);
     const outcome = await connected.value.call(
       'lab.apply',
-      { plan: agentId },
+      {
+        plan: agentId,
+        ...(options.confirmWithin === undefined ? {} : { confirmWithin: options.confirmWithin }),
+      },
       {
         signal: options.signal,
         onProgress: (progress) => options.onProgress?.(this.#asShown(progress)),
@@ -534,6 +583,7 @@ export class Workbench {
       operations: 0,
       milliseconds: performance.now() - begun,
       realmEmpty: false,
+      awaiting: null,
     });
   }
 

@@ -5,6 +5,7 @@ import type {
   CheckResult,
   Failure,
   LabDocument,
+  LabStatus,
   Plan,
   TransactionProgress,
 } from '../../agent/api/index.ts';
@@ -44,7 +45,17 @@ export interface ShownPlan {
   readonly failedStep: number | null;
 }
 
-export type Activity = 'planning' | 'applying' | null;
+export type Activity = 'planning' | 'applying' | 'settling' | null;
+
+/** A change that waits to be confirmed. */
+export interface AwaitedChange {
+  readonly token: string;
+  readonly lab: string;
+  /** The whole time, in seconds. */
+  readonly within: number;
+  /** When it goes back, on the clock of `performance.now`, in milliseconds. */
+  readonly until: number;
+}
 
 /** A lab of that name was brought up from another file; replacing it is the person's choice. */
 const takeOverLabel = () => useText().t('lab.replace');
@@ -87,6 +98,11 @@ export const useLab = defineStore('lab', () => {
   let finishedPlan: string | null = null;
   let cancelApply: AbortController | null = null;
 
+  /** The change in force that goes back by itself unless it is confirmed; `until` by the clock of `performance.now`. */
+  const awaiting = shallowRef<AwaitedChange | null>(null);
+  /** Seconds that the next plan with a deadline gives; null is the plan's own. */
+  const confirmWithin = ref<number | null>(null);
+
   const open = computed(() => path.value !== null);
   const state = computed<LabState>(() => overview.value?.state ?? 'unknown');
   const revision = computed(() => overview.value?.status?.record.revision ?? null);
@@ -101,6 +117,7 @@ export const useLab = defineStore('lab', () => {
   const canApply = computed(() => {
     const shown = shownPlan.value;
     if (activity.value !== null || !planCurrent.value || shown === null) return false;
+    if (awaiting.value !== null) return false;
     return shown.plan.refusals.length === 0 && shown.plan.id !== null;
   });
   const canUndo = computed(
@@ -150,9 +167,47 @@ export const useLab = defineStore('lab', () => {
   const receiveOverview = (next: LabOverview) => {
     overview.value = next;
     const status = next.status;
+    receiveAwaiting(status);
     // What was seen in a network that is no longer there says nothing.
     if (!checking.value) checkResults.value = up.value ? (status?.checks ?? []) : [];
     if (status?.busy !== true && activity.value !== 'applying') transaction.value = null;
+  };
+
+  /** Token of the change that this window has just confirmed or taken back. */
+  let settledToken: string | null = null;
+  const receiveAwaiting = (status: LabStatus | null) => {
+    const before = awaiting.value;
+    const now = status?.awaiting ?? null;
+    awaiting.value =
+      now === null
+        ? null
+        : { ...now, until: performance.now() + now.endsInMilliseconds, lab: name.value };
+    const ended = before !== null && before.lab === name.value && before.token !== now?.token;
+    if (!ended || status === null || before.token === settledToken) return;
+    const applied = shownPlan.value?.outcome ?? null;
+    const { up: isUp, revision: inForce } = status.record;
+    // Somebody else may have confirmed it.
+    if (applied !== null && applied.up === isUp && applied.revision === inForce) return;
+    if (applied !== null) shownPlan.value = null;
+    notices.report(useText().t('deadline.passed'));
+  };
+
+  /** Keeps the change that waits, or takes it back now. */
+  const settle = async (call: 'lab.confirm' | 'lab.revert') => {
+    const change = awaiting.value;
+    if (change === null || activity.value !== null) return;
+    activity.value = 'settling';
+    const result = await bridge.call(call, { lab: name.value, token: change.token });
+    activity.value = null;
+    if (result.ok) {
+      settledToken = change.token;
+      awaiting.value = null;
+      if (call === 'lab.revert') shownPlan.value = null;
+      notices.tell(useText().t(call === 'lab.confirm' ? 'deadline.kept' : 'deadline.takenBack'));
+    } else {
+      notices.fail(result.failure);
+    }
+    await refreshOverview();
   };
 
   let overviewTimer: ReturnType<typeof setTimeout> | undefined;
@@ -292,7 +347,13 @@ export const useLab = defineStore('lab', () => {
     cancelApply = controller;
     const result = await bridge.call(
       'lab.apply',
-      { lab: name.value, plan: shown.plan.id },
+      {
+        lab: name.value,
+        plan: shown.plan.id,
+        ...(shown.plan.confirm !== null && confirmWithin.value !== null
+          ? { confirmWithin: confirmWithin.value }
+          : {}),
+      },
       { onProgress: (progress) => (transaction.value = progress), signal: controller.signal },
     );
     cancelApply = null;
@@ -372,6 +433,8 @@ export const useLab = defineStore('lab', () => {
     conflict,
     past,
     future,
+    awaiting,
+    confirmWithin,
     open,
     state,
     revision,
@@ -388,6 +451,8 @@ export const useLab = defineStore('lab', () => {
     apply,
     check,
     reload,
+    keepChange: () => settle('lab.confirm'),
+    takeChangeBack: () => settle('lab.revert'),
     cancel: () => cancelApply?.abort(),
     /** Opens a document in place of the one that is open. */
     async openDocument(opened: OpenDocument) {
@@ -398,6 +463,7 @@ export const useLab = defineStore('lab', () => {
       validation.value = null;
       overview.value = null;
       transaction.value = null;
+      awaiting.value = null;
       checkResults.value = [];
       selection.value = null;
       name.value = nameOfPath(opened.path);

@@ -119,7 +119,7 @@ export function lookInto(keeper: number): RunInRealm {
   return (command) => {
     const result = spawnSync(
       'nsenter',
-      ['-t', String(keeper), '-U', '--preserve-credentials', '-m', '-n', '--', ...command],
+      ['-t', String(keeper), '-U', '--preserve-credentials', '-m', '-n', '-p', '--', ...command],
       { cwd: '/', encoding: 'utf8', maxBuffer: 1 << 28, timeout: 60_000 },
     );
     if (result.status !== 0) throw new Error(`${command.slice(0, 4).join(' ')}: ${result.stderr}`);

@@ -53,6 +53,7 @@ export const chinese: Shape<typeof english> = {
     device: '设备',
     rules: '规则',
     process: '进程',
+    uplink: '上行接口',
   },
   change: {
     state: '状态',
@@ -63,6 +64,7 @@ export const chinese: Shape<typeof english> = {
     loopback: '环回口',
     'bridge-netfilter': '网桥 netfilter',
     address: '地址',
+    route: '路由',
     priority: '优先级',
     'forward-delay': '转发延迟',
     'hello-time': 'Hello 间隔',
@@ -128,6 +130,16 @@ export const chinese: Shape<typeof english> = {
     conflict: '文件被其他程序修改过，而此窗口中还有未保存的改动。',
     loadTheirs: '载入文件',
     keepMine: '保留我的改动',
+  },
+  deadline: {
+    title: '保留这次变更吗？',
+    help: '它移动了实验 {name} 的出口。若不确认，一切将恢复原状。',
+    seconds: '{count} 秒',
+    keep: '保留',
+    takeBack: '撤回',
+    kept: '变更已保留。',
+    takenBack: '已撤回，一切恢复原状。',
+    passed: '未在期限内确认，一切已恢复原状。',
   },
   notices: { title: '通知' },
   failure: {
@@ -319,6 +331,7 @@ export const chinese: Shape<typeof english> = {
     any: '任意',
   },
   field: {
+    uplink: '上行网卡',
     parent: '所在接口',
     id: 'VLAN',
     vni: 'VNI',
@@ -454,6 +467,8 @@ export const chinese: Shape<typeof english> = {
     outdated: '文件在此之后有改动。',
     again: '重新规划',
     applyThis: '应用此计划',
+    awaiting: '已生效，等待确认',
+    confirmWithin: '确认期限：',
     applied:
       '版本 {revision} 已生效：没有变更 | 版本 {revision} 已生效：{count} 项操作，用时 {time} 毫秒 | 版本 {revision} 已生效：{count} 项操作，用时 {time} 毫秒',
     appliedDown:

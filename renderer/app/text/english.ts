@@ -50,6 +50,7 @@ export const english = {
     device: 'device',
     rules: 'rules',
     process: 'process',
+    uplink: 'uplink',
   },
   change: {
     state: 'state',
@@ -60,6 +61,7 @@ export const english = {
     loopback: 'loopback',
     'bridge-netfilter': 'bridge netfilter',
     address: 'address',
+    route: 'route',
     priority: 'priority',
     'forward-delay': 'forward delay',
     'hello-time': 'hello time',
@@ -125,6 +127,16 @@ export const english = {
     conflict: 'The file was changed by another program while this window had changes of its own.',
     loadTheirs: 'Load the file',
     keepMine: 'Keep mine',
+  },
+  deadline: {
+    title: 'Keep this change?',
+    help: 'It moved the way out of lab {name}. Without an answer everything goes back to what it was before.',
+    seconds: '{count} s',
+    keep: 'Keep',
+    takeBack: 'Take back',
+    kept: 'The change stays.',
+    takenBack: 'Taken back: everything is as before.',
+    passed: 'Nobody kept the change in time: everything is as before.',
   },
   notices: { title: 'Notices' },
   failure: {
@@ -317,6 +329,7 @@ export const english = {
     any: 'any',
   },
   field: {
+    uplink: 'Uplink (NIC)',
     parent: 'On',
     id: 'VLAN',
     vni: 'VNI',
@@ -452,6 +465,8 @@ export const english = {
     outdated: 'The document has changed since.',
     again: 'Plan again',
     applyThis: 'Apply this plan',
+    awaiting: 'In force, and waiting to be kept',
+    confirmWithin: 'Time to keep it:',
     applied:
       'Revision {revision} in force: nothing changed | Revision {revision} in force: {count} operation in {time} ms | Revision {revision} in force: {count} operations in {time} ms',
     appliedDown:

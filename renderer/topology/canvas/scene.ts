@@ -4,6 +4,7 @@
  */
 import {
   type BondMember,
+  type BridgeNode,
   type CheckResult,
   type DeviceKind,
   type Impairment,
@@ -19,6 +20,7 @@ import { impairmentOf } from '../../../agent/lab/device.ts';
 import { addressesOf, deviceKindOf, homeOf, isDeviceKind, sameHost } from '../document/devices.ts';
 import {
   forwardingOf,
+  heldAddresses,
   interfacesOf,
   liveVlans,
   type PortVlans,
@@ -61,6 +63,8 @@ export interface SceneInterface {
   readonly impairment: Impairment | null;
   /** For a tap or tun that is there: who holds it; empty for nobody. */
   readonly holders: readonly string[] | null;
+  /** The way out of its bridge, through a NIC that the lab did not make. */
+  readonly uplink: boolean;
 }
 
 export interface SceneNode {
@@ -291,7 +295,8 @@ export function buildScene(input: SceneInput): Scene {
       const live = kernel.link(namespace, each.name);
       if (live !== null) drawn.add(live.id);
       const id = `${name}:${each.name}`;
-      const wantedAddresses = 'addresses' in each.settings ? (each.settings.addresses ?? []) : [];
+      const wantedAddresses =
+        input.document === null ? [] : heldAddresses(input.document, name, each.name).addresses;
       return {
         id,
         name: each.name,
@@ -305,8 +310,13 @@ export function buildScene(input: SceneInput): Scene {
         vlans: filtering ? vlansOf(each, live) : null,
         isolated: live?.port?.isolated ?? isolatedOf(each),
         blocked: stp ? blockedOf(live) : null,
+        uplink: false,
       };
     });
+    const outward =
+      node.kind === 'bridge' && input.document !== null
+        ? uplinkOf(kernel, input.document, name, node, drawn)
+        : [];
     const foreign =
       node.kind === 'namespace' && namespace !== null
         ? kernel
@@ -326,12 +336,15 @@ export function buildScene(input: SceneInput): Scene {
       ...nodeFacts(node, namespace),
       note:
         node.kind === 'bridge'
-          ? bridgeNote(node.addresses ?? [], own)
+          ? bridgeNote(
+              input.document === null ? [] : heldAddresses(input.document, name, name).addresses,
+              own,
+            )
           : (node.run ?? []).length > 0
             ? null
             : processNote(namespace),
       root: roots.has(name),
-      interfaces: [...wanted, ...foreign],
+      interfaces: [...wanted, ...outward, ...foreign],
     };
   });
 
@@ -360,9 +373,41 @@ const plainFacts = {
   blocked: null,
   impairment: null,
   holders: null,
+  uplink: false,
 } as const;
 
 const plainNode = { router: false, nat: 0, filter: false, root: false, runs: [] } as const;
+
+/** The uplink of a bridge where the lab does not make it; one of the lab's own is drawn with its namespace. */
+function uplinkOf(
+  kernel: KernelView,
+  document: LabDocument,
+  name: string,
+  node: BridgeNode,
+  drawn: Set<string>,
+): readonly SceneInterface[] {
+  const { uplink, namespace } = node;
+  if (uplink === undefined) return [];
+  const own = namespace === undefined ? [] : interfacesOf(document, namespace);
+  if (own.some((each) => each.name === uplink)) return [];
+  const links = kernel.links(namespace === undefined ? kernel.root : kernel.namespace(namespace));
+  const live = links.find((link) => link.name === uplink);
+  if (live !== undefined) return [{ ...foreignInterface(live, drawn), device: null, uplink: true }];
+  const absent: SceneInterface = {
+    id: `${name}:${uplink}`,
+    name: uplink,
+    address: null,
+    moreAddresses: 0,
+    presence: 'wanted',
+    difference: null,
+    drifted: false,
+    up: null,
+    peer: null,
+    ...plainFacts,
+    uplink: true,
+  };
+  return [absent];
+}
 
 /** A link of a bridge that the document puts into this namespace is drawn with that bridge. */
 function isPartOfBridge(nodes: Nodes, namespace: string, link: LinkView): boolean {

@@ -306,5 +306,6 @@ function outcome(revision: number) {
     operations: 1,
     milliseconds: 12,
     realmEmpty: false,
+    awaiting: null,
   };
 }

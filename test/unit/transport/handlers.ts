@@ -33,6 +33,8 @@ export function handlersWith(own: Partial<AgentHandlers>): AgentHandlers {
     'lab.document': refuse,
     'lab.plan': refuse,
     'lab.apply': refuse,
+    'lab.confirm': refuse,
+    'lab.revert': refuse,
     'lab.check': refuse,
     'lab.forget': () => Promise.resolve({ ok: true, value: {} }),
     'process.run': refuse,
