@@ -41,8 +41,8 @@ export interface UpOptions {
   readonly json?: boolean;
   readonly replace?: boolean;
   readonly revision?: number;
-  /** Seconds; null is without a deadline. */
-  readonly confirmWithin?: number | null;
+  /** Seconds. */
+  readonly confirmWithin?: number | 'never';
 }
 
 /** A plan; an agent that is lost is started again first, since the plan is there to be applied. */
@@ -146,6 +146,13 @@ async function runChecks(
 const holds = (checks: readonly CheckResult[]): boolean =>
   checks.every(({ outcome }) => outcome !== 'failed');
 
+/** The plan with the time that was asked for instead of its own. */
+function withTime(plan: Plan, confirmWithin: number | null | undefined): Plan {
+  if (plan.confirm === null || confirmWithin === undefined) return plan;
+  const confirm = confirmWithin === null ? null : { ...plan.confirm, within: confirmWithin };
+  return { ...plan, confirm };
+}
+
 /** Shows a plan, has it confirmed, applies it and, where the lab is up then, runs its checks. */
 async function carryOut(
   context: Context,
@@ -163,7 +170,7 @@ async function carryOut(
   const planned = await planToApply(context, target, lab, options.realm);
   if (!planned.ok) return printFailure(planned.failure, json);
   const plan = planned.value;
-  printProgress(describePlan(plan));
+  printProgress(describePlan(withTime(plan, options.confirmWithin)));
   const [refusal] = plan.refusals;
   if (refusal !== undefined) {
     for (const other of plan.refusals.slice(1)) printFailure(other);
@@ -244,7 +251,7 @@ function notKept(lab: string): Failure {
 
 export async function up(context: Context, word: string, options: UpOptions): Promise<ExitCode> {
   const json = options.json === true;
-  const { confirmWithin } = options;
+  const confirmWithin = options.confirmWithin === 'never' ? null : options.confirmWithin;
   const common = { yes: options.yes === true, json, checks: true, confirmWithin };
   if (options.revision !== undefined) {
     const lab = await labOf(context, word);

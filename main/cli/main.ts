@@ -29,8 +29,9 @@ function parseRevision(text: string): number {
   return Number(text);
 }
 
-function parseConfirmWithin(text: string): number | null {
-  if (text === 'never') return null;
+/** `never` stays a word: commander takes null for an option without a value. */
+function parseConfirmWithin(text: string): number | 'never' {
+  if (text === 'never') return text;
   const parsed = ConfirmWithinSchema.safeParse(/^\d{1,4}$/.test(text) ? Number(text) : undefined);
   if (!parsed.success) throw new InvalidArgumentError('It is a number from 5 to 3600, or never.');
   return parsed.data;
