@@ -38,6 +38,8 @@ export interface PlanInput {
   readonly inventory: Inventory;
   /** Why kernel or machine lack a capability such as `link:vlan`; null when they have it or nobody knows. */
   readonly lackOf?: (capability: string) => string | null;
+  /** The chain of the realm's own firewall that drops what crosses a bridge there; null or absent when there is none. */
+  readonly bridgedDrop?: string | null;
 }
 
 export interface LabPlan {
@@ -82,6 +84,13 @@ export function planLab(input: PlanInput): LabPlan {
     if (reason === null) continue;
     const values = { capability, object, reason: reason.replace(/\.$/, '') };
     planner.refusals.push(failureOf('unsupported', 'kernel-lacks', object, values));
+  }
+  const { bridgedDrop } = input;
+  if (bridgedDrop !== null && bridgedDrop !== undefined) {
+    for (const { kind, namespace, name } of desired.links.values()) {
+      if (kind !== 'bridge' || namespace !== null) continue;
+      planner.warnings.push(warningOf('bridge-filtered', name, { name, chain: bridgedDrop }));
+    }
   }
   const refused = planner.refusals.length > 0;
   const drawing = drawingOf(desired, base);
@@ -1250,7 +1259,7 @@ class Planner {
     const running = new Set<string>();
     for (const [namespace, view] of this.observed.namespacesByName) {
       if (this.observed.nameOf(view.id) !== namespace) continue;
-      for (const { lab, name, command } of view.runs) {
+      for (const { lab, name, command, uid } of view.runs) {
         if (lab !== this.lab) continue;
         const key = `${namespace}/${name}`;
         const process = wanted.get(key);
@@ -1260,7 +1269,13 @@ class Planner {
           running.add(key);
           continue;
         }
-        this.push('stop-processes', { kind: 'stop-process', namespace, name, command });
+        this.push('stop-processes', {
+          kind: 'stop-process',
+          namespace,
+          name,
+          command,
+          ...(uid === undefined ? {} : { uid }),
+        });
       }
     }
     for (const [key, { namespace, name, command }] of wanted) {
