@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AgentInfoSchema } from './agent-info.ts';
+import { FdbSchema } from './bridge-fdb.ts';
 import { InventoryDeltaSchema, InventorySchema } from './inventory.ts';
 import {
   ApplyOutcomeSchema,
@@ -85,6 +86,18 @@ export const agentCalls = {
     result: InventorySchema,
     effect: 'read',
     timeout: 15_000,
+  }),
+  /** What a bridge has learned by now. It changes with every frame, so no stream carries it. */
+  'bridge.fdb': describeCall({
+    args: z.strictObject({
+      /** Name below /run/netns; null is the realm's own. */
+      namespace: z.string().min(1).max(255).nullable(),
+      /** Name of the bridge's interface. */
+      bridge: z.string().min(1).max(15),
+    }),
+    result: FdbSchema,
+    effect: 'read',
+    timeout: 10_000,
   }),
   'lab.list': describeCall({
     args: empty,

@@ -1,4 +1,5 @@
 export * from './agent-info.ts';
+export * from './bridge-fdb.ts';
 export * from './calls.ts';
 export * from './device.ts';
 export * from './document.ts';

@@ -10,6 +10,7 @@ import {
   CheckResultSchema,
   describeCall,
   FailureSchema,
+  FdbSchema,
   InventoryDeltaSchema,
   InventorySchema,
   LabDocumentSchema,
@@ -286,6 +287,17 @@ export const bridgeCalls = {
     result: InventorySchema,
     effect: 'read',
     timeout: 15_000,
+  }),
+  /** What a bridge has learned by now; the window asks again while it shows it. */
+  'bridge.fdb': describeCall({
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      namespace: z.string().min(1).max(255).nullable(),
+      bridge: z.string().min(1).max(15),
+    }),
+    result: FdbSchema,
+    effect: 'read',
+    timeout: 10_000,
   }),
   'process.run': describeCall({
     args: z.strictObject({

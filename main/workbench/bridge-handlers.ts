@@ -112,6 +112,11 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
     'realm.startAgent': ({ realm }) => workbench.startAgent(realm),
     'inventory.snapshot': ({ realm }) => workbench.inventory(realm),
 
+    'bridge.fdb': async ({ realm, ...place }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('bridge.fdb', place) : agent;
+    },
+
     'process.run': ({ realm, ...request }, { signal, progress }) =>
       workbench.run(realm, request, { signal, onProgress: progress }),
     'process.input': async ({ realm, ...input }) => {

@@ -428,6 +428,16 @@ export const chinese: Shape<typeof english> = {
       process: '进程',
     },
   },
+  fdb: {
+    title: 'MAC 地址表',
+    empty: '还没有学到地址：尚无帧进入。',
+    port: '端口',
+    mac: 'MAC',
+    vlan: 'VLAN',
+    age: '距今',
+    kind: { learned: '动态', local: '自身', static: '静态', external: '外部' },
+    more: '另有 {count} 条',
+  },
   commandsTab: {
     noPlan: '点“规划”即可查看该对象对应的命令。',
     nothing: '当前计划不涉及该对象。',

@@ -426,6 +426,16 @@ export const english = {
       process: 'process',
     },
   },
+  fdb: {
+    title: 'Learned addresses',
+    empty: 'Nothing learned yet: no frame has come in.',
+    port: 'Port',
+    mac: 'MAC',
+    vlan: 'VLAN',
+    age: 'Age',
+    kind: { learned: 'learned', local: 'own', static: 'static', external: 'external' },
+    more: 'and {count} more',
+  },
   commandsTab: {
     noPlan: 'Press Plan to see the commands for this object.',
     nothing: 'The plan does not touch this object.',

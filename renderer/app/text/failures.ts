@@ -69,6 +69,7 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{object} 已经不在了。',
     next: '请重新规划：期间网络被改动过。',
   },
+  'unknown-bridge': { reason: '这里没有网桥 {bridge}。', next: '请查看现有的对象后重试。' },
   // Realms and processes
   'agent-lost': { reason: '{object} 仍在运行，但代理没有应答。', next: '请重新启动代理。' },
   'realm-absent': { reason: '现在没有运行环境 {object}。', next: '请先启动一个实验。' },

@@ -29,6 +29,7 @@ export function handlersWith(own: Partial<AgentHandlers>): AgentHandlers {
     'agent.info': () => Promise.resolve({ ok: true, value: { ...info, recoveries: [] } }),
     'agent.stop': refuse,
     'inventory.snapshot': refuse,
+    'bridge.fdb': refuse,
     'lab.list': () => Promise.resolve({ ok: true, value: { labs: [] } }),
     'lab.document': refuse,
     'lab.plan': refuse,
