@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AgentInfoSchema } from './agent-info.ts';
 import { FdbSchema } from './bridge-fdb.ts';
+import { InterfaceStateChangeSchema } from './interface-state.ts';
 import { InventoryDeltaSchema, InventorySchema } from './inventory.ts';
 import {
   ApplyOutcomeSchema,
@@ -138,6 +139,12 @@ export const agentCalls = {
     result: empty,
     effect: 'write',
     timeout: 15_000,
+  }),
+  'interface.setState': describeCall({
+    args: InterfaceStateChangeSchema,
+    result: empty,
+    effect: 'write',
+    timeout: 10_000,
   }),
   /** Runs one command; cancelling the call ends it. Output stops while more than the credit is unacknowledged. */
   'process.run': describeCall({

@@ -4,6 +4,7 @@ export * from './calls.ts';
 export * from './device.ts';
 export * from './document.ts';
 export * from './envelope.ts';
+export * from './interface-state.ts';
 export * from './inventory.ts';
 export * from './lab.ts';
 export * from './names.ts';

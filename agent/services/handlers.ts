@@ -40,6 +40,10 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
       const forgotten = labs.forget(lab);
       return Promise.resolve(forgotten.ok ? succeed({}) : forgotten);
     },
+    'interface.setState': async (change) => {
+      const set = await labs.setInterfaceState(change);
+      return set.ok ? succeed({}) : set;
+    },
     'process.run': ({ place, command, terminal }, { signal, progress, peer }) =>
       readOnly === null
         ? processes.run({

@@ -11,6 +11,7 @@ import {
   describeCall,
   FailureSchema,
   FdbSchema,
+  InterfaceStateChangeSchema,
   InventoryDeltaSchema,
   InventorySchema,
   LabDocumentSchema,
@@ -262,6 +263,13 @@ export const bridgeCalls = {
     progress: CheckResultSchema,
     effect: 'write',
     timeout: null,
+  }),
+  /** Takes an interface down or brings it up in the kernel, without a change of the document. */
+  'interface.setState': describeCall({
+    args: InterfaceStateChangeSchema,
+    result: empty,
+    effect: 'write',
+    timeout: 15_000,
   }),
   /** Text of a kept revision. */
   'lab.revision': describeCall({

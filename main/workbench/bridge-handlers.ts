@@ -103,6 +103,10 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
       const checked = await workbench.check(lab, { signal, onProgress: progress });
       return checked.ok ? succeed({ results: [...checked.value] }) : checked;
     },
+    'interface.setState': async (change) => {
+      const set = await workbench.setInterfaceState(change);
+      return set.ok ? succeed({}) : set;
+    },
     'lab.revision': async ({ lab, revision }) => {
       const text = await workbench.revisionText(lab, revision);
       return text.ok ? succeed({ text: text.value }) : text;

@@ -69,6 +69,8 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{object} 已经不在了。',
     next: '请重新规划：期间网络被改动过。',
   },
+  'interface-is-up': { reason: '{object} 已经启用。', next: '无需任何操作。' },
+  'interface-is-down': { reason: '{object} 已经停用。', next: '请先启用它。' },
   'unknown-bridge': { reason: '这里没有网桥 {bridge}。', next: '请查看现有的对象后重试。' },
   // Realms and processes
   'agent-lost': { reason: '{object} 仍在运行，但代理没有应答。', next: '请重新启动代理。' },

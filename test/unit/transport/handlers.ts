@@ -36,6 +36,7 @@ export function handlersWith(own: Partial<AgentHandlers>): AgentHandlers {
     'lab.apply': refuse,
     'lab.check': refuse,
     'lab.forget': () => Promise.resolve({ ok: true, value: {} }),
+    'interface.setState': refuse,
     'process.run': refuse,
     'process.input': () => Promise.resolve({ ok: true, value: {} }),
     'process.resize': refuse,
