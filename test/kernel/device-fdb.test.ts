@@ -159,10 +159,8 @@ it.runIf(filters)('tells the VLAN that an address was learned in', async () => {
   }
   await ping();
   const { entries } = must(readFdb(tracker, bridgeNamespace, 'br0'));
-  expect(entries.find(({ mac }) => mac === macOf(one, 'eth0'))).toMatchObject({
-    index: indexOf('p1'),
-    vlan: 10,
-    kind: 'learned',
-  });
+  // It may have been learned without a VLAN before the bridge filtered.
+  const learned = entries.filter(({ mac, vlan }) => mac === macOf(one, 'eth0') && vlan === 10);
+  expect(learned).toMatchObject([{ index: indexOf('p1'), kind: 'learned' }]);
   expect(ours()).toEqual(witness());
 });

@@ -410,6 +410,13 @@ export const chinese: Shape<typeof english> = {
     off: '关',
     tentative: '检测中',
     duplicate: '地址冲突',
+    takeDown: '停用 {name}',
+    bringUp: '启用 {name}',
+    flap: '{name} 闪断 {seconds} 秒',
+    takeDownHelp:
+      '立即作用于内核，不改动文件。停用时内核还会丢掉它的路由和 IPv6 地址，重新规划并应用即可恢复。',
+    members: '成员',
+    planBack: '规划恢复',
     differences: '差异',
     wanted: '期望：',
     notWanted: '不在期望之中',

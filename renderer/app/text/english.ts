@@ -408,6 +408,13 @@ export const english = {
     off: 'off',
     tentative: 'tentative',
     duplicate: 'duplicate',
+    takeDown: 'Take {name} down',
+    bringUp: 'Bring {name} up',
+    flap: 'Flap {name} for {seconds} s',
+    takeDownHelp:
+      'In the kernel, at once; the document stays. The kernel also drops the routes and IPv6 addresses of what goes down: a plan puts them back.',
+    members: 'Members',
+    planBack: 'Plan the way back',
     differences: 'Differences',
     wanted: 'wanted:',
     notWanted: 'not wanted',
