@@ -73,8 +73,16 @@ export function useTopologyActions() {
     chosenNode,
     /** Why the machine cannot have such a device; null when it can, as far as is known. */
     lackOfDevice(kind: DeviceKind): string | null {
-      const reason = capabilities.lackOf(`link:${kind}`);
-      return reason === null ? null : t('palette.lacking', { reason });
+      const lack = capabilities.lackOf(`link:${kind}`);
+      if (lack === null) return null;
+      // What the kernel lacks is said in the person's language; what else may be wrong comes as it is.
+      const said =
+        lack.reason === null || lack.reason.startsWith('The kernel does not have it')
+          ? t('palette.lackingKind', { kind: t(`device.${kind}`) })
+          : t('palette.lacking', { reason: lack.reason });
+      return lack.remedy === null
+        ? said
+        : `${said} ${t('palette.remedy', { command: lack.remedy })}`;
     },
     /** Why such a device cannot be added to a node; null when it can. */
     againstDevice(node: string, kind: DeviceKind): string | null {

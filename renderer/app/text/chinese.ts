@@ -248,6 +248,8 @@ export const chinese: Shape<typeof english> = {
     notThere: '{node} 不能有这种设备。',
     noGround: '{node} 还没有可作为其基础的接口。',
     lacking: '本机不支持：{reason}',
+    lackingKind: '本机内核没有 {kind} 设备。',
+    remedy: '可试：{command}',
   },
   outline: { title: '大纲', empty: '还没有内容。' },
   inspector: {

@@ -246,6 +246,8 @@ export const english = {
     notThere: '{node} cannot have one.',
     noGround: '{node} has no interface yet that it could stand on.',
     lacking: 'This machine cannot: {reason}',
+    lackingKind: 'This machine’s kernel has no {kind} devices.',
+    remedy: 'Try: {command}',
   },
   outline: { title: 'Outline', empty: 'Nothing here yet.' },
   inspector: {
