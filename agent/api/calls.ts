@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { AgentInfoSchema } from './agent-info.ts';
+import { FdbSchema } from './bridge-fdb.ts';
+import { InterfaceStateChangeSchema } from './interface-state.ts';
 import { InventoryDeltaSchema, InventorySchema } from './inventory.ts';
 import {
   ApplyOutcomeSchema,
@@ -86,6 +88,18 @@ export const agentCalls = {
     effect: 'read',
     timeout: 15_000,
   }),
+  /** What a bridge has learned by now. It changes with every frame, so no stream carries it. */
+  'bridge.fdb': describeCall({
+    args: z.strictObject({
+      /** Name below /run/netns; null is the realm's own. */
+      namespace: z.string().min(1).max(255).nullable(),
+      /** Name of the bridge's interface. */
+      bridge: z.string().min(1).max(15),
+    }),
+    result: FdbSchema,
+    effect: 'read',
+    timeout: 10_000,
+  }),
   'lab.list': describeCall({
     args: empty,
     result: z.strictObject({ labs: z.array(LabStatusSchema) }),
@@ -146,6 +160,12 @@ export const agentCalls = {
     result: empty,
     effect: 'write',
     timeout: 15_000,
+  }),
+  'interface.setState': describeCall({
+    args: InterfaceStateChangeSchema,
+    result: empty,
+    effect: 'write',
+    timeout: 10_000,
   }),
   /** Runs one command; cancelling the call ends it. Output stops while more than the credit is unacknowledged. */
   'process.run': describeCall({

@@ -3,6 +3,7 @@ import type { AgentInfo } from '../api/agent-info.ts';
 import { fail, type Failure, succeed } from '../api/result.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
 import type { AgentHandlers } from '../transport/index.ts';
+import { readFdb } from './bridge-fdb.ts';
 import type { LabService } from './labs.ts';
 import type { ProcessService } from './processes.ts';
 
@@ -28,6 +29,7 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
       return Promise.resolve(succeed({}));
     },
     'inventory.snapshot': () => Promise.resolve(succeed(tracker.snapshot())),
+    'bridge.fdb': ({ namespace, bridge }) => Promise.resolve(readFdb(tracker, namespace, bridge)),
     'lab.list': () => Promise.resolve(succeed({ labs: [...labs.list()] })),
     'lab.document': ({ lab, revision }) => Promise.resolve(labs.document(lab, revision)),
     'lab.plan': ({ target }, { peer }) =>
@@ -44,6 +46,10 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
     'lab.forget': ({ lab }) => {
       const forgotten = labs.forget(lab);
       return Promise.resolve(forgotten.ok ? succeed({}) : forgotten);
+    },
+    'interface.setState': async (change) => {
+      const set = await labs.setInterfaceState(change);
+      return set.ok ? succeed({}) : set;
     },
     'process.run': ({ place, command, terminal }, { signal, progress, peer }) =>
       readOnly === null

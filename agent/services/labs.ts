@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { PlanTarget } from '../api/calls.ts';
 import type { LabDocument } from '../api/document.ts';
+import type { InterfaceStateChange } from '../api/interface-state.ts';
 import type {
   ApplyOutcome,
   CheckResult,
@@ -43,6 +44,7 @@ import type { Operation } from '../lab/operation.ts';
 import { type LabPlan, planLab } from '../lab/plan.ts';
 import { failureOf } from '../lab/sentences.ts';
 import { relayOf } from '../lab/tunnel.ts';
+import { InterfaceStates, unknownNode } from './interface-states.ts';
 import { runChecks } from './lab-checks.ts';
 
 export interface LabServiceOptions {
@@ -116,6 +118,7 @@ export class LabService {
   /** Read documents by hash: a lab's is needed at every look at its drift, a plan's again when it is applied. */
   private readonly documents = new Map<string, ReadDocument>();
   private readonly subscription: Disposable;
+  private readonly interfaces: InterfaceStates;
   private driftTimer: NodeJS.Timeout | undefined;
   private pending: Pending | null = null;
   private closed = false;
@@ -130,6 +133,12 @@ export class LabService {
       incarnation: options.incarnation,
       faults: options.faults,
       commit: (entry, faults) => commitJournal(options.store, entry, faults),
+    });
+    this.interfaces = new InterfaceStates({
+      tracker: options.tracker,
+      inForce: (lab) => this.documentOfUp(lab),
+      exclusively: (lab, action) => this.runner.exclusively(lab, () => Promise.resolve(action())),
+      idle: () => this.runner.idle(),
     });
     this.subscription = options.tracker.onDelta(() => {
       this.lookSoon();
@@ -163,6 +172,7 @@ export class LabService {
     clearTimeout(this.driftTimer);
     // What waits goes on waiting: its watchdog sees to it, or the next agent.
     clearInterval(this.pending?.timer);
+    await this.interfaces.close();
     this.subscription[Symbol.dispose]();
     await this.runner.idle();
   }
@@ -425,26 +435,28 @@ export class LabService {
     return succeed(undefined);
   }
 
+  /** Takes an interface down or brings it up in the kernel, without a change of the document. */
+  setInterfaceState(change: InterfaceStateChange): Promise<Result<void>> {
+    const { readOnly } = this.options;
+    return readOnly === null ? this.interfaces.set(change) : Promise.resolve(fail(readOnly));
+  }
+
+  /** Document in force of a lab that is up. */
+  private documentOfUp(lab: string): Result<LabDocument> {
+    const state = this.labs.get(lab);
+    if (state === undefined) return fail(unknownLab(lab));
+    if (!isUp(state.record, this.options.incarnation)) return fail(notUpForNode(state.record));
+    return this.documentInForce(state.record);
+  }
+
   /** Namespace that a place is in; null is the realm's own. */
   namespaceOf(place: ProcessPlace): Result<string | null> {
     if (place.kind === 'realm') return succeed(null);
-    const state = this.labs.get(place.lab);
-    if (state === undefined) return fail(unknownLab(place.lab));
-    if (!isUp(state.record, this.options.incarnation)) return fail(notUpForNode(state.record));
-    const document = this.documentInForce(state.record);
+    const document = this.documentOfUp(place.lab);
     if (!document.ok) return document;
     const nodes = new Map(Object.entries(document.value.topology.nodes));
     const node = nodes.get(place.node);
-    if (node === undefined) {
-      return fail({
-        kind: 'unknown-object',
-        code: 'unknown-node',
-        object: `${place.lab}:${place.node}`,
-        reason: `Lab ${place.lab} has no node ${place.node}.`,
-        next: 'Name one of its nodes.',
-        values: { lab: place.lab, node: place.node },
-      });
-    }
+    if (node === undefined) return fail(unknownNode(place.lab, place.node));
     const namespace = node.kind === 'namespace' ? place.node : (node.namespace ?? null);
     const owned = namespace === null ? succeed(undefined) : this.checkNode(place.lab, namespace);
     return owned.ok ? succeed(namespace) : owned;

@@ -11,6 +11,8 @@ import {
   ConfirmWithinSchema,
   describeCall,
   FailureSchema,
+  FdbSchema,
+  InterfaceStateChangeSchema,
   InventoryDeltaSchema,
   InventorySchema,
   LabDocumentSchema,
@@ -287,6 +289,13 @@ export const bridgeCalls = {
     effect: 'write',
     timeout: null,
   }),
+  /** Takes an interface down or brings it up in the kernel, without a change of the document. */
+  'interface.setState': describeCall({
+    args: InterfaceStateChangeSchema,
+    result: empty,
+    effect: 'write',
+    timeout: 15_000,
+  }),
   /** Text of a kept revision. */
   'lab.revision': describeCall({
     args: z.strictObject({ lab: LabNameSchema, revision: z.number().int().min(1) }),
@@ -311,6 +320,17 @@ export const bridgeCalls = {
     result: InventorySchema,
     effect: 'read',
     timeout: 15_000,
+  }),
+  /** What a bridge has learned by now; the window asks again while it shows it. */
+  'bridge.fdb': describeCall({
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      namespace: z.string().min(1).max(255).nullable(),
+      bridge: z.string().min(1).max(15),
+    }),
+    result: FdbSchema,
+    effect: 'read',
+    timeout: 10_000,
   }),
   'process.run': describeCall({
     args: z.strictObject({

@@ -1,7 +1,7 @@
 /** The command line: what it understands, and the exit status of what comes of it. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ConfirmWithinSchema, type RealmName } from '../../agent/api/index.ts';
 import { findApplicationRoot } from '../start/application-root.ts';
 import {
@@ -15,6 +15,7 @@ import {
 import { settle } from './awaiting-verbs.ts';
 import { type Context, createContext } from './context.ts';
 import { doctor } from './doctor-verb.ts';
+import { link, type LinkOptions, type LinkVerb, linkVerbs } from './link-verb.ts';
 import { check, down, list, plan, step, up, type UpOptions } from './lab-verbs.ts';
 import { printFailure } from './output.ts';
 import { exec, shell } from './process-verbs.ts';
@@ -35,6 +36,12 @@ function parseConfirmWithin(text: string): number | 'never' {
   const parsed = ConfirmWithinSchema.safeParse(/^\d{1,4}$/.test(text) ? Number(text) : undefined);
   if (!parsed.success) throw new InvalidArgumentError('It is a number from 5 to 3600, or never.');
   return parsed.data;
+}
+
+function parseDuration(text: string): number {
+  const milliseconds = Number(text);
+  if (/^\d{1,6}$/.test(text) && milliseconds >= 10 && milliseconds <= 600_000) return milliseconds;
+  throw new InvalidArgumentError('It is a number from 10 to 600000.');
 }
 
 function readVersion(): string {
@@ -177,6 +184,17 @@ function buildProgram(): Program {
             })
           : show(context, options),
       ),
+    );
+  command
+    .command('link')
+    .argument('<lab>', 'lab that is up')
+    .argument('<interface>', 'NODE:INTERFACE of it')
+    .addArgument(new Argument('<what>', 'what happens to it').choices(linkVerbs))
+    .description('take an interface down or bring it up, in the kernel alone')
+    .option('--for <milliseconds>', 'how long a flap lasts', parseDuration, 1000)
+    .addOption(jsonOption())
+    .action((lab: string, endpoint: string, what: LinkVerb, options: LinkOptions) =>
+      run((context) => link(context, lab, endpoint, what, options)),
     );
   command
     .command('exec')

@@ -105,6 +105,10 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
       const checked = await workbench.check(lab, { signal, onProgress: progress });
       return checked.ok ? succeed({ results: [...checked.value] }) : checked;
     },
+    'interface.setState': async (change) => {
+      const set = await workbench.setInterfaceState(change);
+      return set.ok ? succeed({}) : set;
+    },
     'lab.revision': async ({ lab, revision }) => {
       const text = await workbench.revisionText(lab, revision);
       return text.ok ? succeed({ text: text.value }) : text;
@@ -113,6 +117,11 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
     'realm.list': async () => succeed({ realms: [...(await workbench.realms())] }),
     'realm.startAgent': ({ realm }) => workbench.startAgent(realm),
     'inventory.snapshot': ({ realm }) => workbench.inventory(realm),
+
+    'bridge.fdb': async ({ realm, ...place }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('bridge.fdb', place) : agent;
+    },
 
     'process.run': ({ realm, ...request }, { signal, progress }) =>
       workbench.run(realm, request, { signal, onProgress: progress }),

@@ -11,6 +11,7 @@ import {
   emptyInventory,
   fail,
   type Failure,
+  type InterfaceStateChange,
   type Inventory,
   type LabRecord,
   type LabStatus,
@@ -342,6 +343,18 @@ export class Workbench {
     }
     const checked = await connected.value.call('lab.check', { lab }, options);
     return checked.ok ? succeed(checked.value.results) : checked;
+  }
+
+  /** Takes an interface of a lab that is up down, or brings it up, in the kernel alone. */
+  async setInterfaceState(change: InterfaceStateChange): Promise<Result<void>> {
+    const found = await this.record(change.lab);
+    if (found === null) return fail(unknownLab(change.lab));
+    const connected = await this.#connect(found.realm);
+    if (!connected.ok) {
+      return connected.failure.code === 'realm-absent' ? fail(notUp(found.record)) : connected;
+    }
+    const set = await connected.value.call('interface.setState', change);
+    return set.ok ? succeed(undefined) : set;
   }
 
   /** Removes record and revisions of a lab that is not up; nothing to do for one that is not known. */

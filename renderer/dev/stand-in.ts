@@ -517,7 +517,7 @@ class StandIn {
           { name: 'veth', available: true, reason: null, remedy: null },
           { name: 'bridge', available: true, reason: null, remedy: null },
           {
-            name: 'bridge VLAN filtering',
+            name: 'bridge:vlan-filtering',
             available: false,
             reason: 'The kernel was built without it.',
             remedy: null,

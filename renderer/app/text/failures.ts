@@ -69,6 +69,9 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{object} 已经不在了。',
     next: '请重新规划：期间网络被改动过。',
   },
+  'interface-is-up': { reason: '{object} 已经启用。', next: '无需任何操作。' },
+  'interface-is-down': { reason: '{object} 已经停用。', next: '请先启用它。' },
+  'unknown-bridge': { reason: '这里没有网桥 {bridge}。', next: '请查看现有的对象后重试。' },
   // Realms and processes
   'agent-lost': { reason: '{object} 仍在运行，但代理没有应答。', next: '请重新启动代理。' },
   'realm-absent': { reason: '现在没有运行环境 {object}。', next: '请先启动一个实验。' },
@@ -515,7 +518,8 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     next: '结束这些进程即可释放。',
   },
   'run-as-root': {
-    reason: '{place} 中的进程 {name} 会以 root 身份在本机上运行；在主机环境中，实验的进程从不这样运行。',
+    reason:
+      '{place} 中的进程 {name} 会以 root 身份在本机上运行；在主机环境中，实验的进程从不这样运行。',
     next: '请以已登记的用户启动实验（netloom agent enrol 用户），或在沙箱中启动。',
   },
   'unknown-person': {

@@ -128,6 +128,8 @@ export interface SceneInput {
   readonly lab: string;
   readonly plan: Pick<Plan, 'steps'> | null;
   readonly checks: readonly CheckResult[];
+  /** Whether the kernel differs from what is in force. */
+  readonly drifted: boolean;
 }
 
 /** Looks at the kernel through the lab's own names. */
@@ -303,7 +305,9 @@ export function buildScene(input: SceneInput): Scene {
         ...addressLine(live === null ? wantedAddresses : liveAddresses(live, wantedAddresses)),
         presence: live === null ? 'wanted' : 'real',
         difference: pending(plan.interface(id), live !== null),
-        drifted: driftedInterface(live, wantedAddresses),
+        drifted:
+          driftedInterface(live, wantedAddresses) ||
+          (live !== null && input.drifted && isOddState(live, each.settings)),
         up: live?.up ?? null,
         peer: peers.get(id) ?? null,
         ...deviceFacts(each, interfaces, live),
@@ -331,7 +335,7 @@ export function buildScene(input: SceneInput): Scene {
       kind: node.kind,
       presence: exists ? 'real' : 'wanted',
       difference: pending(plan.node(name), exists),
-      drifted: false,
+      drifted: node.kind === 'bridge' && own !== null && input.drifted && isOddState(own, node),
       within: node.kind === 'bridge' ? (node.namespace ?? null) : null,
       ...nodeFacts(node, namespace),
       note:
@@ -676,6 +680,14 @@ function addressLine(
   addresses: readonly string[],
 ): Pick<SceneInterface, 'address' | 'moreAddresses'> {
   return { address: addresses[0] ?? null, moreAddresses: Math.max(0, addresses.length - 1) };
+}
+
+/** Whether it is down that should be up, or up that should be down. */
+function isOddState(
+  live: LinkView,
+  wanted: { readonly state?: 'up' | 'down' | undefined },
+): boolean {
+  return live.up !== (wanted.state !== 'down');
 }
 
 function driftedInterface(live: LinkView | null, wanted: readonly string[]): boolean {
