@@ -47,6 +47,11 @@ export class Person {
     await expect.poll(() => this.page.getByTestId('lab-name').innerText()).toBe(name);
   }
 
+  /** Makes room for what is to be drawn. */
+  async zoomOut(times: number): Promise<void> {
+    for (let time = 0; time < times; time += 1) await this.button('Zoom out').click();
+  }
+
   /** Drags a node from the palette to a place of the canvas, in parts of its width and height, and names it. */
   async place(kind: 'namespace' | 'router' | 'bridge', name: string, x: number, y: number) {
     const canvas = this.page.getByTestId('topology-canvas');

@@ -71,6 +71,7 @@ describe('a lab with NAT, by hand', () => {
   it('is drawn: nodes, wires, addresses, routes and the rule', async () => {
     await person.createLab('by-hand-nat');
     await picture('nat-empty');
+    await person.zoomOut(2);
     await person.place('namespace', 'h1', 0.12, 0.25);
     await person.place('namespace', 'h2', 0.12, 0.75);
     await person.place('bridge', 'inner', 0.35, 0.5);
@@ -167,6 +168,7 @@ describe('a lab with NAT, by hand', () => {
 describe('a tunnel of tuns, by hand', () => {
   it('is drawn', async () => {
     await person.createLab('by-hand-tun');
+    await person.zoomOut(1);
     await person.place('router', 'west', 0.15, 0.4);
     await person.place('router', 'transit', 0.5, 0.2);
     await person.place('router', 'east', 0.85, 0.4);
