@@ -60,6 +60,8 @@ export interface LabServiceOptions {
   /** Ends what we run in a namespace before the namespace goes. */
   readonly prepareRemoval: (namespace: string) => Promise<void>;
   readonly publish: (event: LabEvent) => void;
+  /** Told when a change was taken back that nobody confirmed in time. */
+  readonly onRecovery?: (recovery: Recovery) => void;
   /** Why this machine lacks a capability; null when it has it. */
   readonly lackOf?: (capability: string) => string | null;
 }
@@ -356,11 +358,15 @@ export class LabService {
     const { pending } = this;
     if (pending === null) return;
     const { lab } = pending.entry;
-    await this.runner.exclusively(lab, async () => {
+    const settled = await this.runner.exclusively(lab, async () => {
       const claimed = pending.deadline.claim('reverting');
       this.options.publish({ kind: 'transaction', progress: progressOfRollBack(pending.entry) });
       return this.finishPending(pending, claimed.ok && claimed.value);
     });
+    const operations = pending.entry.operations.length;
+    this.options.onRecovery?.(
+      settled.ok ? settled.value : { lab, outcome: 'failed', operations, failure: settled.failure },
+    );
     this.announce(lab);
   }
 
