@@ -371,7 +371,7 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
     {
       what: 'the filter forgets connections',
       edits: [['            - { action: accept, state: [established, related] }\n', '']],
-      red: [0, 4],
+      red: [4],
     },
     {
       what: 'the inside may not go out',
