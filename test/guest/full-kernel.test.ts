@@ -50,7 +50,7 @@ const labs = readdirSync(gallery)
   .filter((name) => name.endsWith('.yaml') && needsFullKernel(name))
   .sort();
 
-/** The kernel tier's tests of what links the kernel can make. */
+/** The kernel tier's tests of what links the kernel can make, and of the labs that need them. */
 const kernelTests = readdirSync(path.join(checkout, 'test/kernel'))
   .filter((name) => /^(?:device|netlink|full-kernel)-.*\.test\.ts$/.test(name))
   .sort();
@@ -114,7 +114,7 @@ echo 1 >/proc/sys/net/core/fb_tunnels_only_for_init_net
   took 'labs as root'
 ) &
 root=$!
-unshare --net --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh \\
+NETLOOM_FULL_KERNEL=1 unshare --net --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh \\
   ${vitest} --outputFile.json=${at('vitest.json')} >${at('vitest.log')} 2>&1
 took 'kernel tests'
 echo 0 >/proc/sys/net/core/fb_tunnels_only_for_init_net
