@@ -696,7 +696,10 @@ class Planner {
     const automatic = smallestMtu(this.observed.portsOf(bridge).map((port) => port.view.mtu));
     const pinsMtu = (listed?.mtu ?? null) !== null || view.mtu !== automatic;
     const pinsMac = (listed?.mac ?? null) !== null && view.mac !== null;
-    const settings = differing(view.bridge ?? {}, initialBridge);
+    const settings = differing(
+      lastingSettings(view.bridge ?? {}, listed?.bridge ?? null),
+      initialBridge,
+    );
     const after: LinkSettings = {
       ...(pinsMtu ? { mtu: view.mtu } : {}),
       ...(pinsMac && view.mac !== null ? { mac: view.mac } : {}),
@@ -1150,11 +1153,7 @@ class Planner {
     early: Change,
     late: Change,
   ): void {
-    const before: SomeBridgeSettings = differing(observed, wanted);
-    // Within a topology change a bridge shows a shorter time (__br_set_topology_change).
-    if (observed.stp === true && before.ageingTime === 2 * (observed.forwardDelay ?? 0)) {
-      delete before.ageingTime;
-    }
+    const before: SomeBridgeSettings = differing(lastingSettings(observed, null), wanted);
     const { stp, ...others } = before;
     const fields = Object.keys(others).length === 0 ? null : others;
     if (fields !== null) early.setBridge(fields, pick(wanted, fields));
@@ -1663,6 +1662,20 @@ function differing<T extends object>(
     ([key, value]) => value !== undefined && value !== (other as Record<string, unknown>)[key],
   );
   return Object.fromEntries(entries) as Partial<T>;
+}
+
+/**
+ * What a bridge shows but for the shorter time of a topology change of its spanning tree (__br_set_topology_change):
+ * instead of it what the bridge was given, where that is known.
+ */
+function lastingSettings(
+  observed: SomeBridgeSettings,
+  given: BridgeSettings | null,
+): SomeBridgeSettings {
+  const { ageingTime, ...others } = observed;
+  const isPassing = observed.stp === true && ageingTime === 2 * (observed.forwardDelay ?? 0);
+  if (!isPassing) return observed;
+  return given === null ? others : { ...others, ageingTime: given.ageingTime };
 }
 
 /** The fields of `one` that `fields` has. */

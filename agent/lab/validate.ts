@@ -641,6 +641,11 @@ class Validator {
     const [local, remote] = [ends.local, ends.remote].map((text) =>
       text === null ? null : parseHostAddress(text),
     );
+    if (remote !== null && remote !== undefined && this.bearerOf(item.namespace, remote.text)) {
+      const values = { node: item.namespace ?? item.node };
+      this.report('tunnel-to-itself', item.label, values, [...item.path, 'remote']);
+      return;
+    }
     if (local === null || local === undefined) return;
     if (remote !== null && remote !== undefined && remote.family !== local.family) {
       const values = { local: local.text, remote: remote.text };

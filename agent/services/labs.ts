@@ -46,6 +46,7 @@ import { failureOf } from '../lab/sentences.ts';
 import { relayOf } from '../lab/tunnel.ts';
 import { InterfaceStates, unknownNode } from './interface-states.ts';
 import { runChecks } from './lab-checks.ts';
+import { isSettled } from './settled.ts';
 
 export interface LabServiceOptions {
   /** `host` or `sandbox:NAME`. */
@@ -397,6 +398,7 @@ export class LabService {
         const tracked = this.options.tracker.namespaceHandle(namespace);
         return tracked.ok ? succeed(tracked.value.fd) : tracked;
       },
+      isSettled: ({ ipv6 }) => isSettled(this.options.tracker.snapshot(), lab, ipv6),
       signal,
       onResult,
     });
