@@ -45,6 +45,8 @@ const programs: readonly {
   { name: 'nft', args: ['--version'], package: 'nftables' },
   { name: 'socat', args: ['-V'], package: 'socat' },
   { name: 'brctl', args: ['--version'], package: 'bridge-utils' },
+  { name: 'pasta', args: ['--version'], package: 'passt' },
+  { name: 'slirp4netns', args: ['--version'], package: 'slirp4netns' },
   { name: 'ovs-vsctl', args: ['--version'], package: 'openvswitch-switch' },
 ];
 
