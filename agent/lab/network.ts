@@ -172,7 +172,8 @@ class NetworkBuilder {
     for (const [name, node] of this.nodes) {
       this.findMembers(name, node);
       if (node.kind === 'namespace') namespaces.set(name, namespaceOf(name, node));
-      if (node.kind === 'internet') internet = { node: name, rules: rulesOf(internetRules) };
+      if (node.kind === 'internet')
+        internet = { node: name, rules: rulesOf(internetRules, `netloom:${this.document.name}`) };
     }
     const links = this.document.topology.links ?? [];
     const uplinks = this.findUplinks(links);

@@ -1261,7 +1261,9 @@ class Planner {
     const had = this.base?.internet ?? null;
     if (wanted === null && had === null) return;
     const view = this.observed.realm;
-    if (wanted !== null && had === null && (view?.rules ?? null) !== null) {
+    const rules = view?.rules ?? null;
+    // Rules bear the name of their lab: those that are as wanted are ours.
+    if (wanted !== null && had === null && rules !== null && rules !== wanted.rules) {
       this.refusals.push(
         failureOf('name-taken', 'internet-taken', wanted.node, { node: wanted.node }),
       );

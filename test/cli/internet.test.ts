@@ -142,8 +142,8 @@ describe.each(
       ?.groups?.['pid'];
     expect(realm.inRealm(['cat', `/proc/${String(inside)}/status`])).toContain('Name:');
     for (const attempt of [
-      `readlink /proc/${String(inside)}/ns/net`,
-      `readlink /proc/${String(inside)}/exe`,
+      `readlink -v /proc/${String(inside)}/ns/net`,
+      `readlink -v /proc/${String(inside)}/exe`,
       `ls /proc/${String(inside)}/root/`,
       `ls /proc/${String(inside)}/fd/`,
       `: </proc/${String(inside)}/mem`,
@@ -172,7 +172,7 @@ describe.each(
       'second.yaml',
       readFileSync(lab, 'utf8')
         .replace('name: way-out', 'name: second')
-        .replaceAll(/\b(r1|pc)\b/g, '$1-b')
+        .replaceAll(/\b(edge|desk)\b/g, '$1-b')
         .replace('internet:lan', 'internet:lan2')
         .replace(/lan: \{ addresses: \[10\.9\.0\.1/, 'lan2: { addresses: [10.9.0.1'),
     );
