@@ -18,6 +18,7 @@ import type {
   LabNode,
   NamespaceNode,
 } from '../api/document.ts';
+import { ownershipMark } from '../api/names.ts';
 import {
   canonicalSubnetAddress,
   isInSubnet,
@@ -173,7 +174,7 @@ class NetworkBuilder {
       this.findMembers(name, node);
       if (node.kind === 'namespace') namespaces.set(name, namespaceOf(name, node));
       if (node.kind === 'internet')
-        internet = { node: name, rules: rulesOf(internetRules, `netloom:${this.document.name}`) };
+        internet = { node: name, rules: rulesOf(internetRules, ownershipMark(this.document.name)) };
     }
     const links = this.document.topology.links ?? [];
     const uplinks = this.findUplinks(links);

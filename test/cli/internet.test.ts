@@ -145,7 +145,9 @@ describe.each(
       `readlink -v /proc/${String(inside)}/ns/net`,
       `readlink -v /proc/${String(inside)}/exe`,
       `ls /proc/${String(inside)}/root/`,
-      `ls /proc/${String(inside)}/fd/`,
+      // Their numbers are the uid's to see; what they are is not.
+      `readlink -v /proc/${String(inside)}/fd/0`,
+      `: </proc/${String(inside)}/fd/0`,
       `: </proc/${String(inside)}/mem`,
       `nsenter -t ${String(inside)} -n true`,
     ]) {
