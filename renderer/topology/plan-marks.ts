@@ -13,6 +13,11 @@ export function stepsFor(
   );
 }
 
+/** The way out of a realm is made of rules alone. */
+function isRealmRules(step: PlanStep): boolean {
+  return step.object === 'rules' && step.commands.every((command) => !command.includes('netns'));
+}
+
 /**
  * What a plan does to a node or to an interface, as one mark: what makes or removes the object itself says add or
  * remove; anything less is a change.
@@ -25,7 +30,7 @@ export function verbOf(
   const steps = stepsFor(plan, node, name);
   const own = steps.find((step) =>
     name === null
-      ? step.object === 'namespace' || step.object === 'bridge'
+      ? step.object === 'namespace' || step.object === 'bridge' || isRealmRules(step)
       : step.object === 'veth' || step.object === 'interface',
   );
   if (own !== undefined) return own.verb;
