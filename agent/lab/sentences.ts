@@ -414,7 +414,7 @@ export const sentences = {
   },
   'internet-not-allowed': {
     reason: '{node} stands for the outside, and the realm has no way out.',
-    next: 'Allow it for this realm: netloom up FILE --internet. Machines in the lab can then reach what you can reach.',
+    next: 'Allow it for this realm: plan again in the window, or netloom up FILE --internet.',
   },
   'internet-in-host': {
     reason: '{node} stands for the outside of a sandbox, and the host realm is outside already.',

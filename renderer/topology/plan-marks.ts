@@ -30,9 +30,11 @@ export function verbOf(
   const steps = stepsFor(plan, node, name);
   const own = steps.find((step) =>
     name === null
-      ? step.object === 'namespace' || step.object === 'bridge' || isRealmRules(step)
+      ? step.object === 'namespace' || step.object === 'bridge'
       : step.object === 'veth' || step.object === 'interface',
   );
+  const wayOut = name === null ? steps.find(isRealmRules) : undefined;
+  if (wayOut !== undefined) return wayOut.verb;
   if (own !== undefined) return own.verb;
   return steps.length > 0 ? 'change' : null;
 }

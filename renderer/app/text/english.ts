@@ -293,7 +293,7 @@ export const english = {
     interfaces: 'Interfaces',
     ports: 'Ports',
     internetHelp:
-      'The realm’s own namespace as a router. What is sent to its addresses’ networks leaves by internet0, translated, once you have allowed it for the realm. IPv4 only; the others need a route to it.',
+      'The realm’s own namespace as a router: what the lab sends through it leaves by internet0, under the realm’s address, once you have allowed that for the realm. IPv4 only; other nodes need a route to it.',
     noInterfaces: 'None yet: draw a wire from this node, or add a device.',
     interfaceOf: 'Interface of {node}',
     settingsOf: 'Settings of {name}',

@@ -477,7 +477,7 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   },
   'internet-not-allowed': {
     reason: '{node} 代表外部网络，而该运行环境还没有获准访问外部。',
-    next: '请为该运行环境允许：netloom up FILE --internet。此后实验中的机器能访问您所能访问的网络。',
+    next: '请为该运行环境允许：在窗口中重新规划，或运行 netloom up FILE --internet。',
   },
   'internet-in-host': {
     reason: '{node} 代表沙箱之外，而主机环境本来就在外面。',

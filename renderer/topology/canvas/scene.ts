@@ -293,8 +293,11 @@ export function buildScene(input: SceneInput): Scene {
   const sceneNodes: SceneNode[] = Object.entries(nodes).map(([name, node]): SceneNode => {
     const namespace = namespaceOfNode(kernel, nodes, name);
     const own = node.kind === 'bridge' ? kernel.link(namespace, name) : null;
-    const wayOut = node.kind === 'internet' ? kernel.link(namespace, internetInterface) : null;
-    if (wayOut !== null) drawn.add(wayOut.id);
+    const wayOut =
+      node.kind === 'internet'
+        ? kernel.links(namespace).find((link) => link.name === internetInterface)
+        : undefined;
+    if (wayOut !== undefined) drawn.add(wayOut.id);
     const exists =
       node.kind === 'bridge'
         ? own !== null
