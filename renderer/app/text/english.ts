@@ -142,7 +142,7 @@ export const english = {
   internet: {
     title: 'Let this lab reach the outside?',
     sentence:
-      'This lab asks for the outside. What runs in {realm} can then reach what you can reach: the Internet, your local network, and what this machine offers on its addresses. This holds until the realm ends.',
+      'This lab asks for the outside. What runs in {realm} can then reach what you can reach: the Internet, your local network, and what this machine offers on its addresses. It can also read your files, and so send them. This holds until the realm ends.',
     allow: 'Allow',
     open: 'outside',
     openHelp: 'What runs in this realm reaches what you can reach, until the realm ends.',
