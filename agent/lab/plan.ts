@@ -18,8 +18,15 @@ import { isInSubnet, parseHostAddress, parseSubnetAddress } from './address.ts';
 import type { CommandContext } from './command.ts';
 import { beginsWithDefaultMtu, overheadOf, parentOf, sameDevice } from './device.ts';
 import { initialOf } from './inverse.ts';
-import { defaultMtu, linkKey, networkOf, routeKey, smallestIpv6Mtu } from './network.ts';
-import type { Network, NetworkLink, NetworkRoute } from './network.ts';
+import {
+  defaultMtu,
+  internetInterface,
+  linkKey,
+  networkOf,
+  routeKey,
+  smallestIpv6Mtu,
+} from './network.ts';
+import type { Network, NetworkLink, NetworkNamespace, NetworkRoute } from './network.ts';
 import { givenAddresses, observe, ownershipOf, routeOfOperation } from './observed.ts';
 import type { GivenAddress, Observed, ObservedLink, ObservedRoute, Ownership } from './observed.ts';
 import type { LinkSettings, Operation, VethEnd } from './operation.ts';
@@ -40,6 +47,11 @@ export interface PlanInput {
   readonly lackOf?: (capability: string) => string | null;
   /** The chain of the realm's own firewall that drops what crosses a bridge there; null or absent when there is none. */
   readonly bridgedDrop?: string | null;
+  /**
+   * Whether the realm has a way out for a lab that asks for one; unless said, the inventory tells. `host` is the machine
+   * itself, which has its own.
+   */
+  readonly internet?: 'allowed' | 'host';
 }
 
 export interface LabPlan {
@@ -92,6 +104,7 @@ export function planLab(input: PlanInput): LabPlan {
       planner.warnings.push(warningOf('bridge-filtered', name, { name, chain: bridgedDrop }));
     }
   }
+  refuseInternet(input, planner, desired, observed);
   const refused = planner.refusals.length > 0;
   const drawing = drawingOf(desired, base);
   const context = contextOf(desired, observed);
@@ -107,6 +120,22 @@ export function planLab(input: PlanInput): LabPlan {
   };
 }
 
+/** The way out is the person's to open, before anything is applied. */
+function refuseInternet(
+  { internet }: PlanInput,
+  { refusals }: Planner,
+  desired: Network,
+  observed: Observed,
+): void {
+  if (desired.internet === null || internet === 'allowed') return;
+  const { node } = desired.internet;
+  if (internet === 'host') {
+    refusals.push(failureOf('refused', 'internet-in-host', node, { node }));
+  } else if (!observed.links.has(linkKey(null, internetInterface))) {
+    refusals.push(failureOf('not-allowed', 'internet-not-allowed', node, { node }));
+  }
+}
+
 const emptyNetwork: Network = {
   namespaces: new Map(),
   links: new Map(),
@@ -114,6 +143,7 @@ const emptyNetwork: Network = {
   routes: new Map(),
   processes: [],
   uplinks: new Map(),
+  internet: null,
 };
 
 /** A pair may be made in the realm's own namespace, as the notes do, if neither name is or will be there. */
@@ -260,6 +290,7 @@ class Planner {
       this.planRoutes(name);
       this.planNamespaceExtras(name, namespaces.kept.has(name));
     }
+    this.planInternet();
     return phases.flatMap((phase) => this.byPhase.get(phase) ?? []);
   }
 
@@ -1220,14 +1251,41 @@ class Planner {
   private planNamespaceExtras(name: string, kept: boolean): void {
     const wanted = this.desired.namespaces.get(name);
     if (wanted === undefined) return;
-    const view = kept ? this.observed.namespacesByName.get(name) : undefined;
+    this.planExtras(name, kept ? this.observed.namespacesByName.get(name) : undefined, wanted);
+  }
+
+  /** The realm's own namespace is nobody's: of what a router needs there, only what a lab asks for is changed. */
+  private planInternet(): void {
+    const wanted = this.desired.internet;
+    const had = this.base?.internet ?? null;
+    if (wanted === null && had === null) return;
+    const view = this.observed.realm;
+    const rules = view?.rules ?? null;
+    // Rules bear the name of their lab: those that are as wanted are ours.
+    if (wanted !== null && had === null && rules !== null && rules !== wanted.rules) {
+      this.refusals.push(
+        failureOf('name-taken', 'internet-taken', wanted.node, { node: wanted.node }),
+      );
+      return;
+    }
+    this.planExtras(null, view, {
+      forwarding: { ipv4: wanted !== null, ipv6: view?.forwarding.ipv6 ?? false },
+      rules: wanted?.rules ?? null,
+    });
+  }
+
+  private planExtras(
+    namespace: string | null,
+    view: NamespaceView | undefined,
+    wanted: Pick<NetworkNamespace, 'forwarding' | 'rules'>,
+  ): void {
     for (const family of ['ipv4', 'ipv6'] as const) {
       const before = view?.forwarding[family] ?? false;
       const after = wanted.forwarding[family];
       if (before === after) continue;
       this.push('forwarding', {
         kind: 'change-forwarding',
-        namespace: name,
+        namespace,
         family,
         before,
         after,
@@ -1235,7 +1293,7 @@ class Planner {
     }
     const before = view?.rules ?? null;
     if (before === wanted.rules) return;
-    this.push('rules', { kind: 'change-rules', namespace: name, before, after: wanted.rules });
+    this.push('rules', { kind: 'change-rules', namespace, before, after: wanted.rules });
   }
 
   /** What a namespace that is made anew lacks of what this one has. */

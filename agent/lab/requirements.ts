@@ -22,6 +22,7 @@ export function requirementsOf(network: Network): readonly Requirement[] {
   for (const { name, rules } of network.namespaces.values()) {
     if (rules !== null) need('program:nft', name);
   }
+  if (network.internet !== null) need('program:nft', network.internet.node);
   for (const { device, namespace } of network.processes) {
     if (device !== null) need('program:socat', namespace);
   }

@@ -1,4 +1,4 @@
-import { parseEndpoint } from '../api/document.ts';
+import { namespaceOfNode, parseEndpoint } from '../api/document.ts';
 import type {
   BridgeNode,
   BridgePort,
@@ -137,6 +137,7 @@ class Validator {
     this.checkMacs();
     this.checkAddresses();
     this.checkLinkSubnets();
+    this.checkInternet();
     for (const [name, node] of this.nodes) {
       if (node.kind !== 'namespace') continue;
       this.checkRoutes(name, node);
@@ -194,7 +195,7 @@ class Validator {
         const item: Interface = {
           label: `${nodeName}:${name}`,
           node: nodeName,
-          namespace: atBridge ? (node.namespace ?? null) : nodeName,
+          namespace: namespaceOfNode(nodeName, node),
           name,
           settings,
           path,
@@ -268,7 +269,7 @@ class Validator {
         const end: Interface = {
           label: text,
           node: nodeName,
-          namespace: atBridge ? (node.namespace ?? null) : nodeName,
+          namespace: namespaceOfNode(nodeName, node),
           name,
           settings: settings ?? {},
           path: settings === undefined ? endPath : ['topology', 'nodes', nodeName, key, name],
@@ -313,9 +314,9 @@ class Validator {
 
   private checkSettingsHaveLinks(): void {
     for (const [name, node] of this.nodes) {
-      const key = node.kind === 'namespace' ? 'interfaces' : 'ports';
-      const settings = (node.kind === 'namespace' ? node.interfaces : node.ports) ?? {};
-      const namespace = node.kind === 'namespace' ? name : (node.namespace ?? null);
+      const key = node.kind === 'bridge' ? 'ports' : 'interfaces';
+      const settings = (node.kind === 'bridge' ? node.ports : node.interfaces) ?? {};
+      const namespace = namespaceOfNode(name, node);
       for (const interfaceName of Object.keys(settings)) {
         const made = this.interfaces.get(linkKey(namespace, interfaceName));
         if (made?.node === name && !made.isBridge) continue;
@@ -943,6 +944,35 @@ class Validator {
       const address = parseSubnetAddress(text);
       return address === null || address.host.family !== family ? [] : [address];
     });
+  }
+
+  // The outside
+
+  private checkInternet(): void {
+    const [first, ...others] = [...this.nodes].filter(([, { kind }]) => kind === 'internet');
+    if (first === undefined) return;
+    const [internet] = first;
+    for (const [node] of others) {
+      this.report('internet-twice', node, { node, other: internet }, ['topology', 'nodes', node]);
+    }
+    for (const [left, right] of this.wires) {
+      const near = left.node === internet ? left : right;
+      const far = near === left ? right : left;
+      if (near.node !== internet) continue;
+      const [own] = this.subnetsAt(near, 'ipv4');
+      if (own === undefined) {
+        const values = { node: internet, interface: near.name };
+        this.advise('internet-without-address', near.label, values, near.path);
+        continue;
+      }
+      const neighbour = this.nodes.get(far.node);
+      if (neighbour?.kind !== 'namespace') continue;
+      if (neighbour.routes?.some(({ to }) => to === 'default' || to === '0.0.0.0/0') === true) {
+        continue;
+      }
+      const values = { node: far.node, internet, gateway: own.host.text };
+      this.advise('no-route-to-internet', far.node, values, ['topology', 'nodes', far.node]);
+    }
   }
 
   // Routes

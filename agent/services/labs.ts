@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { PlanTarget } from '../api/calls.ts';
-import type { LabDocument } from '../api/document.ts';
+import { type LabDocument, namespaceOfNode } from '../api/document.ts';
 import type { InterfaceStateChange } from '../api/interface-state.ts';
 import type {
   ApplyOutcome,
@@ -465,7 +465,7 @@ export class LabService {
     const nodes = new Map(Object.entries(document.value.topology.nodes));
     const node = nodes.get(place.node);
     if (node === undefined) return fail(unknownNode(place.lab, place.node));
-    const namespace = node.kind === 'namespace' ? place.node : (node.namespace ?? null);
+    const namespace = namespaceOfNode(place.node, node);
     const owned = namespace === null ? succeed(undefined) : this.checkNode(place.lab, namespace);
     return owned.ok ? succeed(namespace) : owned;
   }
@@ -602,6 +602,7 @@ export class LabService {
       inventory: tracker.snapshot(),
       bridgedDrop,
       ...(lackOf === undefined ? {} : { lackOf }),
+      ...(realm === 'host' ? { internet: 'host' as const } : {}),
     });
     const refusals = [...planned.refusals];
     if (realm === 'host') refusals.push(...refusalsOfRuns(planned.operations, caller));

@@ -17,6 +17,7 @@ import type {
   OpenDocument,
   Validation,
 } from '../../main/bridge/contract.ts';
+import { useDialogs } from '../app/dialog-store.ts';
 import { useNotices } from '../app/notice-store.ts';
 import { useSettings } from '../app/settings-store.ts';
 import { useText } from '../app/text/text.ts';
@@ -74,6 +75,7 @@ export const useLab = defineStore('lab', () => {
   const notices = useNotices();
   const settings = useSettings();
   const realms = useRealms();
+  const dialogs = useDialogs();
 
   const path = ref<string | null>(null);
   const name = ref('');
@@ -289,6 +291,24 @@ export const useLab = defineStore('lab', () => {
     await Promise.allSettled([...unsettled]);
   };
 
+  /** Asks the person whether the lab's realm may have a way out; true when it may, from now on. */
+  const allowInternet = async (realm: string): Promise<boolean> => {
+    const asked = name.value;
+    const { t } = useText();
+    const choice = await dialogs.confirm({
+      title: t('internet.title'),
+      sentence: t('internet.sentence', { realm }),
+      confirm: t('internet.allow'),
+      tone: 'plain',
+    });
+    if (choice !== 'confirm' || asked !== name.value) return false;
+    activity.value = 'planning';
+    const allowed = await bridge.call('realm.allowInternet', { lab: asked });
+    activity.value = null;
+    if (!allowed.ok) notices.fail(allowed.failure);
+    return allowed.ok;
+  };
+
   /** Makes the plan and shows it; null when it cannot be made. */
   const makePlan = async (wish: PlanWish, replace = false): Promise<Plan | null> => {
     await settled();
@@ -311,6 +331,8 @@ export const useLab = defineStore('lab', () => {
       notices.fail(result.failure, takeOver);
       return null;
     }
+    const asks = result.value.refusals.length > 0 && result.value.refusals.every(isAboutInternet);
+    if (asks && (await allowInternet(result.value.realm))) return makePlan(wish, replace);
     shownPlan.value = {
       plan: result.value,
       wish,
@@ -580,6 +602,10 @@ export const useLab = defineStore('lab', () => {
     },
   };
 });
+
+function isAboutInternet({ code }: Failure): boolean {
+  return code === 'internet-not-allowed';
+}
 
 function identityOf(failure: Failure): string {
   return `${failure.code} ${failure.object} ${failure.reason}`;

@@ -6,6 +6,7 @@ import {
   type LabDocument,
   type LinkView,
   type NamespaceView,
+  namespaceOfNode,
   parseEndpoint,
 } from '../../agent/api/index.ts';
 import type { Impairment, VlanEntry } from '../../agent/api/index.ts';
@@ -57,7 +58,7 @@ export function interfacesOf(document: LabDocument, node: string): readonly Want
 export function settingsOf(document: LabDocument, node: string, name: string): WantedSettings {
   const wanted = document.topology.nodes[node];
   if (wanted === undefined) return {};
-  if (wanted.kind === 'namespace') return wanted.interfaces?.[name] ?? {};
+  if (wanted.kind !== 'bridge') return wanted.interfaces?.[name] ?? {};
   if (name !== node) return wanted.ports?.[name] ?? {};
   const { addresses, mac, mtu, state, impairment } = wanted;
   return {
@@ -208,7 +209,7 @@ export function namespaceOf(
 ): NamespaceView | null {
   const wanted = document.topology.nodes[node];
   if (inventory === null || wanted === undefined) return null;
-  const name = wanted.kind === 'bridge' ? (wanted.namespace ?? null) : node;
+  const name = namespaceOfNode(node, wanted);
   return (
     inventory.namespaces.find((each) => (name === null ? each.root : each.names.includes(name))) ??
     null

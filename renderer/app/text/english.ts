@@ -7,6 +7,7 @@ export const english = {
   kind: {
     namespace: 'Namespace',
     bridge: 'Bridge',
+    internet: 'Internet',
     router: 'Router',
     link: 'Link',
     tunnel: 'Tunnel',
@@ -138,6 +139,16 @@ export const english = {
     takenBack: 'Taken back: everything is as before.',
     passed: 'Nobody kept the change in time: everything is as before.',
   },
+  internet: {
+    title: 'Let this lab reach the outside?',
+    sentence:
+      'This lab asks for the outside. What runs in {realm} can then reach what you can reach: the Internet, your local network, and what this machine offers on its addresses. It can also read your files, and so send them. This holds until the realm ends.',
+    allow: 'Allow',
+    open: 'outside',
+    openHelp: 'What runs in this realm reaches what you can reach, until the realm ends.',
+    lost: 'outside lost',
+    lostHelp: 'The program of the way out has ended. Apply again to open it anew.',
+  },
   notices: { title: 'Notices' },
   failure: {
     'invalid-request': 'The request was malformed',
@@ -251,6 +262,7 @@ export const english = {
     addNamespace: 'Add a namespace',
     addRouter: 'Add a router',
     addBridge: 'Add a bridge',
+    addInternet: 'Add the Internet',
     nodes: 'Nodes',
     devices: 'Devices',
     addDevice: 'Add a device to the selected node',
@@ -280,6 +292,8 @@ export const english = {
     realmItself: 'the realm itself',
     interfaces: 'Interfaces',
     ports: 'Ports',
+    internetHelp:
+      'The realm’s own namespace as a router: what the lab sends through it leaves by internet0, under the realm’s address, once you have allowed that for the realm. IPv4 only; other nodes need a route to it.',
     noInterfaces: 'None yet: draw a wire from this node, or add a device.',
     interfaceOf: 'Interface of {node}',
     settingsOf: 'Settings of {name}',

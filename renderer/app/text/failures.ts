@@ -234,6 +234,18 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{interface} 是网桥，它的设置在自己的节点上。',
     next: '请移到节点 {interface}。',
   },
+  'internet-twice': {
+    reason: '实验中有两个代表外部网络的节点：{other} 和 {node}。',
+    next: '请只保留一个。',
+  },
+  'internet-without-address': {
+    reason: '{node} 的 {interface} 没有 IPv4 地址，无法经它转发。',
+    next: '请为它设置一个地址，供其他节点作为网关。',
+  },
+  'no-route-to-internet': {
+    reason: '{node} 与 {internet} 相邻，却没有默认路由。',
+    next: '请添加一条经 {gateway} 的 `default` 路由。',
+  },
   'not-a-namespace': {
     reason: '{node} 不是网络命名空间节点。',
     next: '请填一个命名空间节点。',
@@ -462,6 +474,26 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'kernel-lacks': {
     reason: '{object} 需要 {capability}，而本机没有（{reason}）。',
     next: '`netloom doctor` 会说明如何补上；也可以从实验中删除它。',
+  },
+  'internet-not-allowed': {
+    reason: '{node} 代表外部网络，而该运行环境还没有获准访问外部。',
+    next: '请为该运行环境允许：在窗口中重新规划，或运行 netloom up FILE --internet。',
+  },
+  'internet-in-host': {
+    reason: '{node} 代表沙箱之外，而主机环境本来就在外面。',
+    next: '请使用本机自己的接口，或在沙箱中启动该实验。',
+  },
+  'internet-taken': {
+    reason: '该运行环境中另一个实验已占用外部出口，或有人在那里设置了我们的规则。',
+    next: '请停止那个实验，或让本实验使用自己的运行环境。',
+  },
+  'internet-missing': {
+    reason: 'pasta 和 slirp4netns 都没有安装；沙箱访问外部网络需要其中之一。',
+    next: '请安装：sudo apt-get install passt。',
+  },
+  'internet-refused': {
+    reason: '未能为 {realm} 打开外部出口。',
+    next: '请确认本机自己有默认路由，并查看该运行环境目录中的 internet.log。',
   },
   'queueing-taken': {
     reason: '{name} 已有排队规则（{kind}），且不属于本实验。',

@@ -16,6 +16,7 @@ import {
   type Plan,
   type PlanStep,
 } from '../../../agent/api/index.ts';
+import { internetInterface } from '../../../agent/lab/network.ts';
 import { impairmentOf } from '../../../agent/lab/device.ts';
 import { addressesOf, deviceKindOf, homeOf, isDeviceKind, sameHost } from '../document/devices.ts';
 import {
@@ -71,7 +72,7 @@ export interface SceneNode {
   /** Node name, or `foreign:` and the inventory's id. */
   readonly id: string;
   readonly title: string;
-  readonly kind: 'namespace' | 'bridge' | 'device';
+  readonly kind: 'namespace' | 'bridge' | 'internet' | 'device';
   readonly presence: Presence;
   readonly difference: Difference;
   readonly drifted: boolean;
@@ -200,6 +201,11 @@ class PlanView {
     return differenceOf(this.#node.get(name) ?? [], new Set(['namespace', 'bridge']));
   }
 
+  /** The realm's own namespace is there anyway; its rules make it the way out. */
+  internet(name: string): Difference {
+    return differenceOf(this.#node.get(name) ?? [], new Set(['rules']));
+  }
+
   interface(id: string): Difference {
     return differenceOf(this.#interface.get(id) ?? [], new Set(['veth', 'device']));
   }
@@ -287,7 +293,17 @@ export function buildScene(input: SceneInput): Scene {
   const sceneNodes: SceneNode[] = Object.entries(nodes).map(([name, node]): SceneNode => {
     const namespace = namespaceOfNode(kernel, nodes, name);
     const own = node.kind === 'bridge' ? kernel.link(namespace, name) : null;
-    const exists = node.kind === 'bridge' ? own !== null : namespace !== null;
+    const wayOut =
+      node.kind === 'internet'
+        ? kernel.links(namespace).find((link) => link.name === internetInterface)
+        : undefined;
+    if (wayOut !== undefined) drawn.add(wayOut.id);
+    const exists =
+      node.kind === 'bridge'
+        ? own !== null
+        : node.kind === 'internet'
+          ? (namespace?.rules ?? null) !== null
+          : namespace !== null;
     if (own !== null) drawn.add(own.id);
     const filtering =
       node.kind === 'bridge' && (own?.bridge?.vlanFiltering ?? node.vlanFiltering ?? false);
@@ -334,7 +350,7 @@ export function buildScene(input: SceneInput): Scene {
       title: name,
       kind: node.kind,
       presence: exists ? 'real' : 'wanted',
-      difference: pending(plan.node(name), exists),
+      difference: pending(node.kind === 'internet' ? plan.internet(name) : plan.node(name), exists),
       drifted: node.kind === 'bridge' && own !== null && input.drifted && isOddState(own, node),
       within: node.kind === 'bridge' ? (node.namespace ?? null) : null,
       ...nodeFacts(node, namespace),
@@ -344,9 +360,11 @@ export function buildScene(input: SceneInput): Scene {
               input.document === null ? [] : heldAddresses(input.document, name, name).addresses,
               own,
             )
-          : (node.run ?? []).length > 0
-            ? null
-            : processNote(namespace),
+          : node.kind === 'internet'
+            ? (wayOut?.name ?? null)
+            : (node.run ?? []).length > 0
+              ? null
+              : processNote(namespace),
       root: roots.has(name),
       interfaces: [...wanted, ...outward, ...foreign],
     };
@@ -427,7 +445,7 @@ function nodeFacts(
   node: Nodes[string],
   namespace: NamespaceView | null,
 ): Pick<SceneNode, 'router' | 'nat' | 'filter' | 'runs'> {
-  if (node.kind === 'bridge') return { router: false, nat: 0, filter: false, runs: [] };
+  if (node.kind !== 'namespace') return { router: false, nat: 0, filter: false, runs: [] };
   const forwarding = namespace?.forwarding ?? forwardingOf(node.forwarding);
   return {
     router: forwarding.ipv4 || forwarding.ipv6,
@@ -662,6 +680,7 @@ function namespaceOfNode(
   name: string,
 ): NamespaceView | null {
   const node = nodes[name];
+  if (node?.kind === 'internet') return kernel.root;
   if (node?.kind !== 'bridge') return kernel.namespace(name);
   return node.namespace === undefined ? kernel.root : kernel.namespace(node.namespace);
 }

@@ -4,6 +4,7 @@ import {
   type InterfaceSettings,
   type LabDocument,
   type LabNode,
+  namespaceOfNode,
   parseEndpoint,
 } from '../../../agent/api/index.ts';
 import {
@@ -41,6 +42,7 @@ const bridgeDeviceKinds: ReadonlySet<DeviceKind> = new Set<DeviceKind>([
 ]);
 
 export function takesDevice(node: LabNode['kind'], kind: DeviceKind): boolean {
+  if (node === 'internet') return false;
   return node === 'namespace' || bridgeDeviceKinds.has(kind);
 }
 
@@ -72,7 +74,7 @@ export function interfaceNamesOf(document: LabDocument, node: string): string[] 
 /** The namespace node that a node is or sits in; null for the realm's own namespace. */
 export function homeOf(document: LabDocument, node: string): string | null {
   const wanted = document.topology.nodes[node];
-  return wanted?.kind === 'bridge' ? (wanted.namespace ?? null) : node;
+  return wanted === undefined ? node : namespaceOfNode(node, wanted);
 }
 
 /** What a device of a node may stand on: its interfaces, and the bridges in its namespace. */
