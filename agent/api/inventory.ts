@@ -28,6 +28,8 @@ export const RunViewSchema = z.strictObject({
   pid: z.number().int(),
   /** As it was asked for; what /proc shows may differ. */
   command: z.array(z.string()),
+  /** Whose process it is, in the realm of the host; elsewhere it is the agent's own user. */
+  uid: z.number().int().optional(),
 });
 export type RunView = z.infer<typeof RunViewSchema>;
 

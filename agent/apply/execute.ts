@@ -5,19 +5,30 @@ import { ownershipMark, ownershipProtocol } from '../api/names.ts';
 import { assertNever, fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { addAddress, deleteAddress } from '../kernel/addresses.ts';
 import { changeVlans } from '../kernel/bridge-vlans.ts';
-import { createDevice } from '../kernel/devices.ts';
+import { attachTun, createDevice } from '../kernel/devices.ts';
 import { writeForwarding } from '../kernel/forwarding.ts';
 import { parseIpPrefix } from '../kernel/ip-address.ts';
 import { isErrno } from '../kernel/kernel-failure.ts';
 import { createBridge, createVeth, deleteLink, setBridgePort, setLink } from '../kernel/links.ts';
 import { createNamespace, removeNamespace } from '../kernel/namespaces.ts';
+import { closeDescriptor } from '../kernel/native.ts';
+import { findPerson, nobodyUid, type Person } from '../kernel/person.ts';
 import { writeRules } from '../kernel/nftables.ts';
 import { setImpairment } from '../kernel/queueing.ts';
 import { addRoute, deleteRoute } from '../kernel/routes.ts';
 import type { Link, LinkChange } from '../kernel/rtnetlink.ts';
-import { type RunIdentity, startRun, stopRun } from '../kernel/runs.ts';
+import {
+  type RunIdentity,
+  type RunOrder,
+  type RunReplacement,
+  type RunRule,
+  startRun,
+  stopRun,
+} from '../kernel/runs.ts';
 import { writeSettings } from '../kernel/sysctl.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
+import { failureOf } from '../lab/sentences.ts';
+import { relayOf, relayOnDescriptor } from '../lab/tunnel.ts';
 import {
   type Door,
   Doors,
@@ -48,6 +59,20 @@ const bridgeNetfilterOff: Readonly<Record<string, string>> = {
 
 type PrepareRemoval = (namespace: string) => Promise<void>;
 
+/** As whom the processes of a lab run. */
+export type RunsAs =
+  /** As the agent's user: in a sandbox, where that is the person and there is nobody else. */
+  | { readonly kind: 'agent' }
+  /**
+   * As the person who applies, on the host, where the agent is root; null when nobody does, as in a recovery, which
+   * only gives back what was somebody's.
+   */
+  | { readonly kind: 'person'; readonly uid: number | null };
+
+export function runRuleOf(runsAs: RunsAs): RunRule {
+  return runsAs.kind === 'agent' ? 'any' : 'confined';
+}
+
 export interface ExecutorOptions {
   readonly lab: string;
   /** What the document in force lists. */
@@ -56,16 +81,22 @@ export interface ExecutorOptions {
   readonly onRemoval: PrepareRemoval;
   /** Directory for what the lab's processes print. */
   readonly logDirectory: string;
+  /** The agent by default. */
+  readonly runsAs?: RunsAs | undefined;
 }
 
 export class KernelExecutor implements OperationExecutor {
   private readonly doors: Doors;
   private readonly options: ExecutorOptions;
+  private readonly runsAs: RunsAs;
+  /** People that were looked up, by uid. */
+  private readonly people = new Map<number, Result<Person>>();
   private begun = false;
 
   constructor(options: ExecutorOptions) {
     this.options = options;
-    this.doors = new Doors(options.lab, options.isListed);
+    this.runsAs = options.runsAs ?? { kind: 'agent' };
+    this.doors = new Doors(options.lab, options.isListed, runRuleOf(this.runsAs));
   }
 
   execute(
@@ -90,7 +121,9 @@ export class KernelExecutor implements OperationExecutor {
     if (operation.kind !== 'stop-process') return;
     const door = this.doors.open(operation.namespace);
     // A run that does not end is seen by whoever verifies.
-    if (door.ok) await stopRun(door.value, this.runOf(operation));
+    if (door.ok) {
+      await stopRun(door.value, this.runOf(operation), this.doors.runRule);
+    }
   }
 
   close(): void {
@@ -323,19 +356,70 @@ export class KernelExecutor implements OperationExecutor {
     return { lab: this.doors.lab, namespace, name };
   }
 
-  private startProcess(operation: {
-    readonly namespace: string;
-    readonly name: string;
-    readonly command: readonly string[];
-  }): Result<void> {
+  private startProcess(
+    operation: Extract<Operation, { kind: 'start-process' | 'stop-process' }>,
+  ): Result<void> {
     const { namespace, name, command } = operation;
     const { logDirectory } = this.options;
     return this.inOwnNamespace(namespace, (door) => {
       const run = { ...this.runOf(operation), command };
       const file = path.join(logDirectory, logNameOf(namespace, name));
-      const started = startRun({ fd: door.fd, name: namespace }, run, file);
+      const person = this.personFor(operation);
+      if (!person.ok) return person;
+      const started =
+        person.value === null
+          ? startRun({ fd: door.fd, name: namespace }, run, file)
+          : this.startAs(person.value, door, namespace, run, file);
       return started.ok ? succeed(undefined) : started;
     });
+  }
+
+  /** As whom a process runs; null is the agent's user. Never root: the words come from a document. */
+  private personFor(
+    operation: Extract<Operation, { kind: 'start-process' | 'stop-process' }>,
+  ): Result<Person | null> {
+    if (this.runsAs.kind === 'agent') return succeed(null);
+    const { namespace, name, command } = operation;
+    const uid = operation.uid ?? this.runsAs.uid;
+    // Root's tunnels need nobody's rights: their words are ours, and the device is handed to them.
+    const wanted = uid === 0 && relayOf(name, command) !== null ? nobodyUid : uid;
+    if (wanted === null || wanted === 0) {
+      return fail(
+        failureOf('refused', 'run-as-root', `process ${name} of ${namespace}`, {
+          name,
+          place: namespace,
+        }),
+      );
+    }
+    const known = this.people.get(wanted) ?? findPerson(wanted);
+    this.people.set(wanted, known);
+    return known;
+  }
+
+  /** A person may not open the device of a tunnel, and need not: its relay gets it as a descriptor. */
+  private startAs(
+    person: Person,
+    door: Door,
+    namespace: string,
+    run: RunOrder,
+    file: string,
+  ): Result<number> {
+    const relay = relayOf(run.name, run.command);
+    const place = { fd: door.fd, name: namespace };
+    if (relay === null) return startRun(place, run, file, person);
+    const index = ownIndex(this.doors, door, relay.device);
+    if (!index.ok) return index;
+    const descriptor = attachTun(door.fd, relay.kind, relay.device);
+    if (!descriptor.ok) return descriptor;
+    const replacement: RunReplacement = {
+      command: relayOnDescriptor(run.command, 3),
+      descriptors: [descriptor.value],
+    };
+    try {
+      return startRun(place, run, file, person, replacement);
+    } finally {
+      closeDescriptor(descriptor.value);
+    }
   }
 
   private completeEnd(door: Door, end: VethEnd): Result<void> {

@@ -209,7 +209,7 @@ function readRun(
   if (door.value === null) return succeed('not-done');
   const identity = identifyDescriptor(door.value.fd);
   if (!identity.ok) return identity;
-  const run = findRuns()
+  const run = findRuns(doors.runRule)
     .get(inodeOf(identity.value))
     ?.find((found) => found.lab === doors.lab && found.name === name);
   if (run === undefined) return succeed('not-done');

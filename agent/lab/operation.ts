@@ -131,6 +131,11 @@ export type Operation =
       readonly namespace: string;
       readonly name: string;
       readonly command: readonly string[];
+      /**
+       * Whose process it is that stops, in the realm of the host: taken back, it is theirs again. Without it a process
+       * starts as the one who applies.
+       */
+      readonly uid?: number | undefined;
     }
   | {
       /** Also brings `lo` up or down. Every key of `after` is in `before`. */
@@ -242,6 +247,7 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       namespace: z.string(),
       name: z.string(),
       command: z.array(z.string()),
+      uid: z.number().int().optional(),
     }),
     z.strictObject({
       kind: z.literal('change-link'),

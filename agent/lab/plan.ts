@@ -1061,7 +1061,7 @@ class Planner {
     const running = new Set<string>();
     for (const [namespace, view] of this.observed.namespacesByName) {
       if (this.observed.nameOf(view.id) !== namespace) continue;
-      for (const { lab, name, command } of view.runs) {
+      for (const { lab, name, command, uid } of view.runs) {
         if (lab !== this.lab) continue;
         const key = `${namespace}/${name}`;
         const process = wanted.get(key);
@@ -1071,7 +1071,13 @@ class Planner {
           running.add(key);
           continue;
         }
-        this.push('stop-processes', { kind: 'stop-process', namespace, name, command });
+        this.push('stop-processes', {
+          kind: 'stop-process',
+          namespace,
+          name,
+          command,
+          ...(uid === undefined ? {} : { uid }),
+        });
       }
     }
     for (const [key, { namespace, name, command }] of wanted) {

@@ -440,6 +440,16 @@ export const sentences = {
     reason: 'Processes still run in the namespace {name} ({count}); they keep it until they end.',
     next: 'End them to free the namespace.',
   },
+  'run-as-root': {
+    reason:
+      'The process {name} of {place} would run as root on this machine, which a lab’s processes never do in the realm of the host.',
+    next: 'Apply the lab as an enrolled user (netloom agent enrol USER), or bring it up in a sandbox.',
+  },
+  'bridge-filtered': {
+    reason:
+      'Frames that cross the bridge {name} go through this machine’s firewall (net.bridge.bridge-nf-call is on), where {chain} drops what it does not allow.',
+    next: '',
+  },
   'out-of-reach': {
     reason: 'The interface {name} of this lab is in a namespace without a name and stays.',
     next: 'End the processes that hold the namespace.',

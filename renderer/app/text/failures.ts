@@ -439,6 +439,24 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '命名空间 {name} 中仍有 {count} 个进程，它们结束前命名空间不会释放。',
     next: '结束这些进程即可释放。',
   },
+  'run-as-root': {
+    reason: '{place} 中的进程 {name} 会以 root 身份在本机上运行；在主机环境中，实验的进程从不这样运行。',
+    next: '请以已登记的用户启动实验（netloom agent enrol 用户），或在沙箱中启动。',
+  },
+  'unknown-person': {
+    reason: '本机没有 uid 为 {uid} 的用户，无法以其身份运行。',
+    next: '请检查账户：getent passwd。',
+  },
+  'only-root': { reason: '主机环境的代理属于 root。', next: '请用 root 操作。' },
+  'foreign-node': {
+    reason: '命名空间 {node} 不再带有实验 {lab} 的标记，可能已属于别人。',
+    next: '请重新规划该实验，查看有何变化。',
+  },
+  'bridge-filtered': {
+    reason:
+      '经过网桥 {name} 的帧会经过本机防火墙（net.bridge.bridge-nf-call 已打开），其中 {chain} 会丢弃未放行的流量。',
+    next: '',
+  },
   'out-of-reach': {
     reason: '本实验的接口 {name} 位于没有名称的命名空间中，暂时保留。',
     next: '请结束占用该命名空间的进程。',
