@@ -154,16 +154,13 @@ function furnishRealm(): Result<void> {
 }
 
 function readOnlyFailure(settings: Settings): Failure | null {
-  if (settings.realm !== 'host' && !settings.readOnly) return null;
+  if (!settings.readOnly) return null;
   return {
     kind: 'unsupported',
     code: 'realm-read-only',
     object: settings.realm,
-    reason:
-      settings.realm === 'host'
-        ? 'This version only looks at the host realm and changes nothing in it.'
-        : 'This agent was started to look only.',
-    next: 'Bring the lab up in a sandbox.',
+    reason: 'This agent was started to look only.',
+    next: 'Start it again without --read-only, or bring the lab up in a sandbox.',
     values: { realm: settings.realm },
   };
 }
@@ -180,7 +177,8 @@ async function serve(settings: Settings): Promise<number> {
   const incarnation = readIncarnation(settings);
   if (!incarnation.ok) return giveUp(incarnation.failure);
   const readOnly = readOnlyFailure(settings);
-  if (readOnly === null) {
+  // The host is as it is: its `lo` and its settings are not ours.
+  if (readOnly === null && settings.realm !== 'host') {
     const furnished = furnishRealm();
     if (!furnished.ok) return giveUp(furnished.failure);
   }
@@ -188,6 +186,7 @@ async function serve(settings: Settings): Promise<number> {
     onFailure: (failure) => {
       log({ event: 'inventory-failure', failure });
     },
+    runRule: settings.realm === 'host' ? 'confined' : 'any',
   });
   if (!tracker.ok) return giveUp(tracker.failure);
 
@@ -242,6 +241,7 @@ async function serve(settings: Settings): Promise<number> {
       labs,
       processes,
       readOnly,
+      shared: settings.realm === 'host',
     });
     server = new AgentServer({ directory: settings.runtime, keys: keys.value, handlers, log });
   });

@@ -36,6 +36,8 @@ export interface PlanInput {
   readonly inventory: Inventory;
   /** Why kernel or machine lack a capability such as `link:vlan`; null when they have it or nobody knows. */
   readonly lackOf?: (capability: string) => string | null;
+  /** The chain of the realm's own firewall that drops what crosses a bridge there; null or absent when there is none. */
+  readonly bridgedDrop?: string | null;
 }
 
 export interface LabPlan {
@@ -76,6 +78,13 @@ export function planLab(input: PlanInput): LabPlan {
     if (reason === null) continue;
     const values = { capability, object, reason: reason.replace(/\.$/, '') };
     planner.refusals.push(failureOf('unsupported', 'kernel-lacks', object, values));
+  }
+  const { bridgedDrop } = input;
+  if (bridgedDrop !== null && bridgedDrop !== undefined) {
+    for (const { kind, namespace, name } of desired.links.values()) {
+      if (kind !== 'bridge' || namespace !== null) continue;
+      planner.warnings.push(warningOf('bridge-filtered', name, { name, chain: bridgedDrop }));
+    }
   }
   const refused = planner.refusals.length > 0;
   const drawing = drawingOf(desired, base);

@@ -14,21 +14,26 @@ export interface HandlerOptions {
   readonly processes: ProcessService;
   /** Why nothing may be changed here; null when it may. */
   readonly readOnly: Failure | null;
+  /** In the realm of the host people share one agent, which is root: what is done is done as the one who asks. */
+  readonly shared: boolean;
 }
 
 export function makeHandlers(options: HandlerOptions): AgentHandlers {
-  const { labs, processes, tracker, readOnly } = options;
+  const { labs, processes, tracker, readOnly, shared } = options;
   return {
     'agent.info': () => Promise.resolve(succeed(options.info())),
-    'agent.stop': () => {
+    'agent.stop': (_args, { peer }) => {
+      if (shared && peer.uid !== 0) return Promise.resolve(fail(onlyRoot()));
       options.stop();
       return Promise.resolve(succeed({}));
     },
     'inventory.snapshot': () => Promise.resolve(succeed(tracker.snapshot())),
     'lab.list': () => Promise.resolve(succeed({ labs: [...labs.list()] })),
     'lab.document': ({ lab, revision }) => Promise.resolve(labs.document(lab, revision)),
-    'lab.plan': ({ target }) => Promise.resolve(labs.plan(target)),
-    'lab.apply': ({ plan }, { signal, progress }) => labs.apply(plan, signal, progress),
+    'lab.plan': ({ target }, { peer }) =>
+      Promise.resolve(labs.plan(target, shared ? { uid: peer.uid } : null)),
+    'lab.apply': ({ plan }, { signal, progress, peer }) =>
+      labs.apply(plan, signal, progress, shared ? { uid: peer.uid } : null),
     'lab.check': async ({ lab }, { signal, progress }) => {
       if (readOnly !== null) return fail(readOnly);
       const results = await labs.check(lab, signal, progress);
@@ -45,6 +50,7 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
             command,
             terminal,
             owner: peer.key,
+            uid: shared ? peer.uid : null,
             signal,
             onProgress: progress,
           })
@@ -61,5 +67,15 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
       const acknowledged = processes.acknowledge(session, peer.key, bytes);
       return Promise.resolve(acknowledged.ok ? succeed({}) : acknowledged);
     },
+  };
+}
+
+function onlyRoot(): Failure {
+  return {
+    kind: 'not-allowed',
+    code: 'only-root',
+    object: 'host',
+    reason: 'The agent of the host is root’s.',
+    next: 'Use root: sudo netloom agent stop --realm host.',
   };
 }

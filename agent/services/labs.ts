@@ -17,7 +17,7 @@ import type { ProcessPlace } from '../api/process.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { commitJournal } from '../apply/commit.ts';
 import type { ConfirmationHook } from '../apply/confirm.ts';
-import { KernelExecutor } from '../apply/execute.ts';
+import { KernelExecutor, type RunsAs } from '../apply/execute.ts';
 import type { Faults } from '../apply/fault.ts';
 import { fingerprint } from '../apply/fingerprint.ts';
 import {
@@ -35,10 +35,14 @@ import type { LabStore } from '../apply/lab-store.ts';
 import { recover } from '../apply/recovery.ts';
 import { TransactionRunner } from '../apply/transaction.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
+import { findBridgedDrop } from '../kernel/bridge-filter.ts';
+import { findPerson } from '../kernel/person.ts';
 import { type ReadDocument, readDocument } from '../lab/document-text.ts';
 import { linkKey, networkOf } from '../lab/network.ts';
 import type { Operation } from '../lab/operation.ts';
 import { type LabPlan, planLab } from '../lab/plan.ts';
+import { failureOf } from '../lab/sentences.ts';
+import { relayOf } from '../lab/tunnel.ts';
 import { runChecks } from './lab-checks.ts';
 
 export interface LabServiceOptions {
@@ -79,6 +83,9 @@ interface Draft {
   readonly recordBefore: LabRecord | null;
   readonly baseDocument: LabDocument | null;
 }
+
+/** Who asks, as the kernel says: on the host, a lab's processes run as them. Null where nobody is asked for. */
+export type Caller = { readonly uid: number } | null;
 
 interface LabState {
   record: LabRecord;
@@ -165,8 +172,8 @@ export class LabService {
   }
 
   /** What it would take. The id is good for `apply` until document, base or the state that matters has changed. */
-  plan(target: PlanTarget): Result<Plan> {
-    const draft = this.draft(target);
+  plan(target: PlanTarget, caller: Caller = null): Result<Plan> {
+    const draft = this.draft(target, caller);
     if (!draft.ok) return draft;
     const { plan } = draft.value;
     this.plans.delete(plan.id);
@@ -182,6 +189,7 @@ export class LabService {
     id: string,
     signal: AbortSignal,
     onProgress: (progress: TransactionProgress) => void,
+    caller: Caller = null,
   ): Promise<Result<ApplyOutcome>> {
     const start = performance.now();
     const { readOnly } = this.options;
@@ -199,7 +207,7 @@ export class LabService {
         this.reload(recovered.value.lab);
         if (recovered.value.failure !== null) return fail(recovered.value.failure);
       }
-      const draft = this.draft(target);
+      const draft = this.draft(target, caller);
       if (!draft.ok) {
         // What could be planned and no longer can: that is what has changed.
         return fail({ ...stalePlan(id), causes: [draft.failure] });
@@ -209,7 +217,7 @@ export class LabService {
       if (refusal !== undefined) {
         return fail(more.length === 0 ? refusal : { ...refusal, causes: [refusal, ...more] });
       }
-      return this.carryOut(draft.value, signal, onProgress, start);
+      return this.carryOut(draft.value, signal, onProgress, start, caller);
     });
     burst[Symbol.dispose]();
     if (outcome.ok) this.plans.delete(id);
@@ -235,6 +243,8 @@ export class LabService {
     const results = await runChecks({
       document: document.value,
       namespaceFd: (namespace) => {
+        const owned = this.checkNode(lab, namespace);
+        if (!owned.ok) return owned;
         const tracked = this.options.tracker.namespaceHandle(namespace);
         return tracked.ok ? succeed(tracked.value.fd) : tracked;
       },
@@ -302,7 +312,26 @@ export class LabService {
         values: { lab: place.lab, node: place.node },
       });
     }
-    return succeed(node.kind === 'namespace' ? place.node : (node.namespace ?? null));
+    const namespace = node.kind === 'namespace' ? place.node : (node.namespace ?? null);
+    const owned = namespace === null ? succeed(undefined) : this.checkNode(place.lab, namespace);
+    return owned.ok ? succeed(namespace) : owned;
+  }
+
+  /** On the host, a namespace of a node's name may meanwhile be somebody else's: nobody is let into that. */
+  private checkNode(lab: string, node: string): Result<void> {
+    if (this.options.realm !== 'host') return succeed(undefined);
+    const view = this.options.tracker
+      .snapshot()
+      .namespaces.find(({ names }) => names.includes(node));
+    if (view?.lab === lab && !view.root) return succeed(undefined);
+    return fail({
+      kind: 'refused',
+      code: 'foreign-node',
+      object: `${lab}:${node}`,
+      reason: `The namespace ${node} does not bear the mark of lab ${lab} (any more), so it may be somebody else’s.`,
+      next: 'Plan the lab again, and look at what has changed.',
+      values: { lab, node },
+    });
   }
 
   private statusOf(state: LabState): LabStatus {
@@ -385,7 +414,7 @@ export class LabService {
     return text.ok ? this.parseKept(text.value) : text;
   }
 
-  private draft(target: PlanTarget): Result<Draft> {
+  private draft(target: PlanTarget, caller: Caller): Result<Draft> {
     const intent = this.readIntent(target);
     if (!intent.ok) return intent;
     const { lab, destination, desired, text } = intent.value;
@@ -400,14 +429,18 @@ export class LabService {
       baseDocument = document.value;
     }
     tracker.refresh();
+    // A sandbox's own switches are off (`furnishRealm`); the machine's are left as they are.
+    const bridgedDrop = realm === 'host' && desired !== null ? findBridgedDrop() : null;
     const planned = planLab({
       lab,
       desired,
       base: baseDocument,
       inventory: tracker.snapshot(),
+      bridgedDrop,
       ...(lackOf === undefined ? {} : { lackOf }),
     });
     const refusals = [...planned.refusals];
+    if (realm === 'host') refusals.push(...refusalsOfRuns(planned.operations, caller));
     if (destination.goal.kind === 'document') {
       const conflict = nameConflict(recordBefore, intent.value.path ?? null, intent.value.replace);
       if (conflict !== null) refusals.unshift(conflict);
@@ -450,6 +483,7 @@ export class LabService {
     signal: AbortSignal,
     onProgress: (progress: TransactionProgress) => void,
     start: number,
+    caller: Caller,
   ): Promise<Result<ApplyOutcome>> {
     const { intent, operations, recordBefore, plan } = draft;
     const { incarnation, realm, tracker } = this.options;
@@ -477,7 +511,7 @@ export class LabService {
         recordBefore,
         recordAfter: arrival.record,
         operations,
-        makeExecutor: () => executorOf(this.options, lab, draft.baseDocument),
+        makeExecutor: () => executorOf(this.options, lab, draft.baseDocument, caller),
         remaining: () => {
           tracker.refresh();
           const inventory = tracker.snapshot();
@@ -576,7 +610,7 @@ function recoverRealm(options: LabServiceOptions): Promise<Result<Recovery | nul
     faults,
     makeExecutor: (entry) => {
       const documents = documentsOf(store, entry);
-      return executorOf(options, entry.lab, documents.ok ? documents.value.base : null);
+      return executorOf(options, entry.lab, documents.ok ? documents.value.base : null, null);
     },
     remaining: (entry) => {
       const documents = documentsOf(store, entry);
@@ -594,6 +628,7 @@ function executorOf(
   options: LabServiceOptions,
   lab: string,
   base: LabDocument | null,
+  caller: Caller,
 ): KernelExecutor {
   const network = base === null ? null : networkOf(base);
   const isListed = (namespace: string | null, link: string): boolean => {
@@ -606,7 +641,32 @@ function executorOf(
     isListed,
     onRemoval: options.prepareRemoval,
     logDirectory: path.join(options.stateDirectory, 'logs', lab),
+    runsAs: runsAs(options.realm, caller),
   });
+}
+
+function runsAs(realm: string, caller: Caller): RunsAs {
+  return realm === 'host' ? { kind: 'person', uid: caller?.uid ?? null } : { kind: 'agent' };
+}
+
+/** On the host: why these operations cannot start the processes that they start, as the one who asks. */
+function refusalsOfRuns(operations: readonly Operation[], caller: Caller): readonly Failure[] {
+  const runs = operations.flatMap((operation) =>
+    operation.kind === 'start-process' && operation.uid === undefined ? [operation] : [],
+  );
+  const asked = runs.filter(({ name, command }) => relayOf(name, command) === null);
+  const uid = caller?.uid ?? 0;
+  if (uid === 0) {
+    return asked.map(({ name, namespace }) =>
+      failureOf('refused', 'run-as-root', `process ${name} of ${namespace}`, {
+        name,
+        place: namespace,
+      }),
+    );
+  }
+  if (runs.length === 0) return [];
+  const person = findPerson(uid);
+  return person.ok ? [] : [person.failure];
 }
 
 function documentsOf(
