@@ -243,7 +243,12 @@ export const bridgeCalls = {
   }),
   /** Without a realm the plan is against nothing and its id is main's own; apply then makes the realm first. */
   'lab.plan': describeCall({
-    args: z.strictObject({ lab: LabNameSchema, target: LabTargetSchema }),
+    /** `realm` is where it is to be; by default where it is, or was last, or a sandbox of its own. */
+    args: z.strictObject({
+      lab: LabNameSchema,
+      target: LabTargetSchema,
+      realm: RealmNameSchema.optional(),
+    }),
     result: PlanSchema,
     effect: 'read',
     timeout: 60_000,

@@ -37,7 +37,12 @@ function readVersion(): string {
 }
 
 const realmOption = (): Option =>
-  new Option('--realm <realm>', 'sandbox (the lab’s own), sandbox:NAME (shared) or host');
+  new Option(
+    '--realm <realm>',
+    'sandbox (the lab’s own), sandbox:NAME (shared) or host (this machine itself)',
+  );
+const readOnlyOption = (): Option =>
+  new Option('--read-only', 'the agent looks and changes nothing');
 const jsonOption = (): Option => new Option('--json', 'print the result as JSON');
 
 interface Program {
@@ -178,8 +183,9 @@ function buildProgram(): Program {
   const agent = command.command('agent').description('start, stop and look at agents');
   agent
     .command('start')
-    .description('make what is missing of a realm and its agent')
+    .description('make what is missing of a realm and its agent; the host’s is root’s to start')
     .addOption(realmOption())
+    .addOption(readOnlyOption())
     .addOption(jsonOption())
     .action((options: Parameters<typeof agentStart>[1]) =>
       run((context) => agentStart(context, options)),
@@ -213,6 +219,7 @@ function buildProgram(): Program {
     .command('serve')
     .description('run an agent in the foreground')
     .addOption(realmOption())
+    .addOption(readOnlyOption())
     .action((options: Parameters<typeof agentServe>[1]) =>
       run((context) => agentServe(context, options)),
     );

@@ -96,7 +96,7 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
 
     'lab.overview': async ({ lab, path, text }) =>
       succeed(await workbench.overview(lab, path, text)),
-    'lab.plan': ({ lab, target }) => workbench.plan(planTarget(lab, target), null),
+    'lab.plan': ({ lab, target, realm }) => workbench.plan(planTarget(lab, target), realm ?? null),
     'lab.apply': ({ plan }, { signal, progress }) =>
       workbench.apply(plan, { signal, onProgress: progress }),
     'lab.check': async ({ lab }, { signal, progress }) => {

@@ -50,7 +50,7 @@ import {
   readRevision,
 } from './lab-files.ts';
 import { asksForTheSame, readLab } from './read-lab.ts';
-import type { AgentConnection, RealmDoor, RealmSight } from './realm-door.ts';
+import type { AgentConnection, RealmDoor, RealmSight, StartOptions } from './realm-door.ts';
 import { RealmSession } from './realm-session.ts';
 
 export interface WorkbenchOptions {
@@ -141,8 +141,8 @@ export class Workbench {
   }
 
   /** Makes what is missing of the realm's keeper and agent. */
-  async startRealm(realm: RealmName): Promise<Result<RealmOverview>> {
-    const started = await this.#session(realm).start();
+  async startRealm(realm: RealmName, options: StartOptions = {}): Promise<Result<RealmOverview>> {
+    const started = await this.#session(realm).start(options);
     return started.ok ? succeed(await this.realm(realm)) : started;
   }
 
@@ -254,7 +254,8 @@ export class Workbench {
       if (plan.ok) this.#remember({ plan: plan.value, realm, target, byAgent: true });
       return plan;
     }
-    if (sight.state === 'agent-lost') return fail(agentLost(realm));
+    // The machine is always there, and only its agent knows what is on it.
+    if (sight.state === 'agent-lost' || realm === 'host') return fail(agentLost(realm));
     const plan = await this.#planAgainstNothing(lab.value, target, realm);
     if (plan.ok) this.#remember({ plan: plan.value, realm, target, byAgent: false });
     return plan;

@@ -6,6 +6,7 @@ import type {
   Failure,
   LabDocument,
   Plan,
+  RealmName,
   TransactionProgress,
 } from '../../agent/api/index.ts';
 import type {
@@ -75,6 +76,8 @@ export const useLab = defineStore('lab', () => {
   const checkResults = shallowRef<readonly CheckResult[]>([]);
   const selection = shallowRef<Selection | null>(null);
   const activity = ref<Activity>(null);
+  /** Where the person wants the lab to be brought up; null leaves it where it was, or to a sandbox of its own. */
+  const realmWish = ref<RealmName | null>(null);
   /** Checks run beside everything else: an apply does not wait for them. */
   const checking = ref(false);
   /** The file was changed by somebody else while this window had changes of its own. */
@@ -91,6 +94,10 @@ export const useLab = defineStore('lab', () => {
   const state = computed<LabState>(() => overview.value?.state ?? 'unknown');
   const revision = computed(() => overview.value?.status?.record.revision ?? null);
   const up = computed(() => ['up', 'changed', 'drifted'].includes(state.value));
+  /** Where the lab is, or where it comes when it is applied. */
+  const realm = computed(
+    () => (up.value ? null : realmWish.value) ?? overview.value?.realm ?? null,
+  );
   const drift = computed(() => overview.value?.status?.drift ?? null);
   /** Whether the plan that is shown may still be applied. */
   const planCurrent = computed(() => {
@@ -115,10 +122,7 @@ export const useLab = defineStore('lab', () => {
   );
 
   // What the kernel has is looked at in the realm that the lab is in.
-  watch(
-    () => overview.value?.realm ?? null,
-    (realm) => realms.watch(realm),
-  );
+  watch(realm, (now) => realms.watch(now));
 
   // What is not in force any more is not shown as if it were.
   watch(state, (now) => {
@@ -237,7 +241,12 @@ export const useLab = defineStore('lab', () => {
     if (target === null || activity.value !== null) return null;
     activity.value = 'planning';
     const planned = text.value;
-    const result = await bridge.call('lab.plan', { lab: name.value, target });
+    const chosen = up.value || wish.kind === 'down' ? null : realmWish.value;
+    const result = await bridge.call('lab.plan', {
+      lab: name.value,
+      target,
+      ...(chosen === null ? {} : { realm: chosen }),
+    });
     activity.value = null;
     if (!result.ok) {
       const takeOver =
@@ -313,6 +322,8 @@ export const useLab = defineStore('lab', () => {
       return false;
     }
     shownPlan.value = { ...shown, outcome: result.value };
+    // It is there now; what comes after a take-down is a choice of its own.
+    realmWish.value = null;
     past.value = [];
     future.value = [];
     const leadsTo = shown.plan.document;
@@ -368,6 +379,8 @@ export const useLab = defineStore('lab', () => {
     checkResults,
     selection,
     activity,
+    realm,
+    realmWish,
     checking,
     conflict,
     past,
@@ -389,6 +402,12 @@ export const useLab = defineStore('lab', () => {
     check,
     reload,
     cancel: () => cancelApply?.abort(),
+    /** Says where the lab is to be brought up; a plan for another realm is not shown on. */
+    chooseRealm(chosen: RealmName) {
+      if (up.value || realm.value === chosen) return;
+      realmWish.value = chosen;
+      if (shownPlan.value?.outcome === null) shownPlan.value = null;
+    },
     /** Opens a document in place of the one that is open. */
     async openDocument(opened: OpenDocument) {
       await save();
@@ -397,6 +416,7 @@ export const useLab = defineStore('lab', () => {
       document.value = null;
       validation.value = null;
       overview.value = null;
+      realmWish.value = null;
       transaction.value = null;
       checkResults.value = [];
       selection.value = null;
