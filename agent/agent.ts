@@ -23,7 +23,7 @@ import { InventoryTracker } from './inventory/tracker.ts';
 import { lackOf } from './kernel/capabilities.ts';
 import { getLink, setLink } from './kernel/links.ts';
 import { homeNamespace } from './kernel/namespaces.ts';
-import { lockDescriptor, O_RDWR, openDescriptor } from './kernel/native.ts';
+import { keepDescriptors, lockDescriptor, O_RDWR, openDescriptor } from './kernel/native.ts';
 import { RequestSocket } from './kernel/netlink-socket.ts';
 import { parseProcessStat } from './kernel/process-table.ts';
 import { makeHandlers } from './services/handlers.ts';
@@ -166,6 +166,9 @@ function readOnlyFailure(settings: Settings): Failure | null {
 }
 
 async function serve(settings: Settings): Promise<number> {
+  // What the starter left open is root's, and not for those who run something by this agent.
+  const kept = keepDescriptors();
+  if (kept < 0) log({ event: 'descriptors-not-kept', errno: -kept });
   const locked = lockState(settings.state);
   if (!locked.ok) return giveUp(locked.failure);
   if (!locked.value) {

@@ -57,6 +57,15 @@ const bridgeNetfilterOff: Readonly<Record<string, string>> = {
   'bridge/bridge-nf-call-arptables': '0',
 };
 
+/**
+ * What root may do in a node that a person's processes are to do as well, and which hurts nobody outside it: serve at any
+ * port, and ping. Both settings are the namespace's own (Documentation/networking/ip-sysctl.rst).
+ */
+const forPeople: Readonly<Record<string, string>> = {
+  'ipv4/ip_unprivileged_port_start': '0',
+  'ipv4/ping_group_range': '0 2147483647',
+};
+
 type PrepareRemoval = (namespace: string) => Promise<void>;
 
 /** As whom the processes of a lab run. */
@@ -223,6 +232,10 @@ export class KernelExecutor implements OperationExecutor {
     if (stop !== null) return fail(stop);
     const released = releaseBridgeNetfilter(door.value.fd);
     if (!released.ok) return released;
+    if (this.runsAs.kind === 'person') {
+      const opened = writeSettings(door.value.fd, forPeople, { optional: true });
+      if (!opened.ok) return opened;
+    }
     // The mark comes last: a namespace that bears it is complete.
     const loopback = door.value.findLink('lo');
     if (!loopback.ok) return loopback;

@@ -206,7 +206,7 @@ describe.skipIf(!isRoot)('the host realm', () => {
       expect(said).toContain('\n/\n');
       // Nothing of the agent's own is handed on: input, output, errors, and the folder that `ls` reads.
       const descriptors = [...said.matchAll(/ (?<number>\d+) -> /g)].map((match) => match[1]);
-      expect(descriptors).toEqual(['0', '1', '2', '3']);
+      expect(descriptors, said).toEqual(['0', '1', '2', '3']);
       expect(said).toMatch(/ 3 -> \/proc\/\d+\/fd$/m);
     });
 
@@ -347,7 +347,7 @@ describe.skipIf(!isRoot)('the host realm', () => {
     it('does not stand in a folder that is closed to the person', async () => {
       // What root could go to and they cannot: their home, if that were a link to such a folder.
       machine.script(`
-mkdir -p -m 700 /var/lib/closed2/inner && chmod 755 /var/lib/closed2/inner
+mkdir -m 700 /var/lib/closed2 && mkdir /var/lib/closed2/inner
 echo secret >/var/lib/closed2/inner/file && chmod 644 /var/lib/closed2/inner/file
 mv ${testerHome} ${testerHome}.kept && ln -s /var/lib/closed2/inner ${testerHome}`);
       try {
