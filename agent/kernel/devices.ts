@@ -258,11 +258,7 @@ function createTun(
  * What comes out of the descriptor are its packets; whoever holds it needs no rights. Close it. Fails with EBUSY while
  * somebody else has the queue. A device of that name that is gone would be made anew: look for it before.
  */
-export function attachTun(
-  namespaceFd: number,
-  kind: 'tap' | 'tun',
-  name: string,
-): Result<number> {
+export function attachTun(namespaceFd: number, kind: 'tap' | 'tun', name: string): Result<number> {
   const opened = runIn(namespaceFd, () => openDescriptor('/dev/net/tun', O_RDWR));
   if (!opened.ok) return opened;
   const descriptor = settleCall(opened.value, 'open', '/dev/net/tun');

@@ -26,12 +26,7 @@ import type { RunView } from '../api/inventory.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { systemFailure } from './kernel-failure.ts';
 import { identifyDescriptor, inodeOf, readNamespaceInode } from './namespaces.ts';
-import {
-  commandAs,
-  environmentOfPerson,
-  type Person,
-  personTests,
-} from './person.ts';
+import { commandAs, environmentOfPerson, type Person, personTests } from './person.ts';
 import { findProgram, startProcess } from './process.ts';
 import { listProcessIds, parseProcessStat } from './process-table.ts';
 

@@ -151,7 +151,9 @@ export class HostMachine {
       ...this.enter,
       ...(who === 'root' ? command : this.asTester(command)),
     ];
-    const child = spawn(program, rest, { cwd: '/', env: { PATH: systemPath } });
+    // The fourth descriptor is one that a shell may have left open: it must not come to those whom the agent serves.
+    const stdio = ['pipe', 'pipe', 'pipe', 'ignore'] as const;
+    const child = spawn(program, rest, { cwd: '/', stdio: [...stdio], env: { PATH: systemPath } });
     return ended(child, options);
   }
 
