@@ -18,6 +18,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -148,8 +149,11 @@ export function startRun(
   let log: number;
   try {
     mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
-    const { O_WRONLY, O_CREAT, O_TRUNC, O_APPEND, O_NOFOLLOW } = constants;
-    log = openSync(logFile, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0o600);
+    const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NOFOLLOW } = constants;
+    // A new file: the last one may have been another person's, who may still have it open or linked.
+    if (person !== null) rmSync(logFile, { force: true });
+    const fresh = person === null ? O_TRUNC : O_EXCL;
+    log = openSync(logFile, O_WRONLY | O_CREAT | fresh | O_APPEND | O_NOFOLLOW, 0o600);
     fchmodSync(log, 0o600);
     if (person !== null) fchownSync(log, person.uid, person.gid);
   } catch (error) {
