@@ -51,7 +51,8 @@ export type Who = 'root' | 'tester';
 
 export class HostMachine {
   readonly labs: string;
-  private readonly enter: readonly string[];
+  /** The words that run something in it, as root. */
+  readonly enter: readonly string[];
   private readonly holder: ChildProcess | null;
 
   private constructor(enter: readonly string[], holder: ChildProcess | null) {
