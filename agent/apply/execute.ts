@@ -68,6 +68,8 @@ const forPeople: Readonly<Record<string, string>> = {
 
 type PrepareRemoval = (namespace: string) => Promise<void>;
 
+type ProcessOperation = Extract<Operation, { kind: 'start-process' | 'stop-process' }>;
+
 /** As whom the processes of a lab run. */
 export type RunsAs =
   /** As the agent's user: in a sandbox, where that is the person and there is nobody else. */
@@ -131,7 +133,7 @@ export class KernelExecutor implements OperationExecutor {
     const door = this.doors.open(operation.namespace);
     // A run that does not end is seen by whoever verifies.
     if (door.ok) {
-      await stopRun(door.value, this.runOf(operation), this.doors.runRule);
+      await stopRun(door.value, this.runOf(operation), this.doors.runRule, this.uidOf(operation));
     }
   }
 
@@ -369,9 +371,7 @@ export class KernelExecutor implements OperationExecutor {
     return { lab: this.doors.lab, namespace, name };
   }
 
-  private startProcess(
-    operation: Extract<Operation, { kind: 'start-process' | 'stop-process' }>,
-  ): Result<void> {
+  private startProcess(operation: ProcessOperation): Result<void> {
     const { namespace, name, command } = operation;
     const { logDirectory } = this.options;
     return this.inOwnNamespace(namespace, (door) => {
@@ -387,15 +387,19 @@ export class KernelExecutor implements OperationExecutor {
     });
   }
 
-  /** As whom a process runs; null is the agent's user. Never root: the words come from a document. */
-  private personFor(
-    operation: Extract<Operation, { kind: 'start-process' | 'stop-process' }>,
-  ): Result<Person | null> {
-    if (this.runsAs.kind === 'agent') return succeed(null);
-    const { namespace, name, command } = operation;
-    const uid = operation.uid ?? this.runsAs.uid;
+  /** Whose process it is; null where nobody can tell, and in a sandbox. */
+  private uidOf({ uid, name, command }: ProcessOperation): number | null {
+    if (this.runsAs.kind === 'agent') return null;
+    const person = uid ?? this.runsAs.uid;
     // Root's tunnels need nobody's rights: their words are ours, and the device is handed to them.
-    const wanted = uid === 0 && relayOf(name, command) !== null ? nobodyUid : uid;
+    return person === 0 && relayOf(name, command) !== null ? nobodyUid : person;
+  }
+
+  /** As whom a process runs; null is the agent's user. Never root: the words come from a document. */
+  private personFor(operation: ProcessOperation): Result<Person | null> {
+    if (this.runsAs.kind === 'agent') return succeed(null);
+    const { namespace, name } = operation;
+    const wanted = this.uidOf(operation);
     if (wanted === null || wanted === 0) {
       return fail(
         failureOf('refused', 'run-as-root', `process ${name} of ${namespace}`, {

@@ -361,7 +361,12 @@ export function findRuns(rule: RunRule = 'any'): ReadonlyMap<number, readonly Fo
  * Every process of a run. Another realm may have a lab of the same name, whose processes are seen from the host: what
  * counts is in the node's network namespace, or has left it but is in the agent's own PID namespace.
  */
-function processesOf(inode: number, run: RunIdentity, rule: RunRule): readonly MarkedProcess[] {
+function processesOf(
+  inode: number,
+  run: RunIdentity,
+  rule: RunRule,
+  uid: number | null,
+): readonly MarkedProcess[] {
   const own = readNamespaceInode('/proc/self/ns/pid');
   const pids = listProcessIds();
   const found: MarkedProcess[] = [];
@@ -369,6 +374,7 @@ function processesOf(inode: number, run: RunIdentity, rule: RunRule): readonly M
     const marked = readMarked(pid, rule);
     if (marked === undefined || marked === 'unconfined' || marked.lab !== run.lab) continue;
     if (marked.namespace !== run.namespace || marked.name !== run.name) continue;
+    if (uid !== null && marked.uid !== uid) continue;
     const here =
       readNamespaceInode(`/proc/${pid}/ns/net`) === inode ||
       (own !== undefined && readNamespaceInode(`/proc/${pid}/ns/pid`) === own);
@@ -391,12 +397,14 @@ const pause = 20;
 
 /**
  * Ends a run with everything that bears its mark, and the process groups they lead: SIGTERM, after two seconds SIGKILL.
- * Succeeds when nothing of it is left, also when nothing was there. Fails with 'timeout'.
+ * Succeeds when nothing of it is left, also when nothing was there. With `uid` only what is that person's belongs to it:
+ * others of the machine may bear the mark too. Fails with 'timeout'.
  */
 export async function stopRun(
   namespace: Pick<RunNamespace, 'fd'>,
   run: RunIdentity,
   rule: RunRule = 'any',
+  uid: number | null = null,
 ): Promise<Result<void>> {
   const identity = identifyDescriptor(namespace.fd);
   if (!identity.ok) return identity;
@@ -406,7 +414,7 @@ export async function stopRun(
     /** Asked to end once each; what appears meanwhile is asked too. */
     const told = new Set<number>();
     do {
-      const processes = processesOf(inode, run, rule);
+      const processes = processesOf(inode, run, rule, uid);
       if (processes.length === 0) return succeed(undefined);
       for (const { pid, session } of processes) {
         if (told.has(pid)) continue;
@@ -417,7 +425,7 @@ export async function stopRun(
       await delay(pause);
     } while (performance.now() < deadline);
   }
-  if (processesOf(inode, run, rule).length === 0) return succeed(undefined);
+  if (processesOf(inode, run, rule, uid).length === 0) return succeed(undefined);
   return fail(
     runFailure(
       'timeout',
