@@ -277,7 +277,7 @@ describe.skipIf(!isRoot)('the host realm', () => {
       await expectAsBefore();
     });
 
-    it('is not what merely bears its mark: a set-uid program is not ended', async () => {
+    it('is not what merely bears its mark: neither a set-uid program nor another’s is ended', async () => {
       const came = await up(machine.write('witness', witness));
       expect(came.status, came.stderr).toBe(0);
       machine.script(
@@ -287,13 +287,21 @@ describe.skipIf(!isRoot)('the host realm', () => {
       const bearer = machine.begin(
         machine.asTester(['env', mark, '/var/lib/set-uid-sleep', '3602']),
       );
+      const other = machine.begin([
+        ...['setpriv', '--reuid', '65534', '--clear-groups', '--no-new-privs', '--'],
+        ...['env', mark, 'sleep', '3603'],
+      ]);
       await waitUntil(() => pidOf('/var/lib/set-uid-sleep 3602') !== '');
+      await waitUntil(() => pidOf('sleep 3603') !== '');
       const pid = pidOf('/var/lib/set-uid-sleep 3602');
       expect(field(machine.look(['cat', `/proc/${pid}/status`]), 'Uid')).toContain(' 0 ');
       await machine.must('tester', ['down', 'witness']);
       expect(pidOf('/var/lib/set-uid-sleep 3602')).toBe(pid);
-      machine.look(['kill', pid]);
+      const others = pidOf('sleep 3603');
+      expect(others).not.toBe('');
+      machine.look(['kill', pid, others]);
       bearer.kill();
+      other.kill();
       await expectAsBefore();
     });
 

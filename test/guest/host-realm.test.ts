@@ -26,7 +26,7 @@ const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 function writeScript(results: string): string {
   return [process.execPath, 'node_modules/vitest/vitest.mjs', 'run']
     .concat(['--config', 'test/vitest.config.ts', '--dir', 'test/cli'])
-    .concat(['--reporter=default', '--reporter=json'])
+    .concat(['--reporter=verbose', '--reporter=json'])
     .concat([`--outputFile.json=${path.join(results, 'report.json')}`])
     .concat(['test/cli/host-realm.test.ts'])
     .map(quote)
@@ -54,7 +54,7 @@ async function runEverything(): Promise<Outcome> {
       script: writeScript(results),
       results,
       workingDirectory: checkout,
-      timeoutSeconds: 1500,
+      timeoutSeconds: 3000,
       network: true,
       receive: (chunk) => process.stderr.write(chunk),
     });
