@@ -21,6 +21,8 @@ export interface GuestRun {
   readonly workingDirectory?: string;
   /** The host's directory for results; a temporary one when absent. */
   readonly results?: string;
+  /** TCP port of this machine's loopback that leads to the same port of 10.0.2.15, a NIC of the guest. */
+  readonly forwardedPort?: number | null;
   readonly receive?: (chunk: Buffer) => void;
 }
 

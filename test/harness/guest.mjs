@@ -340,6 +340,16 @@ function follow(file, receive) {
   };
 }
 
+/**
+ * No network device, or one whose only way is from a port of this machine's loopback to the same port of 10.0.2.15,
+ * which the script has to give to its `eth0` (modprobe virtio_net).
+ */
+function networkCard(port) {
+  if (port === null) return ['-nic', 'none'];
+  const forward = `hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:${port}`;
+  return ['-nic', `user,model=virtio-net-pci,restrict=on,ipv6=off,${forward}`];
+}
+
 const lastLines = (text) => text.trim().split('\n').slice(-15).join('\n');
 
 /**
@@ -354,6 +364,7 @@ export async function runInGuest({
   timeoutSeconds = 240,
   workingDirectory = process.cwd(),
   results,
+  forwardedPort = null,
   receive = () => undefined,
 }) {
   const guest = prepareGuest();
@@ -376,7 +387,8 @@ export async function runInGuest({
       ? ['-accel', 'kvm', '-cpu', 'host']
       : ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'Nehalem'];
     const args = [
-      ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none', '-no-reboot'],
+      ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+      ...networkCard(forwardedPort),
       ...processor,
       ...['-smp', String(cpus), '-m', String(memory)],
       ...['-kernel', guest.kernel, '-initrd', initramfs],
