@@ -18,6 +18,7 @@ import { apiVersion, programVersion } from './api/version.ts';
 import { hasCode, storageFailure } from './apply/durable-file.ts';
 import { releaseBridgeNetfilter } from './apply/execute.ts';
 import { faultsOf } from './apply/fault.ts';
+import { machineLackOf } from './apply/guest-system.ts';
 import { LabStore } from './apply/lab-store.ts';
 import { InventoryTracker } from './inventory/tracker.ts';
 import { lackOf } from './kernel/capabilities.ts';
@@ -185,6 +186,7 @@ async function serve(settings: Settings): Promise<number> {
     if (!furnished.ok) return giveUp(furnished.failure);
   }
   const tracker = await InventoryTracker.open({
+    runsAtHome: readOnly === null,
     onFailure: (failure) => {
       log({ event: 'inventory-failure', failure });
     },
@@ -193,7 +195,7 @@ async function serve(settings: Settings): Promise<number> {
 
   let server: AgentServer | null = null;
   const processes = new ProcessService({
-    namespaceOf: (place) => labs.namespaceOf(place),
+    spotOf: (place) => labs.spotOf(place),
     namespaceFd: (namespace) => {
       const tracked = tracker.value.namespaceHandle(namespace);
       return tracked.ok ? succeed(tracked.value.fd) : tracked;
@@ -210,7 +212,7 @@ async function serve(settings: Settings): Promise<number> {
     confirm: null,
     prepareRemoval: (namespace) => processes.endIn(namespace),
     publish: (event) => server?.publish('labs', event),
-    lackOf,
+    lackOf: (capability) => machineLackOf(capability) ?? lackOf(capability),
   });
   if (!opened.ok) return giveUp(opened.failure);
   const { labs, recoveries, failures } = opened.value;

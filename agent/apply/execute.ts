@@ -1,4 +1,5 @@
 /** Carries operations out on the kernel. Synchronous: a request and its answer are one system call each. */
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Device } from '../api/device.ts';
 import { ownershipMark, ownershipProtocol } from '../api/names.ts';
@@ -15,8 +16,9 @@ import { writeRules } from '../kernel/nftables.ts';
 import { setImpairment } from '../kernel/queueing.ts';
 import { addRoute, deleteRoute } from '../kernel/routes.ts';
 import type { Link, LinkChange } from '../kernel/rtnetlink.ts';
-import { type RunIdentity, startRun, stopRun } from '../kernel/runs.ts';
+import { type RunIdentity, type RunOrder, startRun, stopRun } from '../kernel/runs.ts';
 import { writeSettings } from '../kernel/sysctl.ts';
+import { consoleSocketOf, machineOfProcess } from '../lab/machine.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
 import {
   type Door,
@@ -28,6 +30,7 @@ import {
   type NamespaceName,
   ownIndex,
 } from './doors.ts';
+import { prepareMachine } from './guest-system.ts';
 import type { Effect, ExecutionFailure, OperationExecutor, Tolerance } from './executor.ts';
 import { isUntouched, readEffect } from './read-back.ts';
 
@@ -91,6 +94,8 @@ export class KernelExecutor implements OperationExecutor {
     const door = this.doors.open(operation.namespace);
     // A run that does not end is seen by whoever verifies.
     if (door.ok) await stopRun(door.value, this.runOf(operation));
+    const machine = machineOfProcess(operation.name);
+    if (machine !== null) rmSync(consoleSocketOf(this.doors.lab, machine), { force: true });
   }
 
   close(): void {
@@ -151,7 +156,7 @@ export class KernelExecutor implements OperationExecutor {
         return this.startProcess(operation);
       case 'stop-process':
         // It takes a moment, and nothing else waits for it: see `conclude`.
-        return this.effect(this.inOwnNamespace(operation.namespace, () => succeed(undefined)));
+        return this.effect(this.inPlaceOfRun(operation.namespace, () => succeed(undefined)));
       case 'change-link':
         return this.changeLink(operation, tolerance);
       case 'add-address':
@@ -313,27 +318,28 @@ export class KernelExecutor implements OperationExecutor {
     return owned.ok ? this.effect(action(door.value)) : owned;
   }
 
-  private runOf({
-    namespace,
-    name,
-  }: {
-    readonly namespace: string;
-    readonly name: string;
-  }): RunIdentity {
+  /** The realm's own namespace is nobody's, and a lab's processes may be in it. */
+  private inPlaceOfRun(name: NamespaceName, action: (door: Door) => Result<void>): Result<void> {
+    if (name !== null) return this.inOwnNamespace(name, action);
+    const door = this.doors.open(null);
+    return door.ok ? this.effect(action(door.value)) : door;
+  }
+
+  private runOf({ namespace, name }: Omit<RunIdentity, 'lab'>): RunIdentity {
     return { lab: this.doors.lab, namespace, name };
   }
 
-  private startProcess(operation: {
-    readonly namespace: string;
-    readonly name: string;
-    readonly command: readonly string[];
-  }): Result<void> {
+  private startProcess(operation: Omit<RunOrder, 'lab'>): Result<void> {
     const { namespace, name, command } = operation;
     const { logDirectory } = this.options;
-    return this.inOwnNamespace(namespace, (door) => {
+    return this.inPlaceOfRun(namespace, (door) => {
       const run = { ...this.runOf(operation), command };
+      if (machineOfProcess(name) !== null) {
+        const ready = prepareMachine(command);
+        if (!ready.ok) return ready;
+      }
       const file = path.join(logDirectory, logNameOf(namespace, name));
-      const started = startRun({ fd: door.fd, name: namespace }, run, file);
+      const started = startRun(door, run, file);
       return started.ok ? succeed(undefined) : started;
     });
   }
@@ -519,9 +525,9 @@ export function linkKindOf(device: Device): string {
   return device.kind === 'tap' ? 'tun' : device.kind;
 }
 
-/** A process's name may hold a colon, nothing else that a file name may not. */
-export function logNameOf(namespace: string, name: string): string {
-  return `${namespace}.${name.replace(':', '-')}.log`;
+/** A process's name may hold a colon, nothing else that a file name may not; no namespace is called `-`. */
+export function logNameOf(namespace: string | null, name: string): string {
+  return `${namespace ?? '-'}.${name.replace(':', '-')}.log`;
 }
 
 function isMasterOnly(settings: LinkSettings): boolean {

@@ -17,7 +17,7 @@ import { identifyDescriptor, inodeOf, readNamespaceInode } from './namespaces.ts
 import { findProgram, startProcess } from './process.ts';
 import { listProcessIds, parseProcessStat } from './process-table.ts';
 
-/** `LAB/NAMESPACE/NAME`. */
+/** `LAB/NAMESPACE/NAME`; nothing between the slashes in the realm's own namespace. */
 const markVariable = 'NETLOOM_RUN';
 /** The command as a JSON array. */
 const commandVariable = 'NETLOOM_COMMAND';
@@ -27,8 +27,8 @@ const longestCommand = 120_000;
 
 export interface RunIdentity {
   readonly lab: string;
-  /** Name of the namespace (the node). */
-  readonly namespace: string;
+  /** Name of the namespace; null is the realm's own. */
+  readonly namespace: string | null;
   readonly name: string;
 }
 
@@ -38,7 +38,6 @@ export interface RunOrder extends RunIdentity {
 
 export interface RunNamespace {
   readonly fd: number;
-  readonly name: string;
 }
 
 function runFailure(
@@ -51,11 +50,15 @@ function runFailure(
   return {
     kind,
     code,
-    object: `process ${run.name} of ${run.namespace}`.slice(0, 512),
+    object: labelOf(run).slice(0, 512),
     reason: reason.slice(0, 2000),
     next,
-    values: { name: run.name, namespace: run.namespace },
+    values: { name: run.name, namespace: run.namespace ?? '' },
   };
+}
+
+function labelOf({ name, namespace }: RunIdentity): string {
+  return namespace === null ? `process ${name}` : `process ${name} of ${namespace}`;
 }
 
 /** Absolute path of the program of a command; fails with 'process' when there is none. */
@@ -122,10 +125,10 @@ export function startRun(namespace: RunNamespace, run: RunOrder, logFile: string
       // By the name that was asked for, which is what a shell passes on too.
       file: run.command[0] ?? program.value,
       args: run.command.slice(1),
-      purpose: `running ${run.name} in ${run.namespace}`,
+      purpose: `running ${labelOf(run)}`,
       namespaceFd: namespace.fd,
       environment: {
-        [markVariable]: `${run.lab}/${run.namespace}/${run.name}`,
+        [markVariable]: `${run.lab}/${run.namespace ?? ''}/${run.name}`,
         [commandVariable]: command,
       },
       channels: ['ignore', log, log],
@@ -147,8 +150,8 @@ interface MarkedProcess extends RunOrder {
 
 /** A run as it is found: its first process and all of them, ascending. */
 export interface FoundRun extends RunView {
-  /** Name of the namespace that its mark says. */
-  readonly namespace: string;
+  /** Name of the namespace that its mark says; null is the realm's own. */
+  readonly namespace: string | null;
   readonly pids: readonly number[];
 }
 
@@ -170,7 +173,7 @@ export function parseRunMark(environment: string): RunOrder | undefined {
   if (lab === undefined || namespace === undefined || name === undefined || rest.length > 0) {
     return undefined;
   }
-  return { lab, namespace, name, command };
+  return { lab, namespace: namespace === '' ? null : namespace, name, command };
 }
 
 function parseCommand(text: string): readonly string[] {
@@ -201,7 +204,7 @@ function readMarked(pid: number): MarkedProcess | undefined {
 function groupRuns(marked: readonly MarkedProcess[]): readonly FoundRun[] {
   const groups = new Map<string, MarkedProcess[]>();
   for (const process of marked) {
-    const key = `${process.lab}/${process.namespace}/${process.name}`;
+    const key = `${process.lab}/${process.namespace ?? ''}/${process.name}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [process]);
     else group.push(process);

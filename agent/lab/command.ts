@@ -1,6 +1,7 @@
 import type { Device, SomeBridgeSettings, SomePortSettings, VlanEntry } from '../api/device.ts';
 import { impairmentWords, queueingKindOf } from '../api/impairment.ts';
 import { assertNever } from '../api/result.ts';
+import { machineDirectory, machineOfProcess, needsSystem, systemCommands } from './machine.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from './operation.ts';
 import { ruleCommand } from './rules.ts';
 
@@ -86,12 +87,20 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
     case 'start-process': {
       const command = operation.command.map(word).join(' ');
       const script = `setsid ${command} </dev/null >/dev/null 2>&1 &`;
-      return [inside(operation.namespace, `sh -c ${word(script)}`)];
+      return [
+        ...(machineOfProcess(operation.name) === null ? [] : [`mkdir -p ${machineDirectory}`]),
+        ...(needsSystem(operation.command) ? systemCommands(word) : []),
+        inside(operation.namespace, `sh -c ${word(script)}`),
+      ];
     }
     case 'stop-process': {
       const pattern = operation.command.map(escapePattern).join(' ');
+      const pids =
+        operation.namespace === null
+          ? "ls /proc | grep '^[0-9]'"
+          : `ip netns pids ${word(operation.namespace)}`;
       return [
-        `for pid in $(ip netns pids ${word(operation.namespace)}); do ` +
+        `for pid in $(${pids}); do ` +
           `tr '\\0' ' ' </proc/$pid/cmdline | grep -q ${word(`^${pattern} $`)} && kill $pid; done`,
       ];
     }

@@ -38,12 +38,13 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
       const forgotten = labs.forget(lab);
       return Promise.resolve(forgotten.ok ? succeed({}) : forgotten);
     },
-    'process.run': ({ place, command, terminal }, { signal, progress, peer }) =>
+    'process.run': ({ place, command, terminal, console }, { signal, progress, peer }) =>
       readOnly === null
         ? processes.run({
             place,
             command,
             terminal,
+            console: console ?? false,
             owner: peer.key,
             signal,
             onProgress: progress,

@@ -17,7 +17,7 @@ import type { ProcessPlace } from '../api/process.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { commitJournal } from '../apply/commit.ts';
 import type { ConfirmationHook } from '../apply/confirm.ts';
-import { KernelExecutor } from '../apply/execute.ts';
+import { KernelExecutor, logNameOf } from '../apply/execute.ts';
 import type { Faults } from '../apply/fault.ts';
 import { fingerprint } from '../apply/fingerprint.ts';
 import {
@@ -36,10 +36,12 @@ import { recover } from '../apply/recovery.ts';
 import { TransactionRunner } from '../apply/transaction.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
 import { type ReadDocument, readDocument } from '../lab/document-text.ts';
+import { machineProcessName } from '../lab/machine.ts';
 import { linkKey, networkOf } from '../lab/network.ts';
 import type { Operation } from '../lab/operation.ts';
 import { type LabPlan, planLab } from '../lab/plan.ts';
 import { runChecks } from './lab-checks.ts';
+import type { Spot } from './processes.ts';
 
 export interface LabServiceOptions {
   /** `host` or `sandbox:NAME`. */
@@ -282,9 +284,9 @@ export class LabService {
     return succeed(undefined);
   }
 
-  /** Namespace that a place is in; null is the realm's own. */
-  namespaceOf(place: ProcessPlace): Result<string | null> {
-    if (place.kind === 'realm') return succeed(null);
+  /** What a place is; fails for a machine that does not run. */
+  spotOf(place: ProcessPlace): Result<Spot> {
+    if (place.kind === 'realm') return succeed({ namespace: null, machine: null });
     const state = this.labs.get(place.lab);
     if (state === undefined) return fail(unknownLab(place.lab));
     if (!isUp(state.record, this.options.incarnation)) return fail(notUpForNode(state.record));
@@ -302,7 +304,29 @@ export class LabService {
         values: { lab: place.lab, node: place.node },
       });
     }
-    return succeed(node.kind === 'namespace' ? place.node : (node.namespace ?? null));
+    if (node.kind === 'vm') return this.machineAt(place.lab, place.node);
+    const namespace = node.kind === 'namespace' ? place.node : (node.namespace ?? null);
+    return succeed({ namespace, machine: null });
+  }
+
+  private machineAt(lab: string, node: string): Result<Spot> {
+    const process = machineProcessName(node);
+    const view = this.options.tracker
+      .snapshot()
+      .namespaces.find(({ runs }) => runs.some((run) => run.lab === lab && run.name === process));
+    if (view === undefined) {
+      return fail({
+        kind: 'refused',
+        code: 'machine-not-running',
+        object: `${lab}:${node}`,
+        reason: `The virtual machine ${node} does not run.`,
+        next: 'Plan and apply again: that starts it anew.',
+        values: { lab, node },
+      });
+    }
+    const namespace = view.root ? null : (view.names[0] ?? null);
+    const log = path.join(logDirectoryOf(this.options, lab), logNameOf(namespace, process));
+    return succeed({ namespace, machine: { lab, node, log } });
   }
 
   private statusOf(state: LabState): LabStatus {
@@ -605,8 +629,12 @@ function executorOf(
     lab,
     isListed,
     onRemoval: options.prepareRemoval,
-    logDirectory: path.join(options.stateDirectory, 'logs', lab),
+    logDirectory: logDirectoryOf(options, lab),
   });
+}
+
+function logDirectoryOf(options: LabServiceOptions, lab: string): string {
+  return path.join(options.stateDirectory, 'logs', lab);
 }
 
 function documentsOf(
