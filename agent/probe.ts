@@ -3,13 +3,20 @@
  * what can be made there is what a lab can have.
  */
 import { succeed } from './api/result.ts';
-import { machineLackOf } from './apply/guest-system.ts';
+import { lackOfVirtualization, machineLackOf } from './apply/guest-system.ts';
 import { probeCapabilities } from './kernel/capabilities.ts';
 
 const kernel = probeCapabilities();
-const lack = machineLackOf('guest-system');
-const system = { name: 'guest-system', available: lack === null, reason: lack ?? '' };
+const describe = (name: string, lack: string | null) => ({
+  name,
+  available: lack === null,
+  reason: lack ?? '',
+});
+const ofMachines = [
+  describe('guest-system', machineLackOf('guest-system')),
+  describe('device:kvm', await lackOfVirtualization()),
+];
 const report = kernel.ok
-  ? succeed({ ...kernel.value, capabilities: [...kernel.value.capabilities, system] })
+  ? succeed({ ...kernel.value, capabilities: [...kernel.value.capabilities, ...ofMachines] })
   : kernel;
 process.stdout.write(`${JSON.stringify(report)}\n`);

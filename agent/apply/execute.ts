@@ -65,6 +65,8 @@ export class KernelExecutor implements OperationExecutor {
   private readonly doors: Doors;
   private readonly options: ExecutorOptions;
   private begun = false;
+  /** What the process that is next is started as. */
+  private ready: Result<readonly string[]> | null = null;
 
   constructor(options: ExecutorOptions) {
     this.options = options;
@@ -87,6 +89,9 @@ export class KernelExecutor implements OperationExecutor {
 
   async prepare(operation: Operation): Promise<void> {
     if (operation.kind === 'remove-namespace') await this.options.onRemoval(operation.name);
+    if (operation.kind !== 'start-process') return;
+    const { name, command } = operation;
+    this.ready = machineOfProcess(name) === null ? succeed(command) : await prepareMachine(command);
   }
 
   async conclude(operation: Operation): Promise<void> {
@@ -332,14 +337,13 @@ export class KernelExecutor implements OperationExecutor {
   private startProcess(operation: Omit<RunOrder, 'lab'>): Result<void> {
     const { namespace, name, command } = operation;
     const { logDirectory } = this.options;
+    const ready = this.ready ?? succeed(command);
+    this.ready = null;
     return this.inPlaceOfRun(namespace, (door) => {
       const run = { ...this.runOf(operation), command };
-      if (machineOfProcess(name) !== null) {
-        const ready = prepareMachine(command);
-        if (!ready.ok) return ready;
-      }
+      if (!ready.ok) return ready;
       const file = path.join(logDirectory, logNameOf(namespace, name));
-      const started = startRun(door, run, file);
+      const started = startRun(door, run, file, ready.value);
       return started.ok ? succeed(undefined) : started;
     });
   }

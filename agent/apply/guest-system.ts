@@ -21,20 +21,23 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as zlib from 'node:zlib';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { type ArchiveEntry, writeArchive } from '../kernel/cpio.ts';
-import { findProgram, runCommandNow } from '../kernel/process.ts';
+import { findProgram, runCommand, runCommandNow } from '../kernel/process.ts';
 import {
   machineDirectory,
+  machineProgram,
   needsSystem,
   systemDirectories,
   systemFiles,
   systemInit,
   systemModules,
+  withoutVirtualization,
 } from '../lab/machine.ts';
-import { storageFailure } from './durable-file.ts';
+import { hasCode, storageFailure } from './durable-file.ts';
 
 interface SystemSource {
   readonly kernel: string;
@@ -61,18 +64,82 @@ export function machineLackOf(capability: string): string | null {
   }
 }
 
-/** Before the process of a machine: the place of its console, and the small system where the command names it. */
-export function prepareMachine(command: readonly string[]): Result<void> {
+/**
+ * Before the process of a machine: the place of its console, and the small system where the command names it. Gives the
+ * command that does here what was asked for: without KVM where that would not do.
+ */
+export async function prepareMachine(
+  command: readonly string[],
+): Promise<Result<readonly string[]>> {
   try {
     mkdirSync(machineDirectory, { recursive: true, mode: 0o755 });
-    if (!needsSystem(command)) return succeed(undefined);
-    const source = findSystem();
-    if (typeof source === 'string') return fail(noSystem(source));
-    if (isMade(source)) return succeed(undefined);
-    return makeSystem(source);
+    if (needsSystem(command)) {
+      const source = findSystem();
+      if (typeof source === 'string') return fail(noSystem(source));
+      const made = isMade(source) ? succeed(undefined) : makeSystem(source);
+      if (!made.ok) return made;
+    }
   } catch (error) {
     return fail(storageFailure(machineDirectory, error));
   }
+  const lack = await lackOfVirtualization();
+  return succeed(lack === null ? command : withoutVirtualization(command));
+}
+
+let virtualization: Promise<string | null> | null = null;
+
+/**
+ * Why machines are emulated; null where the processor runs them. Tried once: there are machines, virtual ones
+ * themselves, that open /dev/kvm and make machines that never run or that QEMU gives up on.
+ */
+export function lackOfVirtualization(): Promise<string | null> {
+  virtualization ??= tryVirtualization();
+  return virtualization;
+}
+
+/** Milliseconds in which two instructions have been carried out. */
+const virtualizationPatience = 3000;
+
+async function tryVirtualization(): Promise<string | null> {
+  try {
+    accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
+  } catch (error) {
+    return hasCode(error, 'ENOENT')
+      ? 'There is no /dev/kvm here.'
+      : 'The mode of /dev/kvm keeps this user from it; its group is usually `kvm`.';
+  }
+  const workplace = mkdtempSync(path.join(tmpdir(), 'netloom-kvm-'));
+  try {
+    const firmware = path.join(workplace, 'firmware');
+    writeFileSync(firmware, endingFirmware());
+    const ran = await runCommand({
+      file: machineProgram,
+      args: [
+        ...['-nodefaults', '-no-user-config', '-display', 'none'],
+        ...['-accel', 'kvm', '-cpu', 'max', '-m', '16', '-bios', firmware],
+        ...['-device', `isa-debug-exit,iobase=${endingPort},iosize=1`],
+      ],
+      purpose: 'trying KVM',
+      timeout: virtualizationPatience,
+    });
+    // isa-debug-exit: twice what was written, and one.
+    if (ran.ok && ran.value.exitCode === 2 * endingValue + 1) return null;
+    return 'KVM can be opened here and does not run a machine.';
+  } catch {
+    return 'KVM could not be tried.';
+  } finally {
+    rmSync(workplace, { recursive: true, force: true });
+  }
+}
+
+const endingPort = 0xf4;
+const endingValue = 1;
+
+/** 64 KiB that end below 4 GiB, where a processor begins 16 bytes before the end: `mov al, 1; out 0xf4, al; hlt`. */
+function endingFirmware(): Buffer {
+  const firmware = Buffer.alloc(65536, 0xf4);
+  firmware.set([0xb0, endingValue, 0xe6, endingPort], firmware.length - 16);
+  return firmware;
 }
 
 /** It was made of this kernel: there is another after an update. */

@@ -7,13 +7,7 @@ import { type Failure, type Result, succeed } from '../api/result.ts';
 import { addAddress, listAddresses } from './addresses.ts';
 import { isErrno, kernelFailure } from './kernel-failure.ts';
 import { runInFresh } from './namespaces.ts';
-import {
-  closeDescriptor,
-  controlDevice,
-  controlDeviceWith,
-  O_RDWR,
-  openDescriptor,
-} from './native.ts';
+import { closeDescriptor, controlDevice, O_RDWR, openDescriptor } from './native.ts';
 import { type MessageWriter, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from './netlink-codec.ts';
 import { RequestSocket } from './netlink-socket.ts';
 import { findProgram } from './process.ts';
@@ -160,7 +154,6 @@ export function probeCapabilities(): Result<CapabilityReport> {
     kernelRelease: release(),
     capabilities: [
       ...probed.value,
-      probeVirtualization(),
       ...programs.map((program): Capability => {
         const path = findProgram(program);
         return {
@@ -236,25 +229,6 @@ function probeTun(kind: string, flags: number): Capability {
   const made = controlDevice(fd, 0x400454ca, request);
   closeDescriptor(fd);
   return made < 0 ? refuse('TUNSETIFF', made) : { name, available: true, reason: '' };
-}
-
-/** Whether QEMU can have the processor's own virtualization; without it, it emulates. */
-function probeVirtualization(): Capability {
-  const name = 'device:kvm';
-  const fd = openDescriptor('/dev/kvm', O_RDWR);
-  if (fd < 0) {
-    const { reason } = kernelFailure('/dev/kvm', { call: 'open', errno: -fd });
-    return { name, available: false, reason };
-  }
-  // KVM_CREATE_VM of the default type (include/uapi/linux/kvm.h): the machine goes with its descriptor.
-  const made = controlDeviceWith(fd, 0xae01, 0);
-  closeDescriptor(fd);
-  if (made < 0) {
-    const { reason } = kernelFailure('/dev/kvm', { call: 'KVM_CREATE_VM', errno: -made });
-    return { name, available: false, reason };
-  }
-  closeDescriptor(made);
-  return { name, available: true, reason: '' };
 }
 
 /** IFA_PROTO came with Linux 5.18; older kernels take it without a word and forget it. */

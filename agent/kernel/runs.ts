@@ -90,13 +90,19 @@ export function programOfRun(run: RunOrder): Result<string> {
 /**
  * Starts a process in a namespace and lets it go: in a session of its own, without input, its output appended to
  * `logFile` (mode 0600), which is emptied before. Returns its pid. Fails with 'process' when its program is missing or
- * does not start; that it ends soon afterwards is not seen here.
+ * does not start; that it ends soon afterwards is not seen here. `started` are the words that this machine needs to
+ * do what was asked, where they differ from the command that its mark shall tell.
  *
  * It runs as the agent's user. In the realm of the host, where that is root, it is to be the person who brought the lab
  * up: the place for it is the call of `startProcess` below (uid and gid of spawn), and the folder of the log must be
  * theirs then.
  */
-export function startRun(namespace: RunNamespace, run: RunOrder, logFile: string): Result<number> {
+export function startRun(
+  namespace: RunNamespace,
+  run: RunOrder,
+  logFile: string,
+  started: readonly string[] = run.command,
+): Result<number> {
   const program = programOfRun(run);
   if (!program.ok) return program;
   const command = JSON.stringify(run.command);
@@ -121,10 +127,10 @@ export function startRun(namespace: RunNamespace, run: RunOrder, logFile: string
     return fail(systemFailure(logFile, error));
   }
   try {
-    const started = startProcess({
+    const process = startProcess({
       // By the name that was asked for, which is what a shell passes on too.
-      file: run.command[0] ?? program.value,
-      args: run.command.slice(1),
+      file: started[0] ?? program.value,
+      args: started.slice(1),
       purpose: `running ${labelOf(run)}`,
       namespaceFd: namespace.fd,
       environment: {
@@ -135,7 +141,7 @@ export function startRun(namespace: RunNamespace, run: RunOrder, logFile: string
       ownSession: true,
       background: true,
     });
-    return started.ok ? succeed(started.value.pid) : started;
+    return process.ok ? succeed(process.value.pid) : process;
   } finally {
     closeSync(log);
   }

@@ -85,7 +85,7 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
         inside(operation.namespace, command),
       );
     case 'start-process': {
-      const command = operation.command.map(word).join(' ');
+      const command = operation.command.map(argument).join(' ');
       const script = `setsid ${command} </dev/null >/dev/null 2>&1 &`;
       return [
         ...(machineOfProcess(operation.name) === null ? [] : [`mkdir -p ${machineDirectory}`]),
@@ -135,6 +135,11 @@ export function word(text: string): string {
   return /^[A-Za-z0-9_.,:@%+=/][A-Za-z0-9_.,:@%+=/-]*$/.test(text)
     ? text
     : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** A word that may be an option of a program. */
+function argument(text: string): string {
+  return text.startsWith('-') && word(text.slice(1)) === text.slice(1) ? text : word(text);
 }
 
 /**

@@ -50,6 +50,12 @@ export function consoleCommand(lab: string, node: string, onTerminal: boolean): 
   ];
 }
 
+/** The same command where the processor's own virtualization cannot be had. */
+export function withoutVirtualization(command: readonly string[]): readonly string[] {
+  const at = command.findIndex((word, index) => word === '-accel' && command[index + 1] === 'kvm');
+  return at === -1 ? command : [...command.slice(0, at), ...command.slice(at + 2)];
+}
+
 /** Whether it starts the small system. */
 export function usesSystem(node: Pick<MachineNode, 'kernel' | 'disk'>): boolean {
   return node.kernel === undefined && node.disk === undefined;
@@ -111,10 +117,10 @@ export function machineProcess(
   return [
     machineProgram,
     ...['-name', name],
+    // The second where the first cannot be had. Early: of a process that runs only the first words are shown.
+    ...['-accel', 'kvm', '-accel', 'tcg', '-cpu', 'max'],
     ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-vga', 'none'],
     ...['-sandbox', 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny'],
-    // The second where the first cannot be had.
-    ...['-accel', 'kvm', '-accel', 'tcg', '-cpu', 'max'],
     ...['-smp', String(node.cpus ?? 1), '-m', String(node.memory ?? defaultMemory)],
     ...(kernel === undefined ? [] : ['-kernel', kernel]),
     ...(initramfs === undefined ? [] : ['-initrd', initramfs]),

@@ -135,13 +135,7 @@ it('is found again by its mark, with what it was asked to run', async () => {
   const command = shell("echo 'two  words\n'; sleep 1000; true");
   const first = must(startRun(home, order('one', command), log));
   const second = must(startRun(home, order('two', ['sleep', '1001']), join(work, 'two')));
-  const third = must(
-    startRun(
-      { fd: other.fd, name: 'run-b' },
-      order('one', ['sleep', '1'], 'run-b'),
-      join(work, '3'),
-    ),
-  );
+  const third = must(startRun(other, order('one', ['sleep', '1'], 'run-b'), join(work, '3')));
   await until(() => pidsIn('run-a').length === 3);
   const runs = findRuns().get(statSync('/run/netns/run-a').ino) ?? [];
   expect(runs).toMatchObject([

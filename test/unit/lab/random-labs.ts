@@ -439,7 +439,7 @@ function leaveOut(document: LabDocument, code: string, path: readonly string[]):
   else if (node.kind === 'namespace' && part === 'nat') delete node.nat;
   else if (part === 'interfaces' || part === 'ports') {
     const links: Record<string, InterfaceSettings | BridgePort> | undefined =
-      node.kind === 'namespace' ? node.interfaces : node.ports;
+      node.kind === 'bridge' ? node.ports : node.interfaces;
     const link = links?.[item];
     if (links === undefined || link === undefined) return false;
     if (code === 'duplicate-mac') delete link.mac;
