@@ -11,6 +11,14 @@ import { useLab } from './lab-store.ts';
 import { freePosition } from './live.ts';
 
 /** What a person does to the lab from buttons, menus and keys alike. */
+/** What a virtual machine that names no system of its own needs, as `agent/lab/requirements.ts` has it. */
+const requirementsOfMachines = [
+  'link:tap',
+  'program:qemu-system-x86_64',
+  'program:socat',
+  'guest-system',
+];
+
 export function useTopologyActions() {
   const lab = useLab();
   const settings = useSettings();
@@ -87,6 +95,11 @@ export function useTopologyActions() {
       if (lab.edit([{ kind: 'set-interface', node, interface: name, settings: first }])) {
         lab.selection = { kind: 'interface', node, interface: name };
       }
+    },
+    /** Why a virtual machine is not to be had here; null when it is, or when nobody has tried. */
+    lackOfMachine(): string | null {
+      const [reason] = requirementsOfMachines.flatMap((name) => capabilities.lackOf(name) ?? []);
+      return reason === undefined ? null : t('palette.lacking', { reason });
     },
     addNode(kind: NewNodeKind) {
       if (lab.document === null) return;

@@ -10,6 +10,7 @@ import {
   type Inventory,
   type LabDocument,
   type LinkView,
+  type MachineNode,
   type NamespaceView,
   parseEndpoint,
   type Plan,
@@ -21,6 +22,8 @@ import {
   forwardingOf,
   interfacesOf,
   liveVlans,
+  machineRunOf,
+  type MachineRun,
   type PortVlans,
   type WantedInterface,
   wantedVlans,
@@ -67,7 +70,7 @@ export interface SceneNode {
   /** Node name, or `foreign:` and the inventory's id. */
   readonly id: string;
   readonly title: string;
-  readonly kind: 'namespace' | 'bridge' | 'device';
+  readonly kind: 'namespace' | 'bridge' | 'vm' | 'device';
   readonly presence: Presence;
   readonly difference: Difference;
   readonly drifted: boolean;
@@ -129,14 +132,14 @@ export interface SceneInput {
 /** Looks at the kernel through the lab's own names. */
 class KernelView {
   readonly #inventory: Inventory | null;
-  readonly #lab: string;
+  readonly lab: string;
   readonly #linksByNamespace = new Map<string, LinkView[]>();
   readonly #namespaceByName = new Map<string, NamespaceView>();
   readonly root: NamespaceView | null;
 
   constructor(inventory: Inventory | null, lab: string) {
     this.#inventory = inventory;
-    this.#lab = lab;
+    this.lab = lab;
     this.root = inventory?.namespaces.find((namespace) => namespace.root) ?? null;
     for (const namespace of inventory?.namespaces ?? []) {
       for (const name of namespace.names) this.#namespaceByName.set(name, namespace);
@@ -151,7 +154,7 @@ class KernelView {
   /** The lab's own namespace of that name. */
   namespace(name: string): NamespaceView | null {
     const namespace = this.#namespaceByName.get(name);
-    return namespace?.lab === this.#lab ? namespace : null;
+    return namespace?.lab === this.lab ? namespace : null;
   }
 
   links(namespace: NamespaceView | null): readonly LinkView[] {
@@ -163,7 +166,7 @@ class KernelView {
   }
 
   owns(link: LinkView): boolean {
-    return link.lab === this.#lab;
+    return link.lab === this.lab;
   }
 
   get inventory(): Inventory {
@@ -191,7 +194,7 @@ class PlanView {
   }
 
   node(name: string): Difference {
-    return differenceOf(this.#node.get(name) ?? [], new Set(['namespace', 'bridge']));
+    return differenceOf(this.#node.get(name) ?? [], new Set(['namespace', 'bridge', 'machine']));
   }
 
   interface(id: string): Difference {
@@ -233,10 +236,15 @@ export function buildScene(input: SceneInput): Scene {
     const ids = [endId(ends[0]), endId(ends[1])] as const;
     peers.set(ids[0], ids[1]);
     peers.set(ids[1], ids[0]);
-    const live = ends.map((end) =>
+    // Of a machine's card there is the other end, while the machine runs.
+    const outside = ends.filter((end) => nodes[end.node]?.kind !== 'vm');
+    const live = outside.map((end) =>
       kernel.link(namespaceOfNode(kernel, nodes, end.node), end.interface),
     );
-    const real = live.every((view) => view !== null);
+    const running = ends.every(
+      (end) => outside.includes(end) || machineRunOf(input.inventory, input.lab, end.node) !== null,
+    );
+    const real = running && live.every((view) => view !== null);
     const differences = ids.map((id) => plan.interface(id));
     wires.push({
       ...wire,
@@ -281,7 +289,13 @@ export function buildScene(input: SceneInput): Scene {
   const sceneNodes: SceneNode[] = Object.entries(nodes).map(([name, node]): SceneNode => {
     const namespace = namespaceOfNode(kernel, nodes, name);
     const own = node.kind === 'bridge' ? kernel.link(namespace, name) : null;
-    const exists = node.kind === 'bridge' ? own !== null : namespace !== null;
+    const machine = node.kind === 'vm' ? machineRunOf(input.inventory, input.lab, name) : null;
+    const exists =
+      node.kind === 'vm'
+        ? machine !== null
+        : node.kind === 'bridge'
+          ? own !== null
+          : namespace !== null;
     if (own !== null) drawn.add(own.id);
     const filtering =
       node.kind === 'bridge' && (own?.bridge?.vlanFiltering ?? node.vlanFiltering ?? false);
@@ -296,8 +310,11 @@ export function buildScene(input: SceneInput): Scene {
         id,
         name: each.name,
         ...addressLine(live === null ? wantedAddresses : liveAddresses(live, wantedAddresses)),
-        presence: live === null ? 'wanted' : 'real',
-        difference: pending(plan.interface(id), live !== null),
+        presence: live === null && machine === null ? 'wanted' : 'real',
+        difference: pending(
+          node.kind === 'vm' ? plan.node(name) : plan.interface(id),
+          live !== null || machine !== null,
+        ),
         drifted: driftedInterface(live, wantedAddresses),
         up: live?.up ?? null,
         peer: peers.get(id) ?? null,
@@ -324,10 +341,11 @@ export function buildScene(input: SceneInput): Scene {
       drifted: false,
       within: node.kind === 'bridge' ? (node.namespace ?? null) : null,
       ...nodeFacts(node, namespace),
+      ...(node.kind === 'vm' ? { runs: [machineLine(node, machine, input.inventory)] } : {}),
       note:
         node.kind === 'bridge'
           ? bridgeNote(node.addresses ?? [], own)
-          : (node.run ?? []).length > 0
+          : node.kind === 'vm' || (node.run ?? []).length > 0
             ? null
             : processNote(namespace),
       root: roots.has(name),
@@ -378,7 +396,7 @@ function nodeFacts(
   node: Nodes[string],
   namespace: NamespaceView | null,
 ): Pick<SceneNode, 'router' | 'nat' | 'filter' | 'runs'> {
-  if (node.kind === 'bridge') return { router: false, nat: 0, filter: false, runs: [] };
+  if (node.kind !== 'namespace') return { router: false, nat: 0, filter: false, runs: [] };
   const forwarding = namespace?.forwarding ?? forwardingOf(node.forwarding);
   return {
     router: forwarding.ipv4 || forwarding.ipv6,
@@ -389,6 +407,17 @@ function nodeFacts(
       running: namespace === null ? null : namespace.runs.some((each) => each.name === run.name),
     })),
   };
+}
+
+/** What carries a machine, and its size. */
+function machineLine(
+  { memory, cpus }: MachineNode,
+  run: MachineRun | null,
+  inventory: Inventory | null,
+): SceneNode['runs'][number] {
+  const carrier = run?.virtualized == null ? 'QEMU' : run.virtualized ? 'QEMU KVM' : 'QEMU TCG';
+  const name = [carrier, `${memory ?? 128} MiB`, ...(cpus === undefined ? [] : [`${cpus} CPU`])];
+  return { name: name.join(' · '), running: inventory === null ? null : run !== null };
 }
 
 function deviceFacts(
@@ -691,12 +720,13 @@ function liveFacts(link: LinkView): Pick<SceneInterface, 'device' | 'number' | '
 function removedNode(kernel: KernelView, name: string, drawn: Set<string>): SceneNode | null {
   const bridge = kernel.link(kernel.root, name);
   const namespace = kernel.namespace(name);
-  if (bridge === null && namespace === null) return null;
+  const machine = machineRunOf(kernel.inventory, kernel.lab, name);
+  if (bridge === null && namespace === null && machine === null) return null;
   if (bridge !== null) drawn.add(bridge.id);
   return {
     id: name,
     title: name,
-    kind: bridge === null ? 'namespace' : 'bridge',
+    kind: bridge !== null ? 'bridge' : namespace !== null ? 'namespace' : 'vm',
     presence: 'real',
     difference: 'remove',
     drifted: false,

@@ -41,7 +41,7 @@ const bridgeDeviceKinds: ReadonlySet<DeviceKind> = new Set<DeviceKind>([
 ]);
 
 export function takesDevice(node: LabNode['kind'], kind: DeviceKind): boolean {
-  return node === 'namespace' || bridgeDeviceKinds.has(kind);
+  return node === 'namespace' || (node === 'bridge' && bridgeDeviceKinds.has(kind));
 }
 
 export function isDeviceKind(text: string): text is DeviceKind {
