@@ -51,6 +51,7 @@ const featureNames = Object.keys(features);
 const usual: ReadonlySet<string> = new Set([
   ...['link:bridge', 'link:veth', 'link:tap', 'link:tun', 'link:vxlan'],
   ...['queueing:tbf', 'program:nft', 'program:socat'],
+  ...['program:qemu-system-x86_64', 'guest-system'],
 ]);
 
 /** The labs that need more than that; the others are tried on the machine's own kernel (test/cli/lab-gallery.test.ts). */

@@ -284,6 +284,16 @@ export function buildScene(input: SceneInput): Scene {
     });
   }
 
+  /** Whether a machine's taps are there: then it ran, or is about to. */
+  const started = (machine: string): boolean =>
+    links
+      .flatMap(({ endpoints }) => endpoints.map(parseEndpoint))
+      .some((end) => {
+        const [node = '', name = ''] = (peers.get(endId(end)) ?? '').split(':');
+        if (end.node !== machine || !(node in nodes)) return false;
+        return kernel.link(namespaceOfNode(kernel, nodes, node), name) !== null;
+      });
+
   const drawn = new Set<string>();
   const roots = rootBridges(kernel, nodes, wires);
   const sceneNodes: SceneNode[] = Object.entries(nodes).map(([name, node]): SceneNode => {
@@ -341,7 +351,7 @@ export function buildScene(input: SceneInput): Scene {
       drifted: false,
       within: node.kind === 'bridge' ? (node.namespace ?? null) : null,
       ...nodeFacts(node, namespace),
-      ...(node.kind === 'vm' ? { runs: [machineLine(node, machine, input.inventory)] } : {}),
+      ...(node.kind === 'vm' ? { runs: [machineLine(node, machine, started(name))] } : {}),
       note:
         node.kind === 'bridge'
           ? bridgeNote(node.addresses ?? [], own)
@@ -413,11 +423,11 @@ function nodeFacts(
 function machineLine(
   { memory, cpus }: MachineNode,
   run: MachineRun | null,
-  inventory: Inventory | null,
+  started: boolean,
 ): SceneNode['runs'][number] {
   const carrier = run?.virtualized == null ? 'QEMU' : run.virtualized ? 'QEMU KVM' : 'QEMU TCG';
   const name = [carrier, `${memory ?? 128} MiB`, ...(cpus === undefined ? [] : [`${cpus} CPU`])];
-  return { name: name.join(' · '), running: inventory === null ? null : run !== null };
+  return { name: name.join(' · '), running: run === null && !started ? null : run !== null };
 }
 
 function deviceFacts(
