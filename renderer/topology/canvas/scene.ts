@@ -425,7 +425,8 @@ function machineLine(
   run: MachineRun | null,
   started: boolean,
 ): SceneNode['runs'][number] {
-  const carrier = run?.virtualized == null ? 'QEMU' : run.virtualized ? 'QEMU KVM' : 'QEMU TCG';
+  const virtualized = run?.virtualized ?? null;
+  const carrier = virtualized === null ? 'QEMU' : virtualized ? 'QEMU KVM' : 'QEMU TCG';
   const name = [carrier, `${memory ?? 128} MiB`, ...(cpus === undefined ? [] : [`${cpus} CPU`])];
   return { name: name.join(' · '), running: run === null && !started ? null : run !== null };
 }
