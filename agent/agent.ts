@@ -24,7 +24,7 @@ import { InventoryTracker } from './inventory/tracker.ts';
 import { lackOf } from './kernel/capabilities.ts';
 import { getLink, setLink } from './kernel/links.ts';
 import { homeNamespace } from './kernel/namespaces.ts';
-import { lockDescriptor, O_RDWR, openDescriptor } from './kernel/native.ts';
+import { keepDescriptors, lockDescriptor, O_RDWR, openDescriptor } from './kernel/native.ts';
 import { RequestSocket } from './kernel/netlink-socket.ts';
 import { parseProcessStat } from './kernel/process-table.ts';
 import { makeHandlers } from './services/handlers.ts';
@@ -155,21 +155,21 @@ function furnishRealm(): Result<void> {
 }
 
 function readOnlyFailure(settings: Settings): Failure | null {
-  if (settings.realm !== 'host' && !settings.readOnly) return null;
+  if (!settings.readOnly) return null;
   return {
     kind: 'unsupported',
     code: 'realm-read-only',
     object: settings.realm,
-    reason:
-      settings.realm === 'host'
-        ? 'This version only looks at the host realm and changes nothing in it.'
-        : 'This agent was started to look only.',
-    next: 'Bring the lab up in a sandbox.',
+    reason: 'This agent was started to look only.',
+    next: 'Start it again without --read-only, or bring the lab up in a sandbox.',
     values: { realm: settings.realm },
   };
 }
 
 async function serve(settings: Settings): Promise<number> {
+  // What the starter left open is root's, and not for those who run something by this agent.
+  const kept = keepDescriptors();
+  if (kept < 0) log({ event: 'descriptors-not-kept', errno: -kept });
   const locked = lockState(settings.state);
   if (!locked.ok) return giveUp(locked.failure);
   if (!locked.value) {
@@ -181,7 +181,8 @@ async function serve(settings: Settings): Promise<number> {
   const incarnation = readIncarnation(settings);
   if (!incarnation.ok) return giveUp(incarnation.failure);
   const readOnly = readOnlyFailure(settings);
-  if (readOnly === null) {
+  // The host is as it is: its `lo` and its settings are not ours.
+  if (readOnly === null && settings.realm !== 'host') {
     const furnished = furnishRealm();
     if (!furnished.ok) return giveUp(furnished.failure);
   }
@@ -190,6 +191,7 @@ async function serve(settings: Settings): Promise<number> {
     onFailure: (failure) => {
       log({ event: 'inventory-failure', failure });
     },
+    runRule: settings.realm === 'host' ? 'confined' : 'any',
   });
   if (!tracker.ok) return giveUp(tracker.failure);
 
@@ -209,7 +211,6 @@ async function serve(settings: Settings): Promise<number> {
     tracker: tracker.value,
     store: new LabStore(settings.state),
     faults: faultsOf(process.env),
-    confirm: null,
     prepareRemoval: (namespace) => processes.endIn(namespace),
     publish: (event) => server?.publish('labs', event),
     lackOf: (capability) => machineLackOf(capability) ?? lackOf(capability),
@@ -244,6 +245,7 @@ async function serve(settings: Settings): Promise<number> {
       labs,
       processes,
       readOnly,
+      shared: settings.realm === 'host',
     });
     server = new AgentServer({ directory: settings.runtime, keys: keys.value, handlers, log });
   });

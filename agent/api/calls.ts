@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { AgentInfoSchema } from './agent-info.ts';
+import { FdbSchema } from './bridge-fdb.ts';
+import { InterfaceStateChangeSchema } from './interface-state.ts';
 import { InventoryDeltaSchema, InventorySchema } from './inventory.ts';
 import {
   ApplyOutcomeSchema,
@@ -9,7 +11,7 @@ import {
   TransactionProgressSchema,
 } from './lab.ts';
 import { LabNameSchema } from './names.ts';
-import { PlanSchema } from './plan.ts';
+import { ConfirmWithinSchema, PlanSchema } from './plan.ts';
 import {
   ProcessExitSchema,
   ProcessPlaceSchema,
@@ -86,6 +88,18 @@ export const agentCalls = {
     effect: 'read',
     timeout: 15_000,
   }),
+  /** What a bridge has learned by now. It changes with every frame, so no stream carries it. */
+  'bridge.fdb': describeCall({
+    args: z.strictObject({
+      /** Name below /run/netns; null is the realm's own. */
+      namespace: z.string().min(1).max(255).nullable(),
+      /** Name of the bridge's interface. */
+      bridge: z.string().min(1).max(15),
+    }),
+    result: FdbSchema,
+    effect: 'read',
+    timeout: 10_000,
+  }),
   'lab.list': describeCall({
     args: empty,
     result: z.strictObject({ labs: z.array(LabStatusSchema) }),
@@ -106,11 +120,32 @@ export const agentCalls = {
     timeout: 60_000,
   }),
   'lab.apply': describeCall({
-    args: z.strictObject({ plan: z.string().max(128) }),
+    args: z.strictObject({
+      plan: z.string().max(128),
+      /**
+       * Seconds for its confirmation, where the plan has a `confirm`: the plan's own when absent; null asks for none,
+       * which is refused when the only way out is at stake.
+       */
+      confirmWithin: ConfirmWithinSchema.nullable().optional(),
+    }),
     result: ApplyOutcomeSchema,
     progress: TransactionProgressSchema,
     effect: 'write',
     timeout: null,
+  }),
+  /** Keeps the change that awaits it. Too late, it is refused, and the change is taken back. */
+  'lab.confirm': describeCall({
+    args: z.strictObject({ lab: LabNameSchema, token: z.string().max(64) }),
+    result: ApplyOutcomeSchema,
+    effect: 'write',
+    timeout: 60_000,
+  }),
+  /** Takes the change back that awaits its confirmation. */
+  'lab.revert': describeCall({
+    args: z.strictObject({ lab: LabNameSchema, token: z.string().max(64) }),
+    result: ApplyOutcomeSchema,
+    effect: 'write',
+    timeout: 120_000,
   }),
   'lab.check': describeCall({
     args: z.strictObject({ lab: LabNameSchema }),
@@ -125,6 +160,12 @@ export const agentCalls = {
     result: empty,
     effect: 'write',
     timeout: 15_000,
+  }),
+  'interface.setState': describeCall({
+    args: InterfaceStateChangeSchema,
+    result: empty,
+    effect: 'write',
+    timeout: 10_000,
   }),
   /**
    * Runs one command; cancelling the call ends it. Output stops while more than the credit is unacknowledged. With

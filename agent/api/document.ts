@@ -323,6 +323,11 @@ export const BridgeNodeSchema = z.strictObject({
   vlanFiltering: z.boolean().optional(),
   /** VLANs that the bridge itself takes part in, with a tag: for VLAN devices on it. */
   vlans: z.array(VlanIdSchema).max(4094).optional(),
+  /**
+   * An interface in the bridge's own namespace that becomes a port of it and gives it its addresses and routes: the way
+   * out. It may be one that the lab does not make, a NIC of the machine; then it gets them back when the lab goes.
+   */
+  uplink: InterfaceNameSchema.optional(),
   /** Settings of the bridge's ports, by interface name. */
   ports: z.record(InterfaceNameSchema, BridgePortSchema).optional(),
 });

@@ -28,6 +28,8 @@ export const RunViewSchema = z.strictObject({
   pid: z.number().int(),
   /** As it was asked for; what /proc shows may differ. */
   command: z.array(z.string()),
+  /** Whose process it is, in the realm of the host; elsewhere it is the agent's own user. */
+  uid: z.number().int().optional(),
 });
 export type RunView = z.infer<typeof RunViewSchema>;
 
@@ -62,6 +64,23 @@ export const AddressViewSchema = z.strictObject({
   owned: z.boolean(),
   tentative: z.boolean(),
   duplicate: z.boolean(),
+  /** It ends by itself: from DHCP or a router's advertisement. */
+  dynamic: z.literal(true).optional(),
+  /** What it has beyond the ordinary; missing where there is nothing. */
+  particulars: z
+    .strictObject({
+      peer: z.string().optional(),
+      broadcast: z.string().optional(),
+      /** IPv4, where it is not the link's name. */
+      label: z.string().optional(),
+      /** IFA_PROTO, where it is not ours. */
+      protocol: z.number().int().optional(),
+      /** Of the route to its prefix. */
+      metric: z.number().int().optional(),
+      noPrefixRoute: z.literal(true).optional(),
+      noDuplicateDetection: z.literal(true).optional(),
+    })
+    .optional(),
 });
 export type AddressView = z.infer<typeof AddressViewSchema>;
 
@@ -119,6 +138,12 @@ export const RouteViewSchema = z.strictObject({
   scope: z.string(),
   kind: z.string(),
   owned: z.boolean(),
+  /** The preferred source address. */
+  source: z.string().optional(),
+  /** The gateway is on the link although no prefix says so. */
+  onLink: z.literal(true).optional(),
+  /** It has more to it than is said here: several ways, metrics, an encapsulation. */
+  intricate: z.literal(true).optional(),
 });
 export type RouteView = z.infer<typeof RouteViewSchema>;
 

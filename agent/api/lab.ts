@@ -87,6 +87,15 @@ export const LabRecordSchema = z.strictObject({
 });
 export type LabRecord = z.infer<typeof LabRecordSchema>;
 
+/** A change that is in the kernel and goes back by itself unless it is confirmed in time. */
+export const AwaitingSchema = z.strictObject({
+  /** Names the change in `lab.confirm` and `lab.revert`. */
+  token: z.string().max(64),
+  /** From when this was said; the clock counts on while the machine sleeps. */
+  endsInMilliseconds: z.number().min(0),
+});
+export type Awaiting = z.infer<typeof AwaitingSchema>;
+
 /** A lab as a live agent reports it. */
 export const LabStatusSchema = z.strictObject({
   record: LabRecordSchema,
@@ -95,6 +104,11 @@ export const LabStatusSchema = z.strictObject({
   checks: z.array(CheckResultSchema),
   /** The transaction that runs now, if any. */
   busy: z.boolean(),
+  /**
+   * The change that waits for its confirmation; `record` is then what it comes to when it is confirmed. `within` is the
+   * whole time in seconds.
+   */
+  awaiting: AwaitingSchema.extend({ within: z.number().int() }).nullable(),
 });
 export type LabStatus = z.infer<typeof LabStatusSchema>;
 
@@ -120,13 +134,23 @@ export const ApplyOutcomeSchema = z.strictObject({
   milliseconds: z.number(),
   /** True when this was the last lab of its realm and the realm may end. */
   realmEmpty: z.boolean(),
+  /** Null when the change stands; otherwise it is to be confirmed. */
+  awaiting: AwaitingSchema.nullable(),
 });
 export type ApplyOutcome = z.infer<typeof ApplyOutcomeSchema>;
 
 /** What an agent did about an open journal when it started. */
 export const RecoverySchema = z.strictObject({
   lab: LabNameSchema,
-  outcome: z.enum(['nothing-to-do', 'rolled-back', 'committed', 'failed']),
+  /** `awaiting`: it still waits for its confirmation. `not-confirmed`: it was taken back since nobody confirmed it. */
+  outcome: z.enum([
+    'nothing-to-do',
+    'rolled-back',
+    'committed',
+    'awaiting',
+    'not-confirmed',
+    'failed',
+  ]),
   operations: z.number().int(),
   failure: FailureSchema.nullable(),
 });

@@ -13,6 +13,7 @@ export const objectKinds = [
   'rules',
   'process',
   'machine',
+  'uplink',
 ] as const;
 export type ObjectKind = (typeof objectKinds)[number];
 
@@ -26,6 +27,7 @@ export const StepChangeSchema = z.strictObject({
     'loopback',
     'bridge-netfilter',
     'address',
+    'route',
     // Of bridges and their ports
     'priority',
     'forward-delay',
@@ -81,6 +83,19 @@ export const WarningSchema = z.strictObject({
 });
 export type Warning = z.infer<typeof WarningSchema>;
 
+/** Seconds that a change which could cut people off is open to be confirmed, unless the apply says otherwise. */
+export const defaultConfirmWithin = 60;
+
+export const ConfirmWithinSchema = z.number().int().min(5).max(3600);
+
+/** That a change must be confirmed in time or is taken back, and why. */
+export const PlanConfirmSchema = z.strictObject({
+  /** Seconds. */
+  within: ConfirmWithinSchema,
+  reason: WarningSchema,
+});
+export type PlanConfirm = z.infer<typeof PlanConfirmSchema>;
+
 /** What a plan leads to. */
 export const PlanGoalSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('document') }),
@@ -103,6 +118,8 @@ export const PlanSchema = z.strictObject({
   warnings: z.array(WarningSchema),
   /** Reasons why it may not be applied; empty when it may. */
   refusals: z.array(FailureSchema),
+  /** Null when nothing in it can cut anyone off. */
+  confirm: PlanConfirmSchema.nullable(),
 });
 export type Plan = z.infer<typeof PlanSchema>;
 

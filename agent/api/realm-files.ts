@@ -53,4 +53,6 @@ export const stateFiles = {
   revisions: 'revisions',
   /** The open transaction, if any. */
   journal: 'journal.json',
+  /** Directory with one directory a change that waits to be confirmed. */
+  deadlines: 'deadlines',
 } as const;

@@ -11,6 +11,7 @@ import {
 } from '../kernel/namespaces.ts';
 import { RequestSocket } from '../kernel/netlink-socket.ts';
 import type { Link } from '../kernel/rtnetlink.ts';
+import type { RunRule } from '../kernel/runs.ts';
 
 /** The realm's own namespace is null, as in operations. */
 export type NamespaceName = string | null;
@@ -58,12 +59,15 @@ export type Listed = (namespace: NamespaceName, link: string) => boolean;
 export class Doors {
   /** Lab whose objects may be touched. */
   readonly lab: string;
+  /** Whose processes count as the lab's. */
+  readonly runRule: RunRule;
   private readonly isListed: Listed;
   private readonly doors = new Map<NamespaceName, Door>();
 
-  constructor(lab: string, isListed: Listed) {
+  constructor(lab: string, isListed: Listed, runRule: RunRule = 'any') {
     this.lab = lab;
     this.isListed = isListed;
+    this.runRule = runRule;
   }
 
   /** Opens the namespace, unless it is open. */

@@ -6,20 +6,31 @@ import { ownershipMark, ownershipProtocol } from '../api/names.ts';
 import { assertNever, fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { addAddress, deleteAddress } from '../kernel/addresses.ts';
 import { changeVlans } from '../kernel/bridge-vlans.ts';
-import { createDevice } from '../kernel/devices.ts';
+import { attachTun, createDevice } from '../kernel/devices.ts';
 import { writeForwarding } from '../kernel/forwarding.ts';
 import { parseIpPrefix } from '../kernel/ip-address.ts';
 import { isErrno } from '../kernel/kernel-failure.ts';
 import { createBridge, createVeth, deleteLink, setBridgePort, setLink } from '../kernel/links.ts';
 import { createNamespace, removeNamespace } from '../kernel/namespaces.ts';
+import { closeDescriptor } from '../kernel/native.ts';
+import { findPerson, nobodyUid, type Person } from '../kernel/person.ts';
 import { writeRules } from '../kernel/nftables.ts';
 import { setImpairment } from '../kernel/queueing.ts';
 import { addRoute, deleteRoute } from '../kernel/routes.ts';
 import type { Link, LinkChange } from '../kernel/rtnetlink.ts';
-import { type RunIdentity, type RunOrder, startRun, stopRun } from '../kernel/runs.ts';
+import {
+  type RunIdentity,
+  type RunOrder,
+  type RunReplacement,
+  type RunRule,
+  startRun,
+  stopRun,
+} from '../kernel/runs.ts';
 import { writeSettings } from '../kernel/sysctl.ts';
 import { consoleSocketOf, machineOfProcess } from '../lab/machine.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
+import { failureOf } from '../lab/sentences.ts';
+import { relayOf, relayOnDescriptor } from '../lab/tunnel.ts';
 import {
   type Door,
   Doors,
@@ -33,6 +44,7 @@ import {
 import { prepareMachine } from './guest-system.ts';
 import type { Effect, ExecutionFailure, OperationExecutor, Tolerance } from './executor.ts';
 import { isUntouched, readEffect } from './read-back.ts';
+import { moveUplink } from './uplink.ts';
 
 /**
  * Takes bridged frames out of the firewall's hands in the namespace behind the descriptor: it is on in a fresh one
@@ -49,7 +61,32 @@ const bridgeNetfilterOff: Readonly<Record<string, string>> = {
   'bridge/bridge-nf-call-arptables': '0',
 };
 
+/**
+ * What root may do in a node that a person's processes are to do as well, and which hurts nobody outside it: serve at any
+ * port, and ping. Both settings are the namespace's own (Documentation/networking/ip-sysctl.rst).
+ */
+const forPeople: Readonly<Record<string, string>> = {
+  'ipv4/ip_unprivileged_port_start': '0',
+  'ipv4/ping_group_range': '0 2147483647',
+};
+
 type PrepareRemoval = (namespace: string) => Promise<void>;
+
+type ProcessOperation = Extract<Operation, { kind: 'start-process' | 'stop-process' }>;
+
+/** As whom the processes of a lab run. */
+export type RunsAs =
+  /** As the agent's user: in a sandbox, where that is the person and there is nobody else. */
+  | { readonly kind: 'agent' }
+  /**
+   * As the person who applies, on the host, where the agent is root; null when nobody does, as in a recovery, which
+   * only gives back what was somebody's.
+   */
+  | { readonly kind: 'person'; readonly uid: number | null };
+
+export function runRuleOf(runsAs: RunsAs): RunRule {
+  return runsAs.kind === 'agent' ? 'any' : 'confined';
+}
 
 export interface ExecutorOptions {
   readonly lab: string;
@@ -59,18 +96,24 @@ export interface ExecutorOptions {
   readonly onRemoval: PrepareRemoval;
   /** Directory for what the lab's processes print. */
   readonly logDirectory: string;
+  /** The agent by default. */
+  readonly runsAs?: RunsAs | undefined;
 }
 
 export class KernelExecutor implements OperationExecutor {
   private readonly doors: Doors;
   private readonly options: ExecutorOptions;
+  private readonly runsAs: RunsAs;
+  /** People that were looked up, by uid. */
+  private readonly people = new Map<number, Result<Person>>();
   private begun = false;
   /** What the process that is next is started as. */
   private ready: Result<readonly string[]> | null = null;
 
   constructor(options: ExecutorOptions) {
     this.options = options;
-    this.doors = new Doors(options.lab, options.isListed);
+    this.runsAs = options.runsAs ?? { kind: 'agent' };
+    this.doors = new Doors(options.lab, options.isListed, runRuleOf(this.runsAs));
   }
 
   execute(
@@ -98,7 +141,9 @@ export class KernelExecutor implements OperationExecutor {
     if (operation.kind !== 'stop-process') return;
     const door = this.doors.open(operation.namespace);
     // A run that does not end is seen by whoever verifies.
-    if (door.ok) await stopRun(door.value, this.runOf(operation));
+    if (door.ok) {
+      await stopRun(door.value, this.runOf(operation), this.doors.runRule, this.uidOf(operation));
+    }
     const machine = machineOfProcess(operation.name);
     if (machine !== null) rmSync(consoleSocketOf(this.doors.lab, machine), { force: true });
   }
@@ -180,6 +225,14 @@ export class KernelExecutor implements OperationExecutor {
         return this.addRoute(operation.namespace, operation.route, operation.foreign === true);
       case 'remove-route':
         return this.removeRoute(operation.namespace, operation.route, operation.foreign === true);
+      case 'attach-uplink':
+      case 'detach-uplink':
+        return moveUplink(this.doors, operation, {
+          begun: () => {
+            this.begun = true;
+          },
+          midway,
+        });
       default:
         return assertNever(operation);
     }
@@ -200,6 +253,10 @@ export class KernelExecutor implements OperationExecutor {
     if (stop !== null) return fail(stop);
     const released = releaseBridgeNetfilter(door.value.fd);
     if (!released.ok) return released;
+    if (this.runsAs.kind === 'person') {
+      const opened = writeSettings(door.value.fd, forPeople, { optional: true });
+      if (!opened.ok) return opened;
+    }
     // The mark comes last: a namespace that bears it is complete.
     const loopback = door.value.findLink('lo');
     if (!loopback.ok) return loopback;
@@ -334,7 +391,7 @@ export class KernelExecutor implements OperationExecutor {
     return { lab: this.doors.lab, namespace, name };
   }
 
-  private startProcess(operation: Omit<RunOrder, 'lab'>): Result<void> {
+  private startProcess(operation: ProcessOperation): Result<void> {
     const { namespace, name, command } = operation;
     const { logDirectory } = this.options;
     const ready = this.ready ?? succeed(command);
@@ -343,9 +400,59 @@ export class KernelExecutor implements OperationExecutor {
       const run = { ...this.runOf(operation), command };
       if (!ready.ok) return ready;
       const file = path.join(logDirectory, logNameOf(namespace, name));
-      const started = startRun(door, run, file, ready.value);
+      const person = this.personFor(operation);
+      if (!person.ok) return person;
+      const started =
+        person.value === null
+          ? startRun(door, run, file, null, { command: ready.value, descriptors: [] })
+          : this.startAs(person.value, door, run, file);
       return started.ok ? succeed(undefined) : started;
     });
+  }
+
+  /** Whose process it is; null where nobody can tell, and in a sandbox. */
+  private uidOf({ uid, name, command }: ProcessOperation): number | null {
+    if (this.runsAs.kind === 'agent') return null;
+    const person = uid ?? this.runsAs.uid;
+    // Root's tunnels need nobody's rights: their words are ours, and the device is handed to them.
+    return person === 0 && relayOf(name, command) !== null ? nobodyUid : person;
+  }
+
+  /** As whom a process runs; null is the agent's user. Never root: the words come from a document. */
+  private personFor(operation: ProcessOperation): Result<Person | null> {
+    if (this.runsAs.kind === 'agent') return succeed(null);
+    const { namespace, name } = operation;
+    const wanted = this.uidOf(operation);
+    if (wanted === null || wanted === 0) {
+      return fail(
+        failureOf('refused', 'run-as-root', `process ${name} of ${namespace ?? 'the realm'}`, {
+          name,
+          place: namespace ?? 'the realm',
+        }),
+      );
+    }
+    const known = this.people.get(wanted) ?? findPerson(wanted);
+    this.people.set(wanted, known);
+    return known;
+  }
+
+  /** A person may not open the device of a tunnel, and need not: its relay gets it as a descriptor. */
+  private startAs(person: Person, door: Door, run: RunOrder, file: string): Result<number> {
+    const relay = relayOf(run.name, run.command);
+    if (relay === null) return startRun(door, run, file, person);
+    const index = ownIndex(this.doors, door, relay.device);
+    if (!index.ok) return index;
+    const descriptor = attachTun(door.fd, relay.kind, relay.device);
+    if (!descriptor.ok) return descriptor;
+    const replacement: RunReplacement = {
+      command: relayOnDescriptor(run.command, 3),
+      descriptors: [descriptor.value],
+    };
+    try {
+      return startRun(door, run, file, person, replacement);
+    } finally {
+      closeDescriptor(descriptor.value);
+    }
   }
 
   private completeEnd(door: Door, end: VethEnd): Result<void> {

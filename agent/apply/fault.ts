@@ -16,6 +16,8 @@ const numbered = [
 const plain = [
   'kill-before-journal',
   'kill-after-journal',
+  'kill-after-arm',
+  'kill-before-awaiting',
   'kill-before-verify',
   'fail-verify',
   'kill-before-commit',

@@ -31,13 +31,16 @@ export const JournalSchema = z.strictObject({
   recordBefore: LabRecordSchema.nullable(),
   recordAfter: LabRecordSchema,
   operations: z.array(OperationSchema),
+  /** Seconds in which it must be confirmed; null when it need not be. */
+  confirmWithin: z.number().int().nullable().default(null),
 });
 export type Journal = z.infer<typeof JournalSchema>;
 
-export type JournalPhase = 'execute' | 'verify' | 'commit' | 'roll-back';
+export type JournalPhase = 'execute' | 'verify' | 'awaiting' | 'commit' | 'roll-back';
 
 /**
  * How far a transaction has come. `execute N`: all operations before N are complete, N may have begun.
+ * `awaiting`: everything is in place, and somebody is asked whether it may stay.
  * `roll-back N`: all operations after N are taken back, N may have been. `commit`: it is decided; only files remain.
  */
 export interface JournalProgress {
@@ -46,7 +49,7 @@ export interface JournalProgress {
 }
 
 const progressPattern =
-  /^(?<id>\S+) (?<phase>execute|verify|commit|roll-back) (?<operation>\d+) *\n$/;
+  /^(?<id>\S+) (?<phase>execute|verify|awaiting|commit|roll-back) (?<operation>\d+) *\n$/;
 
 function journalPath(stateDirectory: string): string {
   return join(stateDirectory, stateFiles.journal);
@@ -162,7 +165,9 @@ export function findJournal(stateDirectory: string): Result<FoundJournal | null>
 }
 
 function phaseOf(text: string | undefined): JournalPhase {
-  if (text === 'verify' || text === 'commit' || text === 'roll-back') return text;
+  if (text === 'verify' || text === 'awaiting' || text === 'commit' || text === 'roll-back') {
+    return text;
+  }
   return 'execute';
 }
 

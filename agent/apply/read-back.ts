@@ -19,6 +19,7 @@ import { inverseOf } from '../lab/inverse.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
 import type { Door, Doors, NamespaceName } from './doors.ts';
 import type { Effect } from './executor.ts';
+import { readUplink } from './uplink.ts';
 
 /** Whether a link is as the kernel makes it: no mark, down and nobody's port. */
 export function isUntouched(link: Link): boolean {
@@ -90,6 +91,9 @@ export function readEffect(doors: Doors, operation: Operation): Result<Effect> {
       return opposite(
         readRoute(doors, operation.namespace, operation.route, operation.foreign === true),
       );
+    case 'attach-uplink':
+    case 'detach-uplink':
+      return readUplink(doors, operation);
     default:
       return assertNever(operation);
   }
@@ -209,7 +213,7 @@ function readRun(
   if (door.value === null) return succeed('not-done');
   const identity = identifyDescriptor(door.value.fd);
   if (!identity.ok) return identity;
-  const run = findRuns()
+  const run = findRuns(doors.runRule)
     .get(inodeOf(identity.value))
     ?.find((found) => found.lab === doors.lab && found.name === name);
   if (run === undefined) return succeed('not-done');

@@ -6,6 +6,7 @@ import type { Recovery } from '../api/lab.ts';
 import { type Failure, type Result, succeed } from '../api/result.ts';
 import type { Operation } from '../lab/operation.ts';
 import { commitJournal } from './commit.ts';
+import { clearDeadlines, Deadline } from './deadline.ts';
 import type { OperationExecutor } from './executor.ts';
 import type { Faults } from './fault.ts';
 import { fingerprint } from './fingerprint.ts';
@@ -23,16 +24,27 @@ export interface RecoveryTools {
   readonly makeExecutor: (entry: Journal) => OperationExecutor;
   /** What would still have to be done for a journal's goal, by a fresh look at the kernel. */
   readonly remaining: (entry: Journal) => Promise<Result<readonly Operation[]>>;
+  /** This very agent has decided that the change goes: nobody else is at it. */
+  readonly decided?: boolean;
 }
 
-/** Null when there was no open journal. Fails when the journal cannot be read. */
-export async function recover(tools: RecoveryTools): Promise<Result<Recovery | null>> {
+export interface Recovered {
+  readonly recovery: Recovery;
+  readonly entry: Journal;
+}
+
+/**
+ * Null when there was no open journal. Fails when the journal cannot be read. A change that still awaits its
+ * confirmation is left as it is.
+ */
+export async function recover(tools: RecoveryTools): Promise<Result<Recovered | null>> {
   const found = findJournal(tools.stateDirectory);
   if (!found.ok) return found;
   if (found.value === null) return succeed(null);
   const { journal } = found.value;
   try {
-    return succeed(await settleJournal(tools, found.value));
+    const recovery = await settleJournal(tools, found.value);
+    return succeed({ recovery, entry: journal.entry });
   } finally {
     // Of a closed journal nothing is left to release; of an open one only the descriptor.
     journal.release();
@@ -44,15 +56,49 @@ async function settleJournal(tools: RecoveryTools, found: FoundJournal): Promise
   const { entry } = journal;
   if (entry.incarnation !== tools.incarnation) {
     // The kernel's objects ended with their realm. What may be unfinished is the record.
-    const decided = progress?.phase === 'commit' || hasCommitBegun(tools.store, entry);
-    return decided ? finish(tools, found) : close(found, 'nothing-to-do', 0);
+    const decided =
+      progress?.phase === 'commit' ||
+      hasCommitBegun(tools.store, entry) ||
+      (entry.confirmWithin !== null && deadlineOf(tools, entry).verdict() === 'confirmed');
+    return decided ? finish(tools, found) : close(tools, found, 'nothing-to-do', 0);
   }
   if (progress?.phase === 'commit') return finish(tools, found);
+  if (entry.confirmWithin !== null) return settleDeadline(tools, found);
   if (progress === null || progress.phase === 'verify' || isAtLast(found)) {
     const remaining = await settled(tools, entry, (operations) => operations.length === 0);
     if (remaining.ok && remaining.value.length === 0) return finish(tools, found);
   }
   return rollBack(tools, found);
+}
+
+function deadlineOf({ stateDirectory }: RecoveryTools, entry: Journal): Deadline {
+  return new Deadline(stateDirectory, entry.id);
+}
+
+/** Without a confirmation nothing stays, whatever is in place. */
+async function settleDeadline(tools: RecoveryTools, found: FoundJournal): Promise<Recovery> {
+  const { progress, journal } = found;
+  const { entry } = journal;
+  const deadline = deadlineOf(tools, entry);
+  const awaiting = progress?.phase === 'awaiting';
+  let verdict = deadline.verdict();
+  if (verdict === 'pending' && awaiting && deadline.remaining() > 0) {
+    const operations = entry.operations.length;
+    return { lab: entry.lab, outcome: 'awaiting', operations, failure: null };
+  }
+  let alone = tools.decided === true;
+  if (verdict === 'pending') {
+    const claimed = deadline.claim('reverting');
+    if (!claimed.ok) return failed(entry, 0, claimed.failure);
+    alone = claimed.value;
+    verdict = deadline.verdict();
+  }
+  if (verdict === 'confirmed') return finish(tools, found);
+  if (verdict === 'reverting' && !alone) await deadline.settled();
+  const taken = await rollBack(tools, found, verdict === 'reverting' && !alone);
+  deadline.conclude();
+  const silent = taken.outcome === 'rolled-back' || taken.outcome === 'nothing-to-do';
+  return awaiting && silent ? { ...taken, outcome: 'not-confirmed' } : taken;
 }
 
 function isAtLast({ journal, progress }: FoundJournal): boolean {
@@ -71,12 +117,24 @@ function finish(tools: RecoveryTools, found: FoundJournal): Recovery {
   journal.mark('commit', journal.entry.operations.length);
   const committed = commitJournal(tools.store, journal.entry, tools.faults);
   if (!committed.ok) return failed(journal.entry, 0, committed.failure);
-  return close(found, 'committed', journal.entry.operations.length);
+  return close(tools, found, 'committed', journal.entry.operations.length);
 }
 
-async function rollBack(tools: RecoveryTools, found: FoundJournal): Promise<Recovery> {
+/** With `isTaken` somebody else has taken it back already: what may be left is taken back. */
+async function rollBack(
+  tools: RecoveryTools,
+  found: FoundJournal,
+  isTaken = false,
+): Promise<Recovery> {
   const { journal, progress } = found;
   const { entry } = journal;
+  if (isTaken) {
+    const before = fingerprint(entry.operations);
+    const remaining = await settled(tools, entry, (left) => fingerprint(left) === before);
+    if (remaining.ok && fingerprint(remaining.value) === before) {
+      return close(tools, found, 'rolled-back', entry.operations.length);
+    }
+  }
   const last = entry.operations.length - 1;
   const from = progress === null ? last : Math.min(progress.operation, last);
   const executor = tools.makeExecutor(entry);
@@ -104,7 +162,7 @@ async function rollBack(tools: RecoveryTools, found: FoundJournal): Promise<Reco
     if (left.length > 0) {
       return failed(entry, taken.count, rollbackFailed(entry.lab, null, left));
     }
-    return close(found, taken.count === 0 ? 'nothing-to-do' : 'rolled-back', taken.count);
+    return close(tools, found, taken.count === 0 ? 'nothing-to-do' : 'rolled-back', taken.count);
   } finally {
     executor.close();
   }
@@ -124,12 +182,14 @@ async function settled(
 }
 
 function close(
+  tools: RecoveryTools,
   found: FoundJournal,
   outcome: 'nothing-to-do' | 'rolled-back' | 'committed',
   operations: number,
 ): Recovery {
   const { journal } = found;
   const closed = journal.close();
+  if (closed.ok) clearDeadlines(tools.stateDirectory, null);
   return closed.ok
     ? { lab: journal.entry.lab, outcome, operations, failure: null }
     : failed(journal.entry, operations, closed.failure);

@@ -5,9 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import type { LabRecord, TransactionProgress } from '../api/lab.ts';
 import type { PlanGoal } from '../api/plan.ts';
-import { fail, type Failure, type Result } from '../api/result.ts';
+import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import type { Operation } from '../lab/operation.ts';
-import type { ConfirmationHook } from './confirm.ts';
+import { Deadline } from './deadline.ts';
 import { noTolerance, type OperationExecutor } from './executor.ts';
 import type { Faults } from './fault.ts';
 import { beginJournal, type Journal, type OpenJournal } from './journal.ts';
@@ -28,6 +28,8 @@ export interface TransactionRequest {
   readonly makeExecutor: () => OperationExecutor;
   /** What would still have to be done for the same goal, by a fresh look at the kernel. */
   readonly remaining: () => Promise<Result<readonly Operation[]>>;
+  /** Seconds in which it must be confirmed; null when it need not be. */
+  readonly confirmWithin: number | null;
   readonly signal: AbortSignal;
   readonly report: (progress: TransactionProgress) => void;
 }
@@ -38,7 +40,6 @@ export interface TransactionTools {
   readonly faults: Faults;
   /** Writes the revision and the record that a journal leads to; `commit.ts`. */
   readonly commit: (entry: Journal, faults: Faults) => Result<void>;
-  readonly confirm: ConfirmationHook | null;
 }
 
 /** The kernel finishes some things after it has said yes: the end of a namespace, a port's state. */
@@ -85,10 +86,11 @@ export class TransactionRunner {
   }
 
   /**
-   * To be called within `exclusively`. Succeeds when the goal is reached and recorded; all failures but
+   * To be called within `exclusively`. Succeeds when the goal is reached and recorded, with null, or when it is reached
+   * and awaits its confirmation: `recover` comes to its end then, once the deadline is decided. All failures but
    * 'rollback-failed' mean that everything is as it was before.
    */
-  async run(request: TransactionRequest): Promise<Result<void>> {
+  async run(request: TransactionRequest): Promise<Result<Journal | null>> {
     const { faults, stateDirectory } = this.tools;
     const { operations } = request;
     const report = (phase: TransactionProgress['phase'], done: number): void => {
@@ -99,22 +101,30 @@ export class TransactionRunner {
     const journal = beginJournal(stateDirectory, this.entryOf(request));
     if (!journal.ok) return journal;
     faults.dieAt('kill-after-journal');
+    const deadline = await this.arm(request, journal.value);
+    if (!deadline.ok) {
+      const closed = journal.value.close();
+      return closed.ok ? deadline : closed;
+    }
     const executor = request.makeExecutor();
     try {
       const executed = await this.execute(request, journal.value, executor);
       if (executed !== null) {
-        return await this.rollBack(request, journal.value, executor, executed);
+        return await this.rollBack(request, journal.value, executor, executed, deadline.value);
       }
       const verified = await this.verify(request, journal.value);
-      if (verified !== null) {
-        const failed = { failure: verified, operation: null, last: operations.length - 1 };
-        return await this.rollBack(request, journal.value, executor, {
-          ...failed,
-          uncertain: false,
-        });
+      const failure = verified ?? this.await(request, journal.value, deadline.value);
+      if (failure !== null) {
+        const last = operations.length - 1;
+        const stop = { failure, operation: null, last, uncertain: false };
+        return await this.rollBack(request, journal.value, executor, stop, deadline.value);
       }
     } finally {
       executor.close();
+    }
+    if (deadline.value !== null) {
+      journal.value.release();
+      return succeed(journal.value.entry);
     }
     faults.dieAt('kill-before-commit');
     report('commit', operations.length);
@@ -126,7 +136,35 @@ export class TransactionRunner {
       return committed;
     }
     faults.dieAt('kill-after-commit');
-    return journal.value.close();
+    const closed = journal.value.close();
+    return closed.ok ? succeed(null) : closed;
+  }
+
+  /** Null when no deadline is asked for. */
+  private async arm(
+    request: TransactionRequest,
+    { entry }: OpenJournal,
+  ): Promise<Result<Deadline | null>> {
+    if (request.confirmWithin === null) return succeed(null);
+    const deadline = new Deadline(this.tools.stateDirectory, entry.id);
+    const armed = await deadline.arm(request.lab, request.confirmWithin, request.operations);
+    this.tools.faults.dieAt('kill-after-arm');
+    return armed.ok ? succeed(deadline) : armed;
+  }
+
+  /** Everything is in place: from now on the deadline runs. A failure when it could not begin. */
+  private await(
+    request: TransactionRequest,
+    journal: OpenJournal,
+    deadline: Deadline | null,
+  ): Failure | null {
+    if (deadline === null || request.confirmWithin === null) return null;
+    this.tools.faults.dieAt('kill-before-awaiting');
+    journal.mark('awaiting', request.operations.length);
+    const begun = deadline.begin(request.confirmWithin);
+    if (!begun.ok) return begun.failure;
+    // It took so long that the watchdog has given up on it.
+    return deadline.verdict() === 'pending' ? null : notConfirmed(request.lab);
   }
 
   private entryOf(request: TransactionRequest): Journal {
@@ -144,6 +182,7 @@ export class TransactionRunner {
       recordBefore: request.recordBefore,
       recordAfter: request.recordAfter,
       operations: [...request.operations],
+      confirmWithin: request.confirmWithin,
     };
   }
 
@@ -201,14 +240,7 @@ export class TransactionRunner {
     const settled = await settle(request, (remaining) => remaining.length === 0);
     if (!settled.ok) return settled.failure;
     if (request.signal.aborted) return cancelled(request.lab);
-    if (settled.value.length > 0) return unverified(request.lab, settled.value);
-    if (this.tools.confirm === null) return null;
-    const answer = await this.tools.confirm({
-      transaction: journal.entry.id,
-      lab: request.lab,
-      signal: request.signal,
-    });
-    return answer === 'confirmed' ? null : notConfirmed(request.lab);
+    return settled.value.length > 0 ? unverified(request.lab, settled.value) : null;
   }
 
   private async rollBack(
@@ -216,20 +248,27 @@ export class TransactionRunner {
     journal: OpenJournal,
     executor: OperationExecutor,
     stop: Stop,
-  ): Promise<Result<void>> {
+    deadline: Deadline | null,
+  ): Promise<Result<never>> {
     const report = (left: number): void => {
       this.report(request, 'roll-back', left, stop.operation);
     };
     report(stop.last + 1);
-    const taken = await takeBack({
-      journal,
-      executor,
-      faults: this.tools.faults,
-      from: stop.last,
-      uncertain: (index) => stop.uncertain && index === stop.last,
-      report,
-    });
     const before = fingerprint(request.operations);
+    const isTaken = await yieldTo(deadline, async () => {
+      const remaining = await request.remaining();
+      return remaining.ok && fingerprint(remaining.value) === before;
+    });
+    const taken = isTaken
+      ? { failures: [] }
+      : await takeBack({
+          journal,
+          executor,
+          faults: this.tools.faults,
+          from: stop.last,
+          uncertain: (index) => stop.uncertain && index === stop.last,
+          report,
+        });
     const settled = await settle(
       { remaining: request.remaining, signal: null },
       (remaining) => fingerprint(remaining) === before,
@@ -240,6 +279,7 @@ export class TransactionRunner {
       left.push(...difference(request.operations, settled.value));
     }
     report(0);
+    deadline?.conclude();
     if (left.length > 0) {
       // The journal stays open: nothing else may happen here until somebody has looked.
       journal.release();
@@ -247,6 +287,7 @@ export class TransactionRunner {
     }
     const closed = journal.close();
     if (!closed.ok) return closed;
+    deadline?.clear();
     return fail(rolledBack(request, stop));
   }
 
@@ -263,6 +304,21 @@ export class TransactionRunner {
 
 function ignore(): void {
   // Whoever started it hears of its end.
+}
+
+/**
+ * Decides that the change goes; where the watchdog has decided so, waits until that has taken it back, and gives whether
+ * everything is as before.
+ */
+async function yieldTo(
+  deadline: Deadline | null,
+  isAsBefore: () => Promise<boolean>,
+): Promise<boolean> {
+  if (deadline === null) return false;
+  const claimed = deadline.claim('reverting');
+  if (!claimed.ok || claimed.value) return false;
+  await deadline.settled();
+  return isAsBefore();
 }
 
 interface Stop {
@@ -314,12 +370,12 @@ function cancelled(lab: string): Failure {
   };
 }
 
-function notConfirmed(lab: string): Failure {
+export function notConfirmed(lab: string): Failure {
   return {
     kind: 'timeout',
-    code: 'not-confirmed',
+    code: 'not-confirmed-in-time',
     object: lab,
-    reason: `Nobody confirmed the change of lab ${lab} in time.`,
+    reason: `The change of lab ${lab} was not confirmed in time and is taken back.`,
     next: 'Apply again and confirm it.',
     values: { lab },
   };
@@ -348,6 +404,9 @@ function wordsOf(operation: Operation): string {
       return `${kind} ${operation.family} in ${place}`;
     case 'change-rules':
       return `${kind} in ${place}`;
+    case 'attach-uplink':
+    case 'detach-uplink':
+      return `${kind} ${place}:${operation.interface} at ${operation.bridge}`;
     default:
       return `${kind} ${place}:${operation.name}`;
   }

@@ -93,14 +93,34 @@ function isNamedScope(scope: string): scope is Exclude<AddressView['scope'], 'ot
   return scopes.has(scope);
 }
 
-function viewAddress(address: Address): AddressView {
+function particularsOf(address: Address, link: Link): AddressView['particulars'] {
+  const { peer, broadcast, label, protocol, metric, noPrefixRoute } = address;
+  const found: NonNullable<AddressView['particulars']> = {
+    ...(peer === undefined ? {} : { peer }),
+    ...(broadcast === undefined ? {} : { broadcast }),
+    ...(label === undefined || label === link.name ? {} : { label }),
+    ...(protocol === 0 || protocol === ownershipProtocol ? {} : { protocol }),
+    ...(metric === undefined ? {} : { metric }),
+    ...(noPrefixRoute ? { noPrefixRoute } : {}),
+    ...(address.noDuplicateDetection === undefined ? {} : { noDuplicateDetection: true }),
+  };
+  return Object.keys(found).length === 0 ? undefined : found;
+}
+
+function viewAddress(address: Address, link: Link): AddressView {
+  // What is ours is as the document says.
+  const owned = address.protocol === ownershipProtocol;
+  const plain = owned || link.loopback || address.scope === 'link';
+  const particulars = plain ? undefined : particularsOf(address, link);
   return {
     address: `${address.address}/${address.prefixLength}`,
     family: address.family === 4 ? 'ipv4' : 'ipv6',
     scope: isNamedScope(address.scope) ? address.scope : 'other',
-    owned: address.protocol === ownershipProtocol,
+    owned,
     tentative: address.tentative,
     duplicate: address.duplicateDetected,
+    ...(address.permanent ? {} : { dynamic: true }),
+    ...(particulars === undefined ? {} : { particulars }),
   };
 }
 
@@ -170,7 +190,9 @@ export function viewLink(namespace: NamespaceState, link: Link, peer: string | n
     addresses:
       addresses === undefined
         ? []
-        : Array.from(addresses.values(), viewAddress).sort(compareAddresses),
+        : Array.from(addresses.values(), (address) => viewAddress(address, link)).sort(
+            compareAddresses,
+          ),
     device: deviceOf(link, (index) => namespace.links.get(index)?.name),
     bridge: viewBridge(link),
     port: viewPort(link),
@@ -208,6 +230,10 @@ function viewRoute(route: Route): readonly RouteView[] {
     scope: route.scope,
     kind: route.type,
     owned: route.protocol === ownershipProtocol,
+    ...(route.preferredSource === undefined ? {} : { source: route.preferredSource }),
+    // RTNH_F_ONLINK
+    ...((route.flags & 4) === 0 ? {} : { onLink: true }),
+    ...(route.intricate === true || route.nextHops.length > 0 ? { intricate: true } : {}),
   }));
 }
 

@@ -14,7 +14,7 @@ import {
 } from '../kernel/namespaces.ts';
 import type { RequestSocket } from '../kernel/netlink-socket.ts';
 import { type Link } from '../kernel/rtnetlink.ts';
-import { type FoundRun, RunScan } from '../kernel/runs.ts';
+import { type FoundRun, type RunRule, RunScan } from '../kernel/runs.ts';
 import { linkId, viewLink, viewNamespace, viewRoutes } from './assemble.ts';
 import { ContainerNames } from './containers.ts';
 import { equalData, PublishedInventory } from './diff.ts';
@@ -30,6 +30,8 @@ export interface InventoryTrackerOptions {
   readonly onFailure?: ((failure: Failure) => void) | undefined;
   /** Whether a lab's processes may be in the realm's own namespace; true unless said otherwise. */
   readonly runsAtHome?: boolean | undefined;
+  /** Whose processes count as runs; anybody's by default. */
+  readonly runRule?: RunRule | undefined;
 }
 
 /** For executors and checks. Both belong to the tracker and live as long as it knows the namespace: do not close. */
@@ -74,7 +76,7 @@ export class InventoryTracker {
   private readonly wires: WireTable;
   private readonly mounts = new MountScan();
   private readonly processes = new ProcessScan();
-  private readonly runScan = new RunScan();
+  private readonly runScan: RunScan;
   /** By the inode of their namespace. */
   private runs: ReadonlyMap<number, readonly FoundRun[]> = new Map();
   private rulePosition = 0;
@@ -110,6 +112,7 @@ export class InventoryTracker {
   private constructor(options: InventoryTrackerOptions, home: number) {
     this.options = options;
     this.home = home;
+    this.runScan = new RunScan(options.runRule);
     this.wires = new WireTable({
       identify: (namespace, other) => {
         const from = this.monitors.get(Number(namespace));
@@ -504,7 +507,10 @@ export class InventoryTracker {
       .filter(({ namespace }) =>
         namespace === null ? monitor.root : holders.names.includes(namespace),
       )
-      .map(({ lab, name, pid, command }) => ({ lab, name, pid, command }));
+      .map(({ lab, name, pid, command, uid }) => ({
+        ...{ lab, name, pid, command },
+        ...(uid === undefined ? {} : { uid }),
+      }));
     if (
       monitor.processCount === holders.pids.length &&
       monitor.container === container &&

@@ -5,6 +5,7 @@ import {
   type Address,
   type AddressFilter,
   type AddressSettings,
+  changeAddressRequest,
   decodeAddress,
   deleteAddressRequest,
   dumpAddressesRequest,
@@ -14,6 +15,11 @@ import {
 /** Fails with EEXIST when the link has this address and prefix. Throws on text that is no prefix: validate before. */
 export function addAddress(socket: RequestSocket, settings: AddressSettings): Result<void> {
   return socket.execute(newAddressRequest(settings));
+}
+
+/** Changes an address that is there. */
+export function changeAddress(socket: RequestSocket, settings: AddressSettings): Result<void> {
+  return socket.execute(changeAddressRequest(settings));
 }
 
 /** Fails with EADDRNOTAVAIL when the link has no such address. */

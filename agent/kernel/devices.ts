@@ -253,6 +253,25 @@ function createTun(
   }
 }
 
+/**
+ * Opens the queue of a tap or tun that is there, in the namespace behind the descriptor, as `ip tuntap` and socat do.
+ * What comes out of the descriptor are its packets; whoever holds it needs no rights. Close it. Fails with EBUSY while
+ * somebody else has the queue. A device of that name that is gone would be made anew: look for it before.
+ */
+export function attachTun(namespaceFd: number, kind: 'tap' | 'tun', name: string): Result<number> {
+  const opened = runIn(namespaceFd, () => openDescriptor('/dev/net/tun', O_RDWR));
+  if (!opened.ok) return opened;
+  const descriptor = settleCall(opened.value, 'open', '/dev/net/tun');
+  if (!descriptor.ok) return descriptor;
+  const request = Buffer.alloc(40);
+  request.write(name.slice(0, 15), 0);
+  request.writeUInt16LE((kind === 'tap' ? IFF_TAP : IFF_TUN) | IFF_NO_PI, 16);
+  const attached = controlDevice(descriptor.value, TUNSETIFF, request);
+  if (attached >= 0) return descriptor;
+  closeDescriptor(descriptor.value);
+  return fail(kernelFailure(`link ${name}`, { call: 'TUNSETIFF', errno: -attached }));
+}
+
 /** Attributes of IFLA_INFO_DATA or IFLA_INFO_SLAVE_DATA by number. */
 class Attributes {
   private readonly bytes: Buffer;

@@ -89,6 +89,12 @@ const cPidFdGetFd: Call<[number, number, number, number]> = libc.func('syscall',
   'int',
   'uint32_t',
 ]);
+const cCloseRange: Call<[number, number, number, number]> = libc.func('syscall', 'long', [
+  'long',
+  'uint32_t',
+  'uint32_t',
+  'uint32_t',
+]);
 const cStringError: (errno: number) => string = libc.func('const char *strerror(int)');
 const cStatFs: Call<[string, Bytes]> = libc.func('int statfs(const char *, void *)');
 
@@ -403,6 +409,14 @@ export function lockDescriptor(fd: number, operation: number): number {
 export function interfaceIndex(name: string): number {
   const index = cIfNameToIndex(name);
   return index === 0 ? -koffi.errno() : index;
+}
+
+/** CLOSE_RANGE_CLOEXEC of include/uapi/linux/close_range.h. */
+const CLOSE_RANGE_CLOEXEC = 4;
+
+/** Marks what this process has open beside input, output and errors, so that no program it starts gets it. */
+export function keepDescriptors(): number {
+  return settle(cCloseRange(436, 3, 0xffffffff, CLOSE_RANGE_CLOEXEC));
 }
 
 export function openTree(directory: number, path: string, flags: number): number {

@@ -59,8 +59,9 @@ export interface ProcessOptions {
 }
 
 export interface StartOptions extends ProcessOptions {
-  /** Descriptors for input, output and errors; 'pipe' by default, 'ignore' for /dev/null. */
-  readonly channels?: readonly [ProcessChannel, ProcessChannel, ProcessChannel] | undefined;
+  /** Descriptors for input, output and errors, and further ones; 'pipe' by default, 'ignore' for /dev/null. */
+  readonly channels?:
+    readonly [ProcessChannel, ProcessChannel, ProcessChannel, ...(readonly number[])] | undefined;
   /** A session of its own: it outlives the agent's terminal, and its whole group can be signalled. */
   readonly ownSession?: boolean | undefined;
   /** Let the agent end without waiting for it. */

@@ -252,6 +252,10 @@ export interface Address {
   readonly deprecated: boolean;
   readonly secondary: boolean;
   readonly noPrefixRoute: boolean;
+  /** IPv6: no duplicate address detection was asked for (IFA_F_NODAD). */
+  readonly noDuplicateDetection?: true | undefined;
+  /** IFA_RT_PRIORITY: metric of the route to its prefix; undefined when it is the kernel's own. */
+  readonly metric?: number | undefined;
   /** IFA_PROTO (Linux 5.18): who made it; 0 when nobody said. */
   readonly protocol: number;
   /** Seconds; undefined for ever. */
@@ -312,6 +316,8 @@ export interface Route {
   readonly cloned: boolean;
   /** Several ways (ECMP); empty for one. */
   readonly nextHops: readonly NextHop[];
+  /** It has something that {@link RouteSettings} cannot say: metrics, an encapsulation, a next hop object, a TOS. */
+  readonly intricate?: true | undefined;
 }
 
 export interface NamespaceId {
@@ -706,6 +712,7 @@ export function decodeAddress(bytes: Buffer, start: number, end: number): Addres
   let validLifetime: number | undefined;
   let preferredLifetime: number | undefined;
   let targetNamespaceId: number | undefined;
+  let metric: number | undefined;
   visitAttributes(bytes, start + 8, end, (type, from, to) => {
     switch (type) {
       case 1:
@@ -729,6 +736,9 @@ export function decodeAddress(bytes: Buffer, start: number, end: number): Addres
       }
       case 8:
         flags = readU32(bytes, from, to) ?? flags;
+        break;
+      case 9:
+        metric = readU32(bytes, from, to);
         break;
       case 10:
         targetNamespaceId = readI32(bytes, from, to);
@@ -757,6 +767,8 @@ export function decodeAddress(bytes: Buffer, start: number, end: number): Addres
     tentative: (flags & 0x40) !== 0,
     permanent: (flags & 0x80) !== 0,
     noPrefixRoute: (flags & 0x200) !== 0,
+    ...((flags & 0x02) === 0 ? {} : { noDuplicateDetection: true as const }),
+    ...(metric === undefined ? {} : { metric }),
     protocol,
     validLifetime,
     preferredLifetime,
@@ -786,6 +798,7 @@ export function decodeRoute(bytes: Buffer, start: number, end: number): Route | 
   let interfaceIndex: number | undefined;
   let metric: number | undefined;
   let preferredSource: string | undefined;
+  let intricate = (bytes[start + 3] ?? 0) !== 0 || (bytes[start + 2] ?? 0) !== 0;
   const nextHops: NextHop[] = [];
   visitAttributes(bytes, start + 12, end, (type, from, to) => {
     switch (type) {
@@ -814,6 +827,16 @@ export function decodeRoute(bytes: Buffer, start: number, end: number): Route | 
         // RTA_VIA: a gateway of the other family, after two bytes of family.
         gateway = formatIpAddress(bytes.subarray(from + 2, to));
         break;
+      // RTA_METRICS, RTA_FLOW, RTA_ENCAP, RTA_NH_ID, and a preference other than medium (RTA_PREF).
+      case 8:
+      case 11:
+      case 22:
+      case 30:
+        intricate = true;
+        break;
+      case 20:
+        intricate ||= (readU8(bytes, from, to) ?? 0) !== 0;
+        break;
     }
   });
   if (prefixLength > 0 && destination === undefined) return undefined;
@@ -833,6 +856,7 @@ export function decodeRoute(bytes: Buffer, start: number, end: number): Route | 
     dead: (flags & 0x11) !== 0,
     cloned: (flags & 0x200) !== 0,
     nextHops,
+    ...(intricate ? { intricate } : {}),
   };
 }
 
@@ -1300,6 +1324,10 @@ export interface AddressSettings {
   readonly noDuplicateDetection?: boolean | undefined;
   /** Do not add the route to the prefix (IFA_F_NOPREFIXROUTE). */
   readonly noPrefixRoute?: boolean | undefined;
+  /** IFA_LABEL (IPv4): the link's own name unless said otherwise. */
+  readonly label?: string | undefined;
+  /** Metric of the route to the prefix (IFA_RT_PRIORITY). */
+  readonly metric?: number | undefined;
 }
 
 function requirePrefix(text: string): IpPrefix {
@@ -1344,7 +1372,9 @@ function addressRequest(type: number, flags: number, settings: AddressSettings):
       const bits =
         (settings.noDuplicateDetection === true ? 0x02 : 0) |
         (settings.noPrefixRoute === true ? 0x200 : 0);
+      if (settings.label !== undefined) writer.string(3, settings.label);
       if (bits !== 0) writer.u32(8, bits);
+      if (settings.metric !== undefined) writer.u32(9, settings.metric);
       if (settings.protocol !== undefined) writer.u8(11, settings.protocol);
     },
   };
@@ -1352,6 +1382,11 @@ function addressRequest(type: number, flags: number, settings: AddressSettings):
 
 export function newAddressRequest(settings: AddressSettings): NetlinkRequest {
   return addressRequest(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL, settings);
+}
+
+/** Gives an address that is there these settings; IPv6 does not look for duplicates again (inet6_addr_modify). */
+export function changeAddressRequest(settings: AddressSettings): NetlinkRequest {
+  return addressRequest(RTM_NEWADDR, NLM_F_REQUEST | NLM_F_REPLACE, settings);
 }
 
 export function deleteAddressRequest(

@@ -4,9 +4,22 @@
  *
  * A run is in the network namespace of its node and otherwise where the agent is; unlike with `ip netns exec`, its
  * /sys is the agent's and there is no /etc/netns.
+ *
+ * On the host the agent is root and anybody may put our mark into an environment, also into that of a set-uid program.
+ * There a run is the process of a person, with no_new_privs: that cannot be had by a process whose rights have grown
+ * since somebody chose its environment. So only what has it and is not root's is taken for a run.
  */
 import { Buffer } from 'node:buffer';
-import { constants, closeSync, fchmodSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import {
+  constants,
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
@@ -14,6 +27,7 @@ import type { RunView } from '../api/inventory.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { systemFailure } from './kernel-failure.ts';
 import { identifyDescriptor, inodeOf, readNamespaceInode } from './namespaces.ts';
+import { commandAs, environmentOfPerson, type Person, personTests } from './person.ts';
 import { findProgram, startProcess } from './process.ts';
 import { listProcessIds, parseProcessStat } from './process-table.ts';
 
@@ -35,6 +49,13 @@ export interface RunIdentity {
 export interface RunOrder extends RunIdentity {
   readonly command: readonly string[];
 }
+
+/** Whose processes count as runs. */
+export type RunRule =
+  /** Of whoever: in a sandbox there is nobody else. */
+  | 'any'
+  /** Of people, who cannot gain rights (no_new_privs): on the host. */
+  | 'confined';
 
 export interface RunNamespace {
   readonly fd: number;
@@ -61,11 +82,17 @@ function labelOf({ name, namespace }: RunIdentity): string {
   return namespace === null ? `process ${name}` : `process ${name} of ${namespace}`;
 }
 
-/** Absolute path of the program of a command; fails with 'process' when there is none. */
-export function programOfRun(run: RunOrder): Result<string> {
+/** Absolute path of the program of a command; fails with 'process' when there is none that the person may run. */
+export function programOfRun(run: RunOrder, person: Person | null = null): Result<string> {
   const [file = ''] = run.command;
   const plain = file !== '' && (file.startsWith('/') || !file.includes('/'));
-  const path = plain ? findProgram(file) : undefined;
+  const path = !plain
+    ? undefined
+    : person === null || !file.startsWith('/')
+      ? findProgram(file)
+      : personTests(person, '-x', file)
+        ? file
+        : undefined;
   if (path !== undefined) return succeed(path);
   const shown = file.slice(0, 200);
   return fail(
@@ -87,23 +114,28 @@ export function programOfRun(run: RunOrder): Result<string> {
   );
 }
 
+export interface RunReplacement {
+  readonly command: readonly string[];
+  readonly descriptors: readonly number[];
+}
+
 /**
  * Starts a process in a namespace and lets it go: in a session of its own, without input, its output appended to
  * `logFile` (mode 0600), which is emptied before. Returns its pid. Fails with 'process' when its program is missing or
- * does not start; that it ends soon afterwards is not seen here. `started` are the words that this machine needs to
- * do what was asked, where they differ from the command that its mark shall tell.
+ * does not start; that it ends soon afterwards is not seen here.
  *
- * It runs as the agent's user. In the realm of the host, where that is root, it is to be the person who brought the lab
- * up: the place for it is the call of `startProcess` below (uid and gid of spawn), and the folder of the log must be
- * theirs then.
+ * It runs as the agent's user, or as the `person` that is given, without any capability and without a way to one. The
+ * log is theirs then, in a folder that stays closed to them: it counts on their quota, and they cannot put a link there.
+ * `replacement` is what is started in place of the command, with the descriptors that it gets from number 3 on.
  */
 export function startRun(
   namespace: RunNamespace,
   run: RunOrder,
   logFile: string,
-  started: readonly string[] = run.command,
+  person: Person | null = null,
+  replacement: RunReplacement | null = null,
 ): Result<number> {
-  const program = programOfRun(run);
+  const program = programOfRun(run, person);
   if (!program.ok) return program;
   const command = JSON.stringify(run.command);
   if (Buffer.byteLength(command) > longestCommand) {
@@ -120,24 +152,32 @@ export function startRun(
   let log: number;
   try {
     mkdirSync(dirname(logFile), { recursive: true, mode: 0o700 });
-    const { O_WRONLY, O_CREAT, O_TRUNC, O_APPEND, O_NOFOLLOW } = constants;
-    log = openSync(logFile, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0o600);
+    const { O_WRONLY, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NOFOLLOW } = constants;
+    // A new file: the last one may have been another person's, who may still have it open or linked.
+    if (person !== null) rmSync(logFile, { force: true });
+    const fresh = person === null ? O_TRUNC : O_EXCL;
+    log = openSync(logFile, O_WRONLY | O_CREAT | fresh | O_APPEND | O_NOFOLLOW, 0o600);
     fchmodSync(log, 0o600);
+    if (person !== null) fchownSync(log, person.uid, person.gid);
   } catch (error) {
     return fail(systemFailure(logFile, error));
   }
   try {
+    const words = replacement?.command ?? run.command;
+    const [file = program.value, ...args] =
+      person === null ? words : commandAs(person, 'no-new-rights', words);
     const process = startProcess({
       // By the name that was asked for, which is what a shell passes on too.
-      file: started[0] ?? program.value,
-      args: started.slice(1),
+      file,
+      args,
       purpose: `running ${labelOf(run)}`,
       namespaceFd: namespace.fd,
       environment: {
+        ...(person === null ? {} : environmentOfPerson(person)),
         [markVariable]: `${run.lab}/${run.namespace ?? ''}/${run.name}`,
         [commandVariable]: command,
       },
-      channels: ['ignore', log, log],
+      channels: ['ignore', log, log, ...(replacement?.descriptors ?? [])],
       ownSession: true,
       background: true,
     });
@@ -152,6 +192,8 @@ interface MarkedProcess extends RunOrder {
   readonly pid: number;
   readonly session: number;
   readonly startTime: number;
+  /** Of a confined one. */
+  readonly uid?: number;
 }
 
 /** A run as it is found: its first process and all of them, ascending. */
@@ -192,15 +234,30 @@ function parseCommand(text: string): readonly string[] {
   }
 }
 
+/**
+ * Pure. The uid of a process from its /proc/PID/status (proc(5)) if it is one person's alone and can gain no rights;
+ * undefined for root's and for any other.
+ */
+export function uidOfConfined(status: string): number | undefined {
+  if (!/^NoNewPrivs:\s*1$/m.test(status)) return undefined;
+  const uids = /^Uid:\s*(\d+)\s+(\d+)\s+(\d+)\s+(\d+)$/m.exec(status)?.slice(1);
+  const [uid] = uids ?? [];
+  if (uid === undefined || uids?.some((other) => other !== uid) !== false) return undefined;
+  return uid === '0' ? undefined : Number(uid);
+}
+
 /** Undefined for a process that is gone, is none of ours to read, or bears no mark. */
-function readMarked(pid: number): MarkedProcess | undefined {
+function readMarked(pid: number, rule: RunRule): MarkedProcess | undefined | 'unconfined' {
   try {
     const run = parseRunMark(readFileSync(`/proc/${pid}/environ`, 'utf8'));
     if (run === undefined) return undefined;
     const stat = parseProcessStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
     // What has ended and waits for its parent runs no more.
     if (stat === undefined || stat.state === 'Z' || stat.state === 'X') return undefined;
-    return { ...run, pid, session: stat.session, startTime: stat.startTime };
+    const marked = { ...run, pid, session: stat.session, startTime: stat.startTime };
+    if (rule === 'any') return marked;
+    const uid = uidOfConfined(readFileSync(`/proc/${pid}/status`, 'latin1'));
+    return uid === undefined ? 'unconfined' : { ...marked, uid };
   } catch {
     return undefined;
   }
@@ -226,6 +283,7 @@ function groupRuns(marked: readonly MarkedProcess[]): readonly FoundRun[] {
       command: [...first.command],
       pid: first.pid,
       pids: group.map(({ pid }) => pid).sort((one, other) => one - other),
+      ...(first.uid === undefined ? {} : { uid: first.uid }),
     };
   }).sort((one, other) => (one.name < other.name ? -1 : 1));
 }
@@ -242,7 +300,12 @@ const youngAge = 2;
 
 /** Looks for runs again and again; reads each process's environment only while it is new. */
 export class RunScan {
+  private readonly rule: RunRule;
   private known = new Map<number, KnownProcess>();
+
+  constructor(rule: RunRule = 'any') {
+    this.rule = rule;
+  }
 
   /** Runs by the inode of the network namespace, of the processes given in the same way. */
   find(
@@ -274,14 +337,17 @@ export class RunScan {
       return undefined;
     }
     const known = this.known.get(pid);
-    if (known?.startTime !== startTime) return { startTime, marked: readMarked(pid), age: 0 };
-    if (known.age >= youngAge) return known;
-    return { startTime, marked: readMarked(pid), age: known.age + 1 };
+    const isKnown = known?.startTime === startTime;
+    if (isKnown && known.age >= youngAge) return known;
+    const marked = readMarked(pid, this.rule);
+    // A run is not a person's from its first moment on, and how long that takes is up to the user database.
+    if (marked === 'unconfined') return { startTime, marked: undefined, age: 0 };
+    return { startTime, marked, age: isKnown ? known.age + 1 : 0 };
   }
 }
 
 /** All runs, by the inode of their network namespace. Reads everything anew. */
-export function findRuns(): ReadonlyMap<number, readonly FoundRun[]> {
+export function findRuns(rule: RunRule = 'any'): ReadonlyMap<number, readonly FoundRun[]> {
   const pids = listProcessIds();
   const byNamespace = new Map<number, number[]>();
   for (const pid of pids.ok ? pids.value : []) {
@@ -291,21 +357,27 @@ export function findRuns(): ReadonlyMap<number, readonly FoundRun[]> {
     if (others === undefined) byNamespace.set(inode, [pid]);
     else others.push(pid);
   }
-  return new RunScan().find(byNamespace);
+  return new RunScan(rule).find(byNamespace);
 }
 
 /**
  * Every process of a run. Another realm may have a lab of the same name, whose processes are seen from the host: what
  * counts is in the node's network namespace, or has left it but is in the agent's own PID namespace.
  */
-function processesOf(inode: number, run: RunIdentity): readonly MarkedProcess[] {
+function processesOf(
+  inode: number,
+  run: RunIdentity,
+  rule: RunRule,
+  uid: number | null,
+): readonly MarkedProcess[] {
   const own = readNamespaceInode('/proc/self/ns/pid');
   const pids = listProcessIds();
   const found: MarkedProcess[] = [];
   for (const pid of pids.ok ? pids.value : []) {
-    const marked = readMarked(pid);
-    if (marked?.lab !== run.lab) continue;
+    const marked = readMarked(pid, rule);
+    if (marked === undefined || marked === 'unconfined' || marked.lab !== run.lab) continue;
     if (marked.namespace !== run.namespace || marked.name !== run.name) continue;
+    if (uid !== null && marked.uid !== uid) continue;
     const here =
       readNamespaceInode(`/proc/${pid}/ns/net`) === inode ||
       (own !== undefined && readNamespaceInode(`/proc/${pid}/ns/pid`) === own);
@@ -328,11 +400,14 @@ const pause = 20;
 
 /**
  * Ends a run with everything that bears its mark, and the process groups they lead: SIGTERM, after two seconds SIGKILL.
- * Succeeds when nothing of it is left, also when nothing was there. Fails with 'timeout'.
+ * Succeeds when nothing of it is left, also when nothing was there. With `uid` only what is that person's belongs to it:
+ * others of the machine may bear the mark too. Fails with 'timeout'.
  */
 export async function stopRun(
   namespace: Pick<RunNamespace, 'fd'>,
   run: RunIdentity,
+  rule: RunRule = 'any',
+  uid: number | null = null,
 ): Promise<Result<void>> {
   const identity = identifyDescriptor(namespace.fd);
   if (!identity.ok) return identity;
@@ -342,7 +417,7 @@ export async function stopRun(
     /** Asked to end once each; what appears meanwhile is asked too. */
     const told = new Set<number>();
     do {
-      const processes = processesOf(inode, run);
+      const processes = processesOf(inode, run, rule, uid);
       if (processes.length === 0) return succeed(undefined);
       for (const { pid, session } of processes) {
         if (told.has(pid)) continue;
@@ -353,7 +428,7 @@ export async function stopRun(
       await delay(pause);
     } while (performance.now() < deadline);
   }
-  if (processesOf(inode, run).length === 0) return succeed(undefined);
+  if (processesOf(inode, run, rule, uid).length === 0) return succeed(undefined);
   return fail(
     runFailure(
       'timeout',

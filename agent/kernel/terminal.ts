@@ -2,6 +2,7 @@
  * Processes that a person talks to: on a pseudo-terminal of their own, or over plain pipes. No native addon: the pair
  * comes from /dev/ptmx (pty(7), ioctl_tty(2)), the controlling terminal from util-linux's `setsid --ctty`.
  */
+import { fchownSync, fstatSync } from 'node:fs';
 import { fail, type Result, succeed } from '../api/result.ts';
 import { kernelFailure, settleCall } from './kernel-failure.ts';
 import {
@@ -43,6 +44,8 @@ export interface TerminalSize {
 export interface SessionOptions extends ProcessOptions {
   /** Bytes as the process wrote them; `stream` is 'terminal' on a terminal. Copied: keep them as you like. */
   readonly onOutput: (data: Buffer, stream: 'terminal' | 'stdout' | 'stderr') => void;
+  /** Whose the terminal is, so that their programs can open it by its path; the agent's user by default. */
+  readonly terminalOwner?: { readonly uid: number } | undefined;
 }
 
 export interface TerminalOptions extends SessionOptions {
@@ -127,6 +130,7 @@ export function openTerminal(options: TerminalOptions): Result<TerminalSession> 
   const pair = openPair(options.size ?? { columns: 80, rows: 24 });
   if (!pair.ok) return pair;
   const { master, slave, path } = pair.value;
+  if (options.terminalOwner !== undefined) giveAway(slave, options.terminalOwner.uid);
   // The child is no group leader, so setsid does not fork: its pid becomes the session's.
   const started = startProcess({
     ...options,
@@ -141,6 +145,15 @@ export function openTerminal(options: TerminalOptions): Result<TerminalSession> 
     return started;
   }
   return succeed(new Terminal(master, path, started.value, options.onOutput));
+}
+
+/** As login does; the group stays what the mount of devpts says. */
+function giveAway(slave: number, uid: number): void {
+  try {
+    fchownSync(slave, uid, fstatSync(slave).gid);
+  } catch {
+    // It works without: what the terminal's path is for is only the odd program's concern.
+  }
 }
 
 class Terminal implements TerminalSession {

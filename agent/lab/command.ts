@@ -2,8 +2,16 @@ import type { Device, SomeBridgeSettings, SomePortSettings, VlanEntry } from '..
 import { impairmentWords, queueingKindOf } from '../api/impairment.ts';
 import { assertNever } from '../api/result.ts';
 import { machineDirectory, machineOfProcess, needsSystem, systemCommands } from './machine.ts';
-import type { LinkSettings, Operation, Route, VethEnd } from './operation.ts';
+import type {
+  LinkSettings,
+  Operation,
+  Route,
+  UplinkAddress,
+  UplinkRoute,
+  VethEnd,
+} from './operation.ts';
 import { ruleCommand } from './rules.ts';
+import { inAdditionOrder } from './uplink.ts';
 
 export interface CommandContext {
   /**
@@ -125,6 +133,9 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
       const verb = operation.kind === 'add-route' ? 'add' : 'del';
       return [inside(operation.namespace, `ip route ${verb} ${routeWords(operation.route)}`)];
     }
+    case 'attach-uplink':
+    case 'detach-uplink':
+      return commandsOfUplink(operation).map((command) => inside(operation.namespace, command));
     default:
       return assertNever(operation);
   }
@@ -384,6 +395,71 @@ function addressCommand(verb: 'add' | 'del', address: string, name: string): str
   // Duplicate address detection would leave an IPv6 address unusable for a second or two.
   const detection = verb === 'add' && address.includes(':') ? ' nodad' : '';
   return `ip addr ${verb} ${word(address)} dev ${word(name)}${detection}`;
+}
+
+/**
+ * The moves of an uplink in an order that loses nothing: an interface that loses its last IPv4 address would take its
+ * routes along, so they go first and come last.
+ */
+function commandsOfUplink(
+  operation: Extract<Operation, { readonly kind: 'attach-uplink' | 'detach-uplink' }>,
+): readonly string[] {
+  const { bridge, interface: name, addresses, routes, macs } = operation;
+  const attach = operation.kind === 'attach-uplink';
+  const [from, to] = attach ? [name, bridge] : [bridge, name];
+  const mac = attach ? macs.attached : macs.detached;
+  const order = inAdditionOrder(addresses);
+  return [
+    ...[...routes].reverse().map((route) => `ip route del ${uplinkRouteWords(route, from)}`),
+    ...[...order].reverse().map(({ address, peer }) => {
+      const text = peer === null ? word(address) : peerWords(address, peer);
+      return `ip addr del ${text} dev ${word(from)}`;
+    }),
+    `ip link set ${device(name)} ${attach ? `master ${word(bridge)}` : 'nomaster'}`,
+    ...(mac === null ? [] : [`ip link set ${device(bridge)} address ${word(mac)}`]),
+    ...order.flatMap((address) => uplinkAddressCommands(address, to)),
+    ...routes.map((route) => `ip route add ${uplinkRouteWords(route, to)}`),
+  ];
+}
+
+/** `ADDRESS peer PEER/PREFIX`, as ip-address(8) wants it. */
+function peerWords(address: string, peer: string): string {
+  const [host = '', length = ''] = address.split('/');
+  return `${word(host)} peer ${word(`${peer}/${length}`)}`;
+}
+
+function uplinkAddressCommands(given: UplinkAddress, name: string): readonly string[] {
+  const { address, peer, broadcast, label, scope, metric, protocol } = given;
+  const ipv6 = address.includes(':');
+  const words =
+    (peer === null ? word(address) : peerWords(address, peer)) +
+    (broadcast === null ? '' : ` broadcast ${word(broadcast)}`) +
+    ` dev ${word(name)}` +
+    (label === null ? '' : ` label ${word(`${name}${label}`)}`) +
+    (scope === 'global' ? '' : ` scope ${word(scope)}`) +
+    (metric === null ? '' : ` metric ${metric}`) +
+    (protocol === null ? '' : ` proto ${protocol}`) +
+    (given.noPrefixRoute ? ' noprefixroute' : '');
+  if (!ipv6) return [`ip addr add ${words}`];
+  // A route from an address waits until that has been tried for duplicates; the flag goes again afterwards.
+  return [
+    `ip addr add ${words} nodad`,
+    ...(given.noDuplicateDetection ? [] : [`ip addr change ${words}`]),
+  ];
+}
+
+function uplinkRouteWords(route: UplinkRoute, name: string): string {
+  const { to, via, metric, protocol, scope, source, onLink } = route;
+  const ipv6 = to.includes(':');
+  return (
+    (to === '0.0.0.0/0' ? 'default' : word(to)) +
+    (via === null ? '' : ` via ${via.includes(':') && !ipv6 ? 'inet6 ' : ''}${word(via)}`) +
+    ` dev ${word(name)} proto ${protocol}` +
+    (ipv6 ? '' : ` scope ${word(scope)}`) +
+    (source === null ? '' : ` src ${word(source)}`) +
+    (metric === 0 ? '' : ` metric ${metric}`) +
+    (onLink ? ' onlink' : '')
+  );
 }
 
 function routeWords(route: Route): string {

@@ -67,6 +67,10 @@ export function inverseOf(operation: Operation): readonly Operation[] {
       return [{ ...operation, kind: 'remove-route' }];
     case 'remove-route':
       return [{ ...operation, kind: 'add-route' }];
+    case 'attach-uplink':
+      return [{ ...operation, kind: 'detach-uplink' }];
+    case 'detach-uplink':
+      return [{ ...operation, kind: 'attach-uplink' }];
     default:
       return assertNever(operation);
   }

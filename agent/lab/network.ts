@@ -42,6 +42,11 @@ export interface Network {
   /** By namespace name. Without routes that a kernel could not hold: those through a link that is down. */
   readonly routes: ReadonlyMap<string, readonly NetworkRoute[]>;
   readonly processes: readonly NetworkProcess[];
+  /**
+   * By the key of a bridge: the interface in its namespace, not made by the document, that becomes its port and gives
+   * it its addresses and routes.
+   */
+  readonly uplinks: ReadonlyMap<string, string>;
 }
 
 export interface NetworkNamespace {
@@ -149,6 +154,8 @@ class NetworkBuilder {
   private readonly masters = new Map<string, string>();
   /** By node and card. */
   private readonly cards = new Map<string, Map<string, MachineEnd>>();
+  /** Bridge by the key of its uplink, where the document makes that itself: an ordinary port then. */
+  private readonly ownUplinks = new Map<string, string>();
   /** MTU that the ends of a tunnel get unless theirs is pinned, by key. */
   private readonly tunnelMtus = new Map<string, number>();
 
@@ -164,6 +171,7 @@ class NetworkBuilder {
       if (node.kind === 'namespace') namespaces.set(name, namespaceOf(name, node));
     }
     const links = this.document.topology.links ?? [];
+    const uplinks = this.findUplinks(links);
     for (const link of links) if (link.type === 'tunnel') this.findTunnel(link);
     for (const [name, node] of this.nodes) if (node.kind === 'bridge') this.addBridge(name, node);
     for (const link of links) if (link.type !== 'tunnel') this.addPair(link);
@@ -184,9 +192,34 @@ class NetworkBuilder {
       namespaces,
       links: this.links,
       pairs: this.pairs,
-      routes: routesOf(this.nodes, this.links),
+      routes: routesOf(this.nodes, this.links, this.ownUplinks),
       processes: this.processes,
+      uplinks,
     };
+  }
+
+  /** Sorts the uplinks of bridges into those that the document makes itself and others, which are given back. */
+  private findUplinks(links: readonly LabLink[]): ReadonlyMap<string, string> {
+    const made = new Set(links.flatMap((link) => (link.type === 'tunnel' ? [] : link.endpoints)));
+    const foreign = new Map<string, string>();
+    for (const [name, node] of this.nodes) {
+      if (node.kind !== 'bridge' || node.uplink === undefined) continue;
+      const { namespace, uplink } = node;
+      const isOwn =
+        namespace !== undefined &&
+        (made.has(`${namespace}:${uplink}`) || deviceOf(this.interfaceOf(node) ?? {}) !== null);
+      if (isOwn) this.ownUplinks.set(linkKey(namespace, uplink), name);
+      else foreign.set(linkKey(namespace ?? null, name), uplink);
+    }
+    return foreign;
+  }
+
+  /** Settings of a bridge's uplink at the node that the bridge sits in. */
+  private interfaceOf({ namespace, uplink }: BridgeNode): InterfaceSettings | undefined {
+    const node = namespace === undefined ? undefined : this.nodes.get(namespace);
+    if (node?.kind !== 'namespace' || uplink === undefined) return undefined;
+    const interfaces = node.interfaces ?? {};
+    return Object.hasOwn(interfaces, uplink) ? interfaces[uplink] : undefined;
   }
 
   /** Settings of the interfaces that are drawn at a node, with the namespace that they are in. */
@@ -253,7 +286,10 @@ class NetworkBuilder {
       mtu: node.mtu ?? null,
       up: node.state !== 'down',
       master: this.masters.get(linkKey(namespace, name)) ?? null,
-      addresses: uniqueAddresses(node.addresses),
+      addresses: uniqueAddresses([
+        ...(node.addresses ?? []),
+        ...(this.interfaceOf(node)?.addresses ?? []),
+      ]),
       peer: null,
       bridge,
       device: null,
@@ -360,7 +396,9 @@ class NetworkBuilder {
     { node, namespace, name, settings }: LinkPlace,
     { kind, mtu, peer, device }: Pick<NetworkLink, 'kind' | 'mtu' | 'peer' | 'device'>,
   ): NetworkLink {
-    const drawnAt = this.nodes.get(node);
+    // An uplink is drawn at its namespace, and is a port all the same.
+    const bridgeName = this.ownUplinks.get(linkKey(namespace, name)) ?? node;
+    const drawnAt = this.nodes.get(bridgeName);
     const bridge = drawnAt?.kind === 'bridge' ? drawnAt : undefined;
     const group = this.masters.get(linkKey(namespace, name));
     const port = bridge !== undefined && group === undefined;
@@ -373,13 +411,13 @@ class NetworkBuilder {
       mac: settings?.mac?.toLowerCase() ?? null,
       mtu,
       up: settings?.state !== 'down',
-      master: group ?? (bridge === undefined ? null : node),
+      master: group ?? (bridge === undefined ? null : bridgeName),
       addresses: bridge === undefined ? uniqueAddresses(addresses) : [],
       peer,
       bridge: null,
       device,
-      port: port ? portSettingsOf(asPort(settings)) : null,
-      vlans: port ? vlansOf(bridge, asPort(settings)) : null,
+      port: port ? portSettingsOf(asPort(bridgeName === node ? settings : undefined)) : null,
+      vlans: port ? vlansOf(bridge, asPort(bridgeName === node ? settings : undefined)) : null,
       impairment: impairmentOf(settings?.impairment),
     };
   }
@@ -447,6 +485,7 @@ function uniqueAddresses(addresses: readonly string[] | undefined): readonly str
 function routesOf(
   nodes: ReadonlyMap<string, LabNode>,
   links: ReadonlyMap<string, NetworkLink>,
+  uplinks: ReadonlyMap<string, string>,
 ): ReadonlyMap<string, readonly NetworkRoute[]> {
   const linksByNamespace = new Map<string, NetworkLink[]>();
   for (const link of links.values()) {
@@ -469,21 +508,22 @@ function routesOf(
       const destination = parseDestination(settings.to, settings.via ?? null);
       const via = settings.via === undefined ? null : parseHostAddress(settings.via);
       if (destination === null || (settings.via !== undefined && via === null)) continue;
+      const stated = settings.dev;
       const dev =
-        settings.dev ??
+        (stated === undefined ? undefined : (uplinks.get(linkKey(name, stated)) ?? stated)) ??
         (via === null
           ? undefined
           : subnets.find(({ address }) => isInSubnet(via, address))?.link.name);
       if (dev === undefined || links.get(linkKey(name, dev))?.up !== true) continue;
       // The kernel reads metric 0 of an IPv6 route as "none given".
-      const stated = settings.metric !== undefined && settings.metric !== 0;
+      const hasMetric = settings.metric !== undefined && settings.metric !== 0;
       list.push({
         family: destination.family,
         to: destination.text,
         via: via?.text ?? null,
         dev,
-        metric: stated ? (settings.metric ?? 0) : defaultMetric(destination.family),
-        metricStated: stated,
+        metric: hasMetric ? (settings.metric ?? 0) : defaultMetric(destination.family),
+        metricStated: hasMetric,
       });
     }
     routes.set(name, list);

@@ -48,6 +48,10 @@ export interface Observed {
   /** Devices that sit on a link: they go when it goes. */
   readonly devicesOn: (link: ObservedLink) => readonly ObservedLink[];
   readonly routesOf: (namespace: string) => readonly ObservedRoute[];
+  /** All routes of the main table through a link, also those that the kernel has made. */
+  readonly routesThrough: (link: ObservedLink) => readonly RouteView[];
+  /** Routes of the main table to everything, of the namespace that a link is in. */
+  readonly defaultsBeside: (link: ObservedLink) => readonly RouteView[];
 }
 
 /** `isKnown` tells which of several names of a namespace the lab uses. */
@@ -95,6 +99,9 @@ export function observe(inventory: Inventory, isKnown: (name: string) => boolean
     );
   }
 
+  const tables = new Map(inventory.routes.map((table) => [table.namespace, table.routes]));
+  const mainRoutes = ({ view }: ObservedLink): readonly RouteView[] =>
+    (tables.get(view.namespace) ?? []).filter(({ table }) => table === mainTable);
   const linkById = (id: string | null): ObservedLink | undefined =>
     id === null ? undefined : linksById.get(id);
   return {
@@ -108,6 +115,9 @@ export function observe(inventory: Inventory, isKnown: (name: string) => boolean
     portsOf: (bridge) => portsByMaster.get(bridge.view.id) ?? [],
     devicesOn: (link) => devicesByParent.get(link.key) ?? [],
     routesOf: (namespace) => routesByNamespace.get(namespace) ?? [],
+    routesThrough: (link) => mainRoutes(link).filter(({ index }) => index === link.view.index),
+    defaultsBeside: (link) =>
+      mainRoutes(link).filter(({ to, kind }) => to === 'default' && kind === 'unicast'),
   };
 }
 
@@ -130,10 +140,11 @@ function observeRoute(view: RouteView, link: ObservedLink | null): readonly Obse
   ];
 }
 
+/** With its canonical text. */
+export type GivenAddress = AddressView & { readonly address: string };
+
 /** Addresses that somebody gave to a link, canonical, in the kernel's order; not those that the kernel makes itself. */
-export function givenAddresses(
-  view: LinkView,
-): readonly (AddressView & { readonly address: string })[] {
+export function givenAddresses(view: LinkView): readonly GivenAddress[] {
   return view.addresses
     .filter((address) => {
       if (address.owned) return true;

@@ -44,6 +44,36 @@ export const LinkSettingsSchema = z.strictObject({
 });
 export type LinkSettings = z.infer<typeof LinkSettingsSchema>;
 
+/** An address that goes from a NIC to a bridge or back, with all that it has. */
+export const UplinkAddressSchema = z.strictObject({
+  /** `ADDRESS/PREFIX`, canonical. */
+  address: z.string(),
+  scope: z.string(),
+  peer: z.string().nullable(),
+  broadcast: z.string().nullable(),
+  /** What its label has after the link's name, `:1`; null for the link's name alone. */
+  label: z.string().nullable(),
+  protocol: z.number().int().nullable(),
+  /** Of the route to its prefix; null is the kernel's own. */
+  metric: z.number().int().nullable(),
+  noPrefixRoute: z.boolean(),
+  noDuplicateDetection: z.boolean(),
+});
+export type UplinkAddress = z.infer<typeof UplinkAddressSchema>;
+
+export const UplinkRouteSchema = z.strictObject({
+  /** Canonical prefix. */
+  to: z.string(),
+  via: z.string().nullable(),
+  metric: z.number().int(),
+  /** RTPROT_*. */
+  protocol: z.number().int(),
+  scope: z.string(),
+  source: z.string().nullable(),
+  onLink: z.boolean(),
+});
+export type UplinkRoute = z.infer<typeof UplinkRouteSchema>;
+
 /** Operations that rebuild what goes away together with an object, in order: the tail of its inverse. */
 type Contents = readonly Operation[];
 
@@ -131,6 +161,11 @@ export type Operation =
       readonly namespace: string | null;
       readonly name: string;
       readonly command: readonly string[];
+      /**
+       * Whose process it is that stops, in the realm of the host: taken back, it is theirs again. Without it a process
+       * starts as the one who applies.
+       */
+      readonly uid?: number | undefined;
     }
   | {
       /** Also brings `lo` up or down. Every key of `after` is in `before`. */
@@ -164,6 +199,21 @@ export type Operation =
       readonly route: Route;
       /** Puts back what was not ours (in `contents` only): with RTPROT_STATIC instead of our mark. */
       readonly foreign?: true | undefined;
+    }
+  | {
+      /**
+       * Makes an interface that is not ours a port of a bridge of ours and moves its addresses and routes to the bridge,
+       * as they are and without our mark; or the way back.
+       */
+      readonly kind: 'attach-uplink' | 'detach-uplink';
+      readonly namespace: string | null;
+      readonly bridge: string;
+      readonly interface: string;
+      /** In the order in which the kernel lists them. */
+      readonly addresses: readonly UplinkAddress[];
+      readonly routes: readonly UplinkRoute[];
+      /** MAC of the bridge with the interface and without it; null leaves it alone. */
+      readonly macs: { readonly attached: string | null; readonly detached: string | null };
     };
 
 export type OperationKind = Operation['kind'];
@@ -242,6 +292,7 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       namespace: NamespaceSchema,
       name: z.string(),
       command: z.array(z.string()),
+      uid: z.number().int().optional(),
     }),
     z.strictObject({
       kind: z.literal('change-link'),
@@ -269,6 +320,15 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       namespace: NamespaceSchema,
       route: RouteSchema,
       foreign: z.literal(true).optional(),
+    }),
+    z.strictObject({
+      kind: z.enum(['attach-uplink', 'detach-uplink']),
+      namespace: NamespaceSchema,
+      bridge: z.string(),
+      interface: z.string(),
+      addresses: z.array(UplinkAddressSchema),
+      routes: z.array(UplinkRouteSchema),
+      macs: z.strictObject({ attached: z.string().nullable(), detached: z.string().nullable() }),
     }),
   ]),
 );

@@ -9,9 +9,10 @@ import {
   type VlanEntry,
 } from '../api/device.ts';
 import type { LabDocument } from '../api/document.ts';
+import { defaultConfirmWithin } from '../api/plan.ts';
 import { sameImpairment } from '../api/impairment.ts';
 import type { Inventory, LinkView, NamespaceView } from '../api/inventory.ts';
-import type { PlanStep, Warning } from '../api/plan.ts';
+import type { PlanConfirm, PlanStep, Warning } from '../api/plan.ts';
 import type { Failure } from '../api/result.ts';
 import { isInSubnet, parseHostAddress, parseSubnetAddress } from './address.ts';
 import type { CommandContext } from './command.ts';
@@ -20,12 +21,13 @@ import { initialOf } from './inverse.ts';
 import { defaultMtu, linkKey, networkOf, routeKey, smallestIpv6Mtu } from './network.ts';
 import type { Network, NetworkLink, NetworkRoute } from './network.ts';
 import { givenAddresses, observe, ownershipOf, routeOfOperation } from './observed.ts';
-import type { Observed, ObservedLink, ObservedRoute, Ownership } from './observed.ts';
+import type { GivenAddress, Observed, ObservedLink, ObservedRoute, Ownership } from './observed.ts';
 import type { LinkSettings, Operation, VethEnd } from './operation.ts';
 import { requirementsOf } from './requirements.ts';
 import { failureOf, warningOf } from './sentences.ts';
 import type { SentenceCode, SentenceValues } from './sentences.ts';
 import { drawingOf, interfaceLabel, stepOf } from './step.ts';
+import { movableOf } from './uplink.ts';
 
 export interface PlanInput {
   readonly lab: string;
@@ -36,6 +38,8 @@ export interface PlanInput {
   readonly inventory: Inventory;
   /** Why kernel or machine lack a capability such as `link:vlan`; null when they have it or nobody knows. */
   readonly lackOf?: (capability: string) => string | null;
+  /** The chain of the realm's own firewall that drops what crosses a bridge there; null or absent when there is none. */
+  readonly bridgedDrop?: string | null;
 }
 
 export interface LabPlan {
@@ -45,6 +49,10 @@ export interface LabPlan {
   readonly warnings: readonly Warning[];
   /** Not empty: nothing may be applied, and there are no operations. */
   readonly refusals: readonly Failure[];
+  /** Null when nothing in it can cut anyone off. */
+  readonly confirm: PlanConfirm | null;
+  /** Interfaces with the only way out of their namespace, which the plan moves. */
+  readonly onlyWays: readonly string[];
 }
 
 /**
@@ -77,6 +85,13 @@ export function planLab(input: PlanInput): LabPlan {
     const values = { capability, object, reason: reason.replace(/\.$/, '') };
     planner.refusals.push(failureOf('unsupported', 'kernel-lacks', object, values));
   }
+  const { bridgedDrop } = input;
+  if (bridgedDrop !== null && bridgedDrop !== undefined) {
+    for (const { kind, namespace, name } of desired.links.values()) {
+      if (kind !== 'bridge' || namespace !== null) continue;
+      planner.warnings.push(warningOf('bridge-filtered', name, { name, chain: bridgedDrop }));
+    }
+  }
   const refused = planner.refusals.length > 0;
   const drawing = drawingOf(desired, base);
   const context = contextOf(desired, observed);
@@ -87,6 +102,8 @@ export function planLab(input: PlanInput): LabPlan {
       : operations.map((operation, id) => stepOf(operation, id, drawing, context)),
     warnings: planner.warnings,
     refusals: planner.refusals,
+    confirm: refused ? null : planner.confirm,
+    onlyWays: planner.onlyWays,
   };
 }
 
@@ -96,6 +113,7 @@ const emptyNetwork: Network = {
   pairs: [],
   routes: new Map(),
   processes: [],
+  uplinks: new Map(),
 };
 
 /** A pair may be made in the realm's own namespace, as the notes do, if neither name is or will be there. */
@@ -112,6 +130,8 @@ function contextOf(desired: Network, observed: Observed): CommandContext {
 
 /** The order in which operations are carried out. */
 const phases = [
+  // While its bridge is as it was, and after everything on the way back.
+  'detach-uplinks',
   'stop-processes',
   'remove-routes',
   'remove-addresses',
@@ -152,6 +172,8 @@ const phases = [
   'impairments',
   'add-routes',
   'rules',
+  // When the bridge is up: routes through it need that. It is the first to go back.
+  'attach-uplinks',
   'start-processes',
 ] as const;
 type Phase = (typeof phases)[number];
@@ -171,6 +193,8 @@ interface AddressChange {
 class Planner {
   readonly warnings: Warning[] = [];
   readonly refusals: Failure[] = [];
+  readonly onlyWays: string[] = [];
+  confirm: PlanConfirm | null = null;
 
   private readonly lab: string;
   private readonly desired: Network;
@@ -181,6 +205,12 @@ class Planner {
   private readonly kept = new Map<string, KeptLink>();
   private readonly removedKeys = new Set<string>();
   private readonly addressChanges = new Map<string, AddressChange>();
+  /** Uplinks that are ports of a bridge of ours, and the bridges, by the bridge's key. */
+  private readonly attached: ReadonlyMap<string, AttachedUplink>;
+  /** What goes back to an uplink, by its key. */
+  private readonly detaching = new Map<string, UplinkOperation>();
+  /** Keys of uplinks that are or become ports. */
+  private readonly movingRoutes = new Set<string>();
 
   constructor(lab: string, desired: Network, base: Network | null, observed: Observed) {
     this.lab = lab;
@@ -188,6 +218,7 @@ class Planner {
     this.base = base;
     this.observed = observed;
     this.ownership = ownershipOf(lab, base, observed);
+    this.attached = this.findAttached();
   }
 
   plan(): readonly Operation[] {
@@ -196,6 +227,8 @@ class Planner {
     // Not before it is known which ports stay.
     this.knownMtus.clear();
     this.refuseTakenLinks();
+    this.detachUplinks();
+    this.attachUplinks();
     if (this.refusals.length > 0) return [];
 
     this.planProcesses();
@@ -228,6 +261,170 @@ class Planner {
       this.planNamespaceExtras(name, namespaces.kept.has(name));
     }
     return phases.flatMap((phase) => this.byPhase.get(phase) ?? []);
+  }
+
+  // Uplinks: interfaces that are not ours, as ports of bridges of ours
+
+  private findAttached(): ReadonlyMap<string, AttachedUplink> {
+    const found = new Map<string, AttachedUplink>();
+    for (const uplinks of [this.desired.uplinks, this.base?.uplinks ?? []]) {
+      for (const [key, name] of uplinks) {
+        const bridge = this.observed.links.get(key);
+        if (bridge?.view.kind !== 'bridge' || !this.ownership.ownsLink(bridge)) continue;
+        const uplink = this.observed.links.get(linkKey(bridge.namespace, name));
+        if (uplink === undefined || uplink.view.master !== bridge.view.id) continue;
+        if (!this.ownership.ownsLink(uplink)) found.set(key, { bridge, uplink });
+      }
+    }
+    return found;
+  }
+
+  /** Whether an address of a bridge came from its uplink: nobody else has a say about it. */
+  private isOfUplink(link: ObservedLink, address: GivenAddress): boolean {
+    if (!this.attached.has(link.key) || address.owned) return false;
+    return (
+      !this.listsAddress(link.key, address.address) &&
+      this.desired.links.get(link.key)?.addresses.includes(address.address) !== true
+    );
+  }
+
+  private movesWithUplink({ namespace, key, view }: ObservedLink, route: RouteKeyParts): boolean {
+    if (!this.attached.has(key)) return this.movingRoutes.has(key);
+    const text = routeKey({ ...route, dev: view.name });
+    if (route.owned || (namespace !== null && this.baseRoutes(namespace).has(text))) return false;
+    const wanted = namespace === null ? [] : (this.desired.routes.get(namespace) ?? []);
+    return !wanted.some((other) => routeKey(other) === text);
+  }
+
+  private detachUplinks(): void {
+    for (const [key, { bridge, uplink }] of this.attached) {
+      const stays = this.kept.has(key);
+      if (stays && this.desired.uplinks.get(key) === uplink.view.name) continue;
+      const { addresses, routes } = movableOf(
+        bridge.view,
+        this.observed.routesThrough(bridge),
+        (address) => this.isOfUplink(bridge, address),
+        (route, to) => this.movesWithUplink(bridge, { ...route, to }),
+      );
+      const pinned = this.desired.links.get(key)?.mac ?? null;
+      const others = this.observed
+        .portsOf(bridge)
+        .flatMap((port) => (port === uplink ? [] : (port.view.mac ?? [])));
+      const operation: UplinkOperation = {
+        kind: 'detach-uplink',
+        namespace: bridge.namespace,
+        bridge: bridge.view.name,
+        interface: uplink.view.name,
+        addresses,
+        routes,
+        macs: {
+          attached: bridge.view.mac,
+          // What the kernel would choose (br_stp_recalculate_bridge_id).
+          detached: stays ? (pinned ?? others.sort()[0] ?? null) : null,
+        },
+      };
+      this.detaching.set(uplink.key, operation);
+      this.push('detach-uplinks', operation);
+    }
+  }
+
+  private attachUplinks(): void {
+    for (const [key, name] of this.desired.uplinks) {
+      const bridge = this.desired.links.get(key);
+      if (bridge === undefined) continue;
+      const uplink = this.observed.links.get(linkKey(bridge.namespace, name));
+      const label = this.labelOf(bridge.namespace, name);
+      const problem = this.problemOfUplink(uplink, key);
+      if (problem !== null || uplink === undefined) {
+        const [code, more] = problem ?? (['uplink-missing', {}] as const);
+        const values = { interface: label, bridge: bridge.name, ...more };
+        const kind = code === 'uplink-missing' ? 'unknown-object' : 'name-taken';
+        this.refusals.push(failureOf(kind, code, label, values));
+        continue;
+      }
+      this.attachUplink(key, bridge, uplink, label);
+    }
+  }
+
+  /** Why an interface cannot be the uplink of a bridge; null when it can. */
+  private problemOfUplink(
+    uplink: ObservedLink | undefined,
+    bridgeKey: string,
+  ): readonly [SentenceCode, SentenceValues] | null {
+    if (uplink === undefined || this.removedKeys.has(uplink.key)) return ['uplink-missing', {}];
+    const { view } = uplink;
+    if (view.lab !== null && view.lab !== this.lab) {
+      return ['interface-of-other-lab', { name: view.name, other: view.lab }];
+    }
+    if (unfitKinds.has(view.kind) || view.device?.kind === 'tun')
+      return ['uplink-unfit', { kind: view.kind }];
+    const attached = this.attached.get(bridgeKey);
+    const stays = attached?.uplink === uplink;
+    if (view.master === null || stays || this.detaching.has(uplink.key)) return null;
+    const master = this.observed.viewById.get(view.master)?.name ?? 'another interface';
+    return ['uplink-is-port', { master }];
+  }
+
+  private attachUplink(
+    key: string,
+    bridge: NetworkLink,
+    uplink: ObservedLink,
+    label: string,
+  ): void {
+    const { view } = uplink;
+    const own = movableOf(
+      view,
+      this.observed.routesThrough(uplink),
+      (address) => !address.owned,
+      () => true,
+    );
+    this.movingRoutes.add(uplink.key);
+    for (const to of own.intricate) {
+      const values = { to: readableDestination(to), interface: label };
+      this.refusals.push(failureOf('refused', 'uplink-route-intricate', label, values));
+    }
+    for (const address of own.dynamic) {
+      this.warn('uplink-address-dynamic', label, {
+        address,
+        interface: label,
+        bridge: bridge.name,
+      });
+    }
+    if (!view.up) this.warn('uplink-down', label, { interface: label, bridge: bridge.name });
+    const back = this.detaching.get(uplink.key);
+    const addresses = [...own.addresses, ...(back?.addresses ?? [])];
+    const routes = [...own.routes, ...(back?.routes ?? [])];
+    const observed = this.observed.links.get(key);
+    if (this.attached.get(key)?.uplink === uplink && addresses.length + routes.length === 0) return;
+    this.push('attach-uplinks', {
+      kind: 'attach-uplink',
+      namespace: bridge.namespace,
+      bridge: bridge.name,
+      interface: view.name,
+      addresses,
+      routes,
+      // Neighbours and DHCP servers know the way in by the NIC's MAC; and it must not change as ports come and go.
+      macs: {
+        attached: bridge.mac === null ? view.mac : null,
+        detached: bridge.mac === null && this.kept.has(key) ? (observed?.view.mac ?? null) : null,
+      },
+    });
+    const values = { interface: label, bridge: bridge.name };
+    this.confirm ??= {
+      within: defaultConfirmWithin,
+      reason: warningOf('uplink-at-stake', label, values),
+    };
+    const defaults = this.observed.defaultsBeside(uplink);
+    const before =
+      back === undefined
+        ? undefined
+        : this.observed.links.get(linkKey(back.namespace, back.bridge));
+    const through = [uplink, observed, before].map((link) => link?.view.index);
+    for (const family of ['ipv4', 'ipv6'] as const) {
+      const ways = defaults.filter((route) => route.family === family);
+      if (ways.length === 0 || !ways.every(({ index }) => through.includes(index ?? -1))) continue;
+      if (!this.onlyWays.includes(label)) this.onlyWays.push(label);
+    }
   }
 
   // Namespaces
@@ -432,7 +629,7 @@ class Planner {
     const foreignPorts: Operation[] = [];
     for (const port of this.observed.portsOf(master)) {
       const { name } = port.view;
-      if (this.removedKeys.has(port.key)) continue;
+      if (this.removedKeys.has(port.key) || this.detaching.has(port.key)) continue;
       if (this.kept.has(port.key)) {
         this.push(
           'release-ports',
@@ -533,6 +730,7 @@ class Planner {
       settings.push(...this.settingsOf(namespace, view));
       for (const address of givenAddresses(view)) {
         const ours = address.owned || this.listsAddress(key, address.address);
+        if (this.isOfUplink(link, address)) continue;
         if (!ours) {
           this.warn('foreign-address-lost', this.labelOf(namespace, view.name), {
             address: address.address,
@@ -556,7 +754,7 @@ class Planner {
       if (view.up !== made) ups.push(changeOf(namespace, view.name, { up: made }, { up: view.up }));
       if (namespace === null) continue;
       for (const route of this.observed.routesOf(namespace)) {
-        if (route.link?.key !== key) continue;
+        if (route.link?.key !== key || this.movesWithUplink(link, route)) continue;
         const ours = this.ownsRoute(namespace, route);
         if (!ours) this.warnOfRoute('foreign-route-lost', namespace, route);
         routes.push({
@@ -1066,7 +1264,7 @@ class Planner {
     ];
     for (const [namespace, view] of views) {
       if (this.observed.nameOf(view.id) !== namespace) continue;
-      for (const { lab, name, command } of view.runs) {
+      for (const { lab, name, command, uid } of view.runs) {
         if (lab !== this.lab) continue;
         const key = linkKey(namespace, name);
         const process = wanted.get(key);
@@ -1077,7 +1275,13 @@ class Planner {
           running.add(key);
           continue;
         }
-        this.push('stop-processes', { kind: 'stop-process', namespace, name, command });
+        this.push('stop-processes', {
+          kind: 'stop-process',
+          namespace,
+          name,
+          command,
+          ...(uid === undefined ? {} : { uid }),
+        });
       }
     }
     for (const [key, { namespace, name, command }] of wanted) {
@@ -1131,11 +1335,21 @@ class Planner {
         : this.observed
             .portsOf(bridge)
             .filter((port) => !this.kept.has(port.key) && !this.removedKeys.has(port.key))
+            .filter((port) => !this.detaching.has(port.key))
             .map((port) => port.view.mtu);
     const ours = this.wantedPorts().get(keyOf(wanted)) ?? [];
+    const uplink = this.uplinkOf(wanted);
     const mtuOf = (port: NetworkLink): number =>
       this.mtuOf(port) ?? this.kept.get(keyOf(port))?.observed.view.mtu ?? defaultMtu;
-    return [...ours.map(mtuOf), ...foreign];
+    const coming = uplink === undefined || bridge === undefined ? [] : [uplink.view.mtu];
+    return [...ours.map(mtuOf), ...foreign, ...coming];
+  }
+
+  private uplinkOf(wanted: NetworkLink): ObservedLink | undefined {
+    const name = this.desired.uplinks.get(keyOf(wanted));
+    return name === undefined
+      ? undefined
+      : this.observed.links.get(linkKey(wanted.namespace, name));
   }
 
   private portsByBridge: ReadonlyMap<string, readonly NetworkLink[]> | null = null;
@@ -1159,7 +1373,7 @@ class Planner {
   private changeAddresses({ observed, wanted }: KeptLink): void {
     const { view, namespace, key } = observed;
     const label = this.labelOf(namespace, view.name);
-    const present = givenAddresses(view);
+    const present = givenAddresses(view).filter((address) => !this.isOfUplink(observed, address));
     const texts = new Set(present.map((address) => address.address));
     const wantedTexts = new Set(wanted.addresses);
     const goesDown = this.falls({ observed, wanted });
@@ -1279,6 +1493,10 @@ class Planner {
       const key = route.dev === null ? null : routeKey({ ...route, dev: route.dev });
       const isWanted = key !== null && wanted.has(key);
       const ours = isWanted || this.ownsRoute(namespace, route);
+      if (!ours && route.link !== null && this.movesWithUplink(route.link, route)) {
+        staying.push(route);
+        continue;
+      }
       const disturbed = deviceKey !== undefined && this.disturbs(deviceKey, route);
       if (!ours) {
         if (!disturbed) staying.push(route);
@@ -1388,6 +1606,18 @@ class Planner {
     this.push(phase, changeOf(namespace, name, change.before, change.after));
   }
 }
+
+interface AttachedUplink {
+  readonly bridge: ObservedLink;
+  readonly uplink: ObservedLink;
+}
+
+type UplinkOperation = Extract<Operation, { readonly kind: 'attach-uplink' | 'detach-uplink' }>;
+
+type RouteKeyParts = Pick<NetworkRoute, 'to' | 'via' | 'metric'> & { readonly owned: boolean };
+
+/** What a bridge does not take as a port (br_add_if), and what is a bridge's own business. */
+const unfitKinds: ReadonlySet<string> = new Set(['loopback', 'bridge', 'gre', 'ipip', 'vrf']);
 
 /** Collects the settings of one link that change together. */
 class Change {

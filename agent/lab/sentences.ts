@@ -348,6 +348,23 @@ export const sentences = {
     reason: '{address} is not an address of {node}.',
     next: 'Name an address that {node} has on another interface.',
   },
+  // Uplinks
+  'uplink-of-two': {
+    reason: '{interface} is the uplink of {other} already; an interface is a port of one bridge.',
+    next: 'Choose another interface for one of the two.',
+  },
+  'uplink-is-member': {
+    reason: '{interface} is a port of {other} already.',
+    next: 'Choose another interface, or remove it there.',
+  },
+  'uplink-not-possible': {
+    reason: 'A {kind} cannot be a port of a bridge.',
+    next: 'Choose another interface.',
+  },
+  'uplink-bridge-down': {
+    reason: '{bridge} is down, and its uplink {interface} would be cut off.',
+    next: 'Remove `state: down`, or the uplink.',
+  },
   // Impairments, rules and processes
   'jitter-without-delay': {
     reason: '{what} needs a delay to vary.',
@@ -413,6 +430,10 @@ export const sentences = {
     reason: 'This machine lacks {capability}, which {object} needs ({reason}).',
     next: 'See `netloom doctor` for what adds it, or remove it from the lab.',
   },
+  'machine-on-host': {
+    reason: '{node} is a virtual machine; those run in sandboxes only.',
+    next: 'Bring the lab up in a sandbox.',
+  },
   'queueing-taken': {
     reason: '{name} has a queueing discipline ({kind}) that is not of this lab.',
     next: 'Remove it with `tc qdisc del`, or remove the impairment.',
@@ -466,9 +487,54 @@ export const sentences = {
     reason: 'The interface {name} is not of this lab; the bridge {bridge} lets go of it.',
     next: '',
   },
+  'uplink-missing': {
+    reason: 'There is no interface {interface} to be the uplink of {bridge}.',
+    next: 'Correct the name of the uplink.',
+  },
+  'uplink-unfit': {
+    reason: '{interface} ({kind}) cannot be a port of a bridge.',
+    next: 'Choose another interface as the uplink of {bridge}.',
+  },
+  'uplink-is-port': {
+    reason: '{interface} is a port of {master} already.',
+    next: 'Take it out of {master}, or choose another interface as the uplink of {bridge}.',
+  },
+  'uplink-route-intricate': {
+    reason: 'The route to {to} through {interface} has settings that could not be given back.',
+    next: 'Remove the route, or choose another interface as the uplink.',
+  },
+  'uplink-address-dynamic': {
+    reason:
+      'The address {address} on {interface} ends by itself and stays there, where nothing reaches it: its DHCP client has to run on {bridge}.',
+    next: '',
+  },
+  'uplink-down': {
+    reason: 'The uplink {interface} is down; nothing passes through {bridge} until it is up.',
+    next: '',
+  },
+  'uplink-at-stake': {
+    reason:
+      'The addresses and routes of {interface} move to {bridge}; whoever is connected through it may be cut off.',
+    next: '',
+  },
+  'uplink-needs-deadline': {
+    reason:
+      '{interface} has the only way out of its namespace: without a deadline nobody could take the change back.',
+    next: 'Apply with a deadline, or add another default route first.',
+  },
   'processes-lose-name': {
     reason: 'Processes still run in the namespace {name} ({count}); they keep it until they end.',
     next: 'End them to free the namespace.',
+  },
+  'run-as-root': {
+    reason:
+      'The process {name} of {place} would run as root on this machine, which a lab’s processes never do in the realm of the host.',
+    next: 'Apply the lab as an enrolled user (netloom agent enrol USER), or bring it up in a sandbox.',
+  },
+  'bridge-filtered': {
+    reason:
+      'Frames that cross the bridge {name} go through this machine’s firewall (net.bridge.bridge-nf-call is on), where {chain} drops what it does not allow.',
+    next: '',
   },
   'out-of-reach': {
     reason: 'The interface {name} of this lab is in a namespace without a name and stays.',

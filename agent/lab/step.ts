@@ -210,6 +210,24 @@ function describe(operation: Operation, drawing: Drawing): Omit<PlanStep, 'id' |
         changes: [],
       };
     }
+    case 'attach-uplink':
+    case 'detach-uplink': {
+      const { namespace, bridge, interface: name } = operation;
+      const attach = operation.kind === 'attach-uplink';
+      return {
+        verb: attach ? 'add' : 'remove',
+        object: 'uplink',
+        label: `${name} at ${bridge}`,
+        targets: targetsOf(drawing, namespace, bridge),
+        changes: [
+          attach ? change('master', null, bridge) : change('master', bridge, null),
+          ...operation.addresses.map(({ address }) => change('address', null, address)),
+          ...operation.routes.map(({ to, via }) =>
+            change('route', null, via === null ? to : `${to} via ${via}`),
+          ),
+        ],
+      };
+    }
     default:
       return assertNever(operation);
   }

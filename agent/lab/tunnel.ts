@@ -20,6 +20,26 @@ export function tunnelProcessName(device: string): string {
   return `tunnel:${device}`;
 }
 
+const processNamePattern = /^tunnel:(?<device>.+)$/;
+const tunWords = /^TUN,tun-name=(?<name>[^,]+),tun-type=(?<kind>tap|tun),iff-no-pi$/;
+
+/** What the process of a tunnel attaches to; null for a process that a document asks for. */
+export function relayOf(
+  processName: string,
+  command: readonly string[],
+): { readonly device: string; readonly kind: 'tap' | 'tun' } | null {
+  const device = processNamePattern.exec(processName)?.groups?.['device'];
+  const groups = tunWords.exec(command.at(-1) ?? '')?.groups;
+  const kind = groups?.['kind'];
+  if (device === undefined || groups?.['name'] !== device) return null;
+  return kind === 'tap' || kind === 'tun' ? { device, kind } : null;
+}
+
+/** The relay's command where the device is attached to already, on descriptor `number`. */
+export function relayOnDescriptor(command: readonly string[], number: number): readonly string[] {
+  return [...command.slice(0, -1), `FD:${number}`];
+}
+
 /** The relay of one end. It attaches to the device, which is there already and stays when the relay ends. */
 export function tunnelProcess(
   device: 'tap' | 'tun',

@@ -128,6 +128,7 @@ class Validator {
     this.collectMembers();
     this.checkSettingsHaveLinks();
     this.checkBridges();
+    this.checkUplinks();
     this.checkDevices();
     this.checkTunnels();
     this.checkVlans();
@@ -347,6 +348,37 @@ class Validator {
       if (ports.length <= maximumPorts) continue;
       const values = { bridge, count: ports.length, limit: maximumPorts };
       this.report('too-many-ports', bridge, values, ['topology', 'nodes', bridge]);
+    }
+  }
+
+  /** What an uplink is in the machine is seen when the lab is planned; here, what the document says of it. */
+  private checkUplinks(): void {
+    const seen = new Map<string, string>();
+    for (const [name, node] of this.nodes) {
+      if (node.kind !== 'bridge' || node.uplink === undefined) continue;
+      const { uplink } = node;
+      const path = ['topology', 'nodes', name, 'uplink'];
+      const key = linkKey(node.namespace ?? null, uplink);
+      const other = seen.get(key);
+      if (other !== undefined) {
+        this.report('uplink-of-two', name, { interface: uplink, other }, path);
+      }
+      seen.set(key, name);
+      if (node.state === 'down') {
+        this.report('uplink-bridge-down', name, { bridge: name, interface: uplink }, path);
+      }
+      const item = this.interfaces.get(key);
+      if (item === undefined) continue;
+      const master = this.masterOf(item)?.name ?? (item.isBridge ? null : item.bridge);
+      const kind = item.isBridge ? 'bridge' : item.device?.kind;
+      if (master !== null) {
+        this.report('uplink-is-member', name, { interface: uplink, other: master }, path);
+      } else if (kind !== undefined && portlessKinds.has(kind)) {
+        this.report('uplink-not-possible', name, { kind }, path);
+      } else {
+        const bridge = this.interfaces.get(linkKey(node.namespace ?? null, name));
+        if (bridge !== undefined) this.domains.join(this.domainOf(item), this.domainOf(bridge));
+      }
     }
   }
 
@@ -1128,6 +1160,9 @@ interface Subnet {
   readonly item: Interface;
   readonly address: SubnetAddress;
 }
+
+/** What a bridge does not take as a port (br_add_if). */
+const portlessKinds: ReadonlySet<string> = new Set(['bridge', 'tun', 'gre', 'ipip', 'vrf']);
 
 /** Tag of a frame on a wire. */
 type Lane = number | 'untagged';

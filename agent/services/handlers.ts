@@ -3,6 +3,7 @@ import type { AgentInfo } from '../api/agent-info.ts';
 import { fail, type Failure, succeed } from '../api/result.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
 import type { AgentHandlers } from '../transport/index.ts';
+import { readFdb } from './bridge-fdb.ts';
 import type { LabService } from './labs.ts';
 import type { ProcessService } from './processes.ts';
 
@@ -14,21 +15,29 @@ export interface HandlerOptions {
   readonly processes: ProcessService;
   /** Why nothing may be changed here; null when it may. */
   readonly readOnly: Failure | null;
+  /** In the realm of the host people share one agent, which is root: what is done is done as the one who asks. */
+  readonly shared: boolean;
 }
 
 export function makeHandlers(options: HandlerOptions): AgentHandlers {
-  const { labs, processes, tracker, readOnly } = options;
+  const { labs, processes, tracker, readOnly, shared } = options;
   return {
     'agent.info': () => Promise.resolve(succeed(options.info())),
-    'agent.stop': () => {
+    'agent.stop': (_args, { peer }) => {
+      if (shared && peer.uid !== 0) return Promise.resolve(fail(onlyRoot()));
       options.stop();
       return Promise.resolve(succeed({}));
     },
     'inventory.snapshot': () => Promise.resolve(succeed(tracker.snapshot())),
+    'bridge.fdb': ({ namespace, bridge }) => Promise.resolve(readFdb(tracker, namespace, bridge)),
     'lab.list': () => Promise.resolve(succeed({ labs: [...labs.list()] })),
     'lab.document': ({ lab, revision }) => Promise.resolve(labs.document(lab, revision)),
-    'lab.plan': ({ target }) => Promise.resolve(labs.plan(target)),
-    'lab.apply': ({ plan }, { signal, progress }) => labs.apply(plan, signal, progress),
+    'lab.plan': ({ target }, { peer }) =>
+      Promise.resolve(labs.plan(target, shared ? { uid: peer.uid } : null)),
+    'lab.apply': ({ plan, confirmWithin }, { signal, progress, peer }) =>
+      labs.apply(plan, signal, progress, confirmWithin, shared ? { uid: peer.uid } : null),
+    'lab.confirm': ({ lab, token }) => labs.confirm(lab, token),
+    'lab.revert': ({ lab, token }) => labs.revert(lab, token),
     'lab.check': async ({ lab }, { signal, progress }) => {
       if (readOnly !== null) return fail(readOnly);
       const results = await labs.check(lab, signal, progress);
@@ -38,6 +47,10 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
       const forgotten = labs.forget(lab);
       return Promise.resolve(forgotten.ok ? succeed({}) : forgotten);
     },
+    'interface.setState': async (change) => {
+      const set = await labs.setInterfaceState(change);
+      return set.ok ? succeed({}) : set;
+    },
     'process.run': ({ place, command, terminal, console }, { signal, progress, peer }) =>
       readOnly === null
         ? processes.run({
@@ -46,6 +59,7 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
             terminal,
             console: console ?? false,
             owner: peer.key,
+            uid: shared ? peer.uid : null,
             signal,
             onProgress: progress,
           })
@@ -62,5 +76,15 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
       const acknowledged = processes.acknowledge(session, peer.key, bytes);
       return Promise.resolve(acknowledged.ok ? succeed({}) : acknowledged);
     },
+  };
+}
+
+function onlyRoot(): Failure {
+  return {
+    kind: 'not-allowed',
+    code: 'only-root',
+    object: 'host',
+    reason: 'The agent of the host is root’s.',
+    next: 'Use root: sudo netloom agent stop --realm host.',
   };
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { PlanTarget } from '../api/calls.ts';
 import type { LabDocument } from '../api/document.ts';
+import type { InterfaceStateChange } from '../api/interface-state.ts';
 import type {
   ApplyOutcome,
   CheckResult,
@@ -16,8 +17,8 @@ import type { Plan, PlanGoal, Warning } from '../api/plan.ts';
 import type { ProcessPlace } from '../api/process.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { commitJournal } from '../apply/commit.ts';
-import type { ConfirmationHook } from '../apply/confirm.ts';
-import { KernelExecutor, logNameOf } from '../apply/execute.ts';
+import { clearDeadlines, Deadline } from '../apply/deadline.ts';
+import { KernelExecutor, logNameOf, type RunsAs } from '../apply/execute.ts';
 import type { Faults } from '../apply/fault.ts';
 import { fingerprint } from '../apply/fingerprint.ts';
 import {
@@ -32,14 +33,19 @@ import {
 } from '../apply/history.ts';
 import type { Journal } from '../apply/journal.ts';
 import type { LabStore } from '../apply/lab-store.ts';
-import { recover } from '../apply/recovery.ts';
-import { TransactionRunner } from '../apply/transaction.ts';
+import { recover, type Recovered } from '../apply/recovery.ts';
+import { notConfirmed, TransactionRunner } from '../apply/transaction.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
+import { findBridgedDrop } from '../kernel/bridge-filter.ts';
+import { findPerson } from '../kernel/person.ts';
 import { type ReadDocument, readDocument } from '../lab/document-text.ts';
-import { machineProcessName } from '../lab/machine.ts';
+import { machineOfProcess, machineProcessName } from '../lab/machine.ts';
 import { linkKey, networkOf } from '../lab/network.ts';
 import type { Operation } from '../lab/operation.ts';
 import { type LabPlan, planLab } from '../lab/plan.ts';
+import { failureOf } from '../lab/sentences.ts';
+import { relayOf } from '../lab/tunnel.ts';
+import { InterfaceStates, unknownNode } from './interface-states.ts';
 import { runChecks } from './lab-checks.ts';
 import type { Spot } from './processes.ts';
 
@@ -53,7 +59,6 @@ export interface LabServiceOptions {
   readonly tracker: InventoryTracker;
   readonly store: LabStore;
   readonly faults: Faults;
-  readonly confirm: ConfirmationHook | null;
   /** Ends what we run in a namespace before the namespace goes. */
   readonly prepareRemoval: (namespace: string) => Promise<void>;
   readonly publish: (event: LabEvent) => void;
@@ -80,7 +85,19 @@ interface Draft {
   readonly operations: readonly Operation[];
   readonly recordBefore: LabRecord | null;
   readonly baseDocument: LabDocument | null;
+  /** Interfaces with the only way out of their namespace, which it moves. */
+  readonly onlyWays: readonly string[];
 }
+
+/** A change that is in the kernel and waits to be confirmed. */
+interface Pending {
+  readonly entry: Journal;
+  readonly deadline: Deadline;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** Who asks, as the kernel says: on the host, a lab's processes run as them. Null where nobody is asked for. */
+export type Caller = { readonly uid: number } | null;
 
 interface LabState {
   record: LabRecord;
@@ -91,6 +108,8 @@ interface LabState {
 const keptPlans = 64;
 const keptDocuments = 64;
 const driftDelay = 200;
+/** Milliseconds between two looks at a deadline: it counts while the machine sleeps, timers do not. */
+const deadlineLook = 250;
 
 export class LabService {
   private readonly options: LabServiceOptions;
@@ -101,7 +120,9 @@ export class LabService {
   /** Read documents by hash: a lab's is needed at every look at its drift, a plan's again when it is applied. */
   private readonly documents = new Map<string, ReadDocument>();
   private readonly subscription: Disposable;
+  private readonly interfaces: InterfaceStates;
   private driftTimer: NodeJS.Timeout | undefined;
+  private pending: Pending | null = null;
   private closed = false;
 
   private constructor(options: LabServiceOptions, records: readonly LabRecord[]) {
@@ -114,7 +135,12 @@ export class LabService {
       incarnation: options.incarnation,
       faults: options.faults,
       commit: (entry, faults) => commitJournal(options.store, entry, faults),
-      confirm: options.confirm,
+    });
+    this.interfaces = new InterfaceStates({
+      tracker: options.tracker,
+      inForce: (lab) => this.documentOfUp(lab),
+      exclusively: (lab, action) => this.runner.exclusively(lab, () => Promise.resolve(action())),
+      idle: () => this.runner.idle(),
     });
     this.subscription = options.tracker.onDelta(() => {
       this.lookSoon();
@@ -124,14 +150,21 @@ export class LabService {
   /** Recovers from an open journal, then takes the labs from the store. */
   static async open(options: LabServiceOptions): Promise<Result<OpenedLabs>> {
     const recovered =
-      options.readOnly === null ? await recoverRealm(options) : succeed<Recovery | null>(null);
+      options.readOnly === null ? await recoverRealm(options) : succeed<Recovered | null>(null);
     const loaded = options.store.load();
     if (!loaded.ok) return loaded;
     const labs = new LabService(options, loaded.value.records);
-    labs.lookAtDrift();
     const failures = [...loaded.value.failures];
     if (!recovered.ok) failures.push(recovered.failure);
-    const recoveries = recovered.ok && recovered.value !== null ? [recovered.value] : [];
+    const found = recovered.ok ? recovered.value : null;
+    const recoveries = found === null ? [] : [found.recovery];
+    if (found?.recovery.outcome === 'awaiting') {
+      const adopted = await labs.resume(found.entry);
+      if (!adopted.ok) failures.push(adopted.failure);
+    } else if (recovered.ok && found === null && options.readOnly === null) {
+      clearDeadlines(options.stateDirectory, null);
+    }
+    labs.lookAtDrift();
     return succeed({ labs, recoveries, failures });
   }
 
@@ -139,6 +172,9 @@ export class LabService {
   async close(): Promise<void> {
     this.closed = true;
     clearTimeout(this.driftTimer);
+    // What waits goes on waiting: its watchdog sees to it, or the next agent.
+    clearInterval(this.pending?.timer);
+    await this.interfaces.close();
     this.subscription[Symbol.dispose]();
     await this.runner.idle();
   }
@@ -162,13 +198,17 @@ export class LabService {
     const status = this.statusOf(state);
     const number = revision ?? state.record.revision;
     if (number === 0) return succeed({ status, text: null });
+    const pending = this.pending?.entry;
+    if (pending?.lab === lab && pending.newRevision === number) {
+      return succeed({ status, text: pending.document });
+    }
     const text = this.options.store.readRevision(lab, number);
     return text.ok ? succeed({ status, text: text.value }) : text;
   }
 
   /** What it would take. The id is good for `apply` until document, base or the state that matters has changed. */
-  plan(target: PlanTarget): Result<Plan> {
-    const draft = this.draft(target);
+  plan(target: PlanTarget, caller: Caller = null): Result<Plan> {
+    const draft = this.draft(target, caller);
     if (!draft.ok) return draft;
     const { plan } = draft.value;
     this.plans.delete(plan.id);
@@ -184,6 +224,8 @@ export class LabService {
     id: string,
     signal: AbortSignal,
     onProgress: (progress: TransactionProgress) => void,
+    confirmWithin?: number | null,
+    caller: Caller = null,
   ): Promise<Result<ApplyOutcome>> {
     const start = performance.now();
     const { readOnly } = this.options;
@@ -191,6 +233,7 @@ export class LabService {
     const kept = this.plans.get(id);
     const { busy } = this.runner;
     if (busy !== null) return fail(busy);
+    if (this.pending !== null) return fail(awaitingConfirmation(this.pending.entry.lab));
     if (kept === undefined) return fail(stalePlan(id));
     const { target } = kept;
     const burst = this.options.tracker.expectBurst();
@@ -198,10 +241,11 @@ export class LabService {
       const recovered = await recoverRealm(this.options);
       if (!recovered.ok) return recovered;
       if (recovered.value !== null) {
-        this.reload(recovered.value.lab);
-        if (recovered.value.failure !== null) return fail(recovered.value.failure);
+        const { recovery } = recovered.value;
+        this.reload(recovery.lab);
+        if (recovery.failure !== null) return fail(recovery.failure);
       }
-      const draft = this.draft(target);
+      const draft = this.draft(target, caller);
       if (!draft.ok) {
         // What could be planned and no longer can: that is what has changed.
         return fail({ ...stalePlan(id), causes: [draft.failure] });
@@ -211,7 +255,14 @@ export class LabService {
       if (refusal !== undefined) {
         return fail(more.length === 0 ? refusal : { ...refusal, causes: [refusal, ...more] });
       }
-      return this.carryOut(draft.value, signal, onProgress, start);
+      const { confirm } = draft.value.plan;
+      const [only] = draft.value.onlyWays;
+      if (confirm !== null && confirmWithin === null && only !== undefined) {
+        return fail(failureOf('refused', 'uplink-needs-deadline', only, { interface: only }));
+      }
+      const within =
+        confirm === null || confirmWithin === null ? null : (confirmWithin ?? confirm.within);
+      return this.carryOut(draft.value, signal, onProgress, start, within, caller);
     });
     burst[Symbol.dispose]();
     if (outcome.ok) this.plans.delete(id);
@@ -220,6 +271,106 @@ export class LabService {
     if (state !== undefined) this.publishStatus(state);
     this.lookSoon();
     return outcome;
+  }
+
+  /** Keeps the change that awaits its confirmation. */
+  confirm(lab: string, token: string): Promise<Result<ApplyOutcome>> {
+    return this.settle(lab, token, 'confirmed');
+  }
+
+  /** Takes the change back that awaits its confirmation. */
+  revert(lab: string, token: string): Promise<Result<ApplyOutcome>> {
+    return this.settle(lab, token, 'reverting');
+  }
+
+  private async settle(
+    lab: string,
+    token: string,
+    wish: 'confirmed' | 'reverting',
+  ): Promise<Result<ApplyOutcome>> {
+    const start = performance.now();
+    const { readOnly } = this.options;
+    if (readOnly !== null) return fail(readOnly);
+    const { busy } = this.runner;
+    if (busy !== null) return fail(busy);
+    const { pending } = this;
+    if (pending?.entry.lab !== lab) return fail(nothingAwaits(lab));
+    if (pending.entry.id !== token) return fail(staleToken(lab));
+    const { deadline, entry } = pending;
+    const late = wish === 'confirmed' && deadline.remaining() <= 0;
+    const settled = await this.runner.exclusively(lab, async () => {
+      const claimed = deadline.claim(late ? 'reverting' : wish);
+      if (!claimed.ok) return claimed;
+      return this.finishPending(pending, claimed.value);
+    });
+    this.announce(lab);
+    if (!settled.ok) return settled;
+    const { outcome, failure } = settled.value;
+    if (failure !== null) return fail(failure);
+    if (wish === 'confirmed' && outcome !== 'committed') return fail(confirmedTooLate(lab));
+    const record = this.labs.get(lab)?.record;
+    return succeed({
+      lab,
+      up: record?.up === true && isUp(record, this.options.incarnation),
+      revision: record?.revision ?? 0,
+      operations: entry.operations.length,
+      milliseconds: performance.now() - start,
+      realmEmpty: false,
+      awaiting: null,
+    });
+  }
+
+  /** To be called within `exclusively`, when it is decided. */
+  private async finishPending(
+    { entry, timer }: Pending,
+    decided: boolean,
+  ): Promise<Result<Recovery>> {
+    clearInterval(timer);
+    const recovered = await recoverRealm(this.options, decided);
+    this.pending = null;
+    this.reload(entry.lab);
+    if (!recovered.ok) return recovered;
+    if (recovered.value !== null) return succeed(recovered.value.recovery);
+    return fail(nothingAwaits(entry.lab));
+  }
+
+  /** Takes over a change that another agent has left waiting. */
+  private async resume(entry: Journal): Promise<Result<void>> {
+    const deadline = new Deadline(this.options.stateDirectory, entry.id);
+    if (entry.document !== null) this.readText(entry.document, null);
+    this.labs.set(entry.lab, { record: entry.recordAfter, drift: null, checks: [] });
+    this.wait(entry, deadline);
+    return deadline.adopt();
+  }
+
+  private wait(entry: Journal, deadline: Deadline): void {
+    const timer = setInterval(() => {
+      if (this.runner.running !== null || this.closed) return;
+      if (deadline.remaining() > 0 && deadline.verdict() === 'pending') return;
+      void this.expire();
+    }, deadlineLook);
+    timer.unref();
+    this.pending = { entry, deadline, timer };
+  }
+
+  /** Nobody has confirmed in time: takes the change back, or waits for the watchdog that does. */
+  private async expire(): Promise<void> {
+    const { pending } = this;
+    if (pending === null) return;
+    const { lab } = pending.entry;
+    await this.runner.exclusively(lab, async () => {
+      const claimed = pending.deadline.claim('reverting');
+      this.options.publish({ kind: 'transaction', progress: progressOfRollBack(pending.entry) });
+      return this.finishPending(pending, claimed.ok && claimed.value);
+    });
+    this.announce(lab);
+  }
+
+  private announce(lab: string): void {
+    const state = this.labs.get(lab);
+    if (state === undefined) this.options.publish({ kind: 'removed', lab });
+    else this.publishStatus(state);
+    this.lookSoon();
   }
 
   /** Carries the checks of the document in force out; results are kept with the lab and published. */
@@ -237,6 +388,8 @@ export class LabService {
     const results = await runChecks({
       document: document.value,
       namespaceFd: (namespace) => {
+        const owned = this.checkNode(lab, namespace);
+        if (!owned.ok) return owned;
         const tracked = this.options.tracker.namespaceHandle(namespace);
         return tracked.ok ? succeed(tracked.value.fd) : tracked;
       },
@@ -284,29 +437,32 @@ export class LabService {
     return succeed(undefined);
   }
 
+  /** Takes an interface down or brings it up in the kernel, without a change of the document. */
+  setInterfaceState(change: InterfaceStateChange): Promise<Result<void>> {
+    const { readOnly } = this.options;
+    return readOnly === null ? this.interfaces.set(change) : Promise.resolve(fail(readOnly));
+  }
+
+  /** Document in force of a lab that is up. */
+  private documentOfUp(lab: string): Result<LabDocument> {
+    const state = this.labs.get(lab);
+    if (state === undefined) return fail(unknownLab(lab));
+    if (!isUp(state.record, this.options.incarnation)) return fail(notUpForNode(state.record));
+    return this.documentInForce(state.record);
+  }
+
   /** What a place is; fails for a machine that does not run. */
   spotOf(place: ProcessPlace): Result<Spot> {
     if (place.kind === 'realm') return succeed({ namespace: null, machine: null });
-    const state = this.labs.get(place.lab);
-    if (state === undefined) return fail(unknownLab(place.lab));
-    if (!isUp(state.record, this.options.incarnation)) return fail(notUpForNode(state.record));
-    const document = this.documentInForce(state.record);
+    const document = this.documentOfUp(place.lab);
     if (!document.ok) return document;
     const nodes = new Map(Object.entries(document.value.topology.nodes));
     const node = nodes.get(place.node);
-    if (node === undefined) {
-      return fail({
-        kind: 'unknown-object',
-        code: 'unknown-node',
-        object: `${place.lab}:${place.node}`,
-        reason: `Lab ${place.lab} has no node ${place.node}.`,
-        next: 'Name one of its nodes.',
-        values: { lab: place.lab, node: place.node },
-      });
-    }
+    if (node === undefined) return fail(unknownNode(place.lab, place.node));
     if (node.kind === 'vm') return this.machineAt(place.lab, place.node);
     const namespace = node.kind === 'namespace' ? place.node : (node.namespace ?? null);
-    return succeed({ namespace, machine: null });
+    const owned = namespace === null ? succeed(undefined) : this.checkNode(place.lab, namespace);
+    return owned.ok ? succeed({ namespace, machine: null }) : owned;
   }
 
   private machineAt(lab: string, node: string): Result<Spot> {
@@ -329,13 +485,37 @@ export class LabService {
     return succeed({ namespace, machine: { lab, node, log } });
   }
 
+  /** On the host, a namespace of a node's name may meanwhile be somebody else's: nobody is let into that. */
+  private checkNode(lab: string, node: string): Result<void> {
+    if (this.options.realm !== 'host') return succeed(undefined);
+    const view = this.options.tracker
+      .snapshot()
+      .namespaces.find(({ names }) => names.includes(node));
+    if (view?.lab === lab && !view.root) return succeed(undefined);
+    return fail({
+      kind: 'refused',
+      code: 'foreign-node',
+      object: `${lab}:${node}`,
+      reason: `The namespace ${node} does not bear the mark of lab ${lab} (any more), so it may be somebody else’s.`,
+      next: 'Plan the lab again, and look at what has changed.',
+      values: { lab, node },
+    });
+  }
+
   private statusOf(state: LabState): LabStatus {
     return {
       record: state.record,
       drift: state.drift,
       checks: [...state.checks],
       busy: this.runner.running === state.record.name,
+      awaiting: this.awaitingOf(state.record.name),
     };
+  }
+
+  private awaitingOf(lab: string): LabStatus['awaiting'] {
+    const { pending } = this;
+    if (pending?.entry.lab !== lab) return null;
+    return { ...awaitingOf(pending.deadline), within: pending.entry.confirmWithin ?? 0 };
   }
 
   private publishStatus(state: LabState): void {
@@ -405,11 +585,15 @@ export class LabService {
     const known =
       record.documentHash === null ? null : this.documents.get(record.documentHash)?.document;
     if (known !== null && known !== undefined) return succeed(known);
+    const pending = this.pending?.entry;
+    if (pending?.lab === record.name && pending.document !== null) {
+      return this.parseKept(pending.document);
+    }
     const text = this.options.store.readRevision(record.name, record.revision);
     return text.ok ? this.parseKept(text.value) : text;
   }
 
-  private draft(target: PlanTarget): Result<Draft> {
+  private draft(target: PlanTarget, caller: Caller): Result<Draft> {
     const intent = this.readIntent(target);
     if (!intent.ok) return intent;
     const { lab, destination, desired, text } = intent.value;
@@ -424,14 +608,18 @@ export class LabService {
       baseDocument = document.value;
     }
     tracker.refresh();
+    // A sandbox's own switches are off (`furnishRealm`); the machine's are left as they are.
+    const bridgedDrop = realm === 'host' && desired !== null ? findBridgedDrop() : null;
     const planned = planLab({
       lab,
       desired,
       base: baseDocument,
       inventory: tracker.snapshot(),
+      bridgedDrop,
       ...(lackOf === undefined ? {} : { lackOf }),
     });
     const refusals = [...planned.refusals];
+    if (realm === 'host') refusals.push(...refusalsOfRuns(planned.operations, caller));
     if (destination.goal.kind === 'document') {
       const conflict = nameConflict(recordBefore, intent.value.path ?? null, intent.value.replace);
       if (conflict !== null) refusals.unshift(conflict);
@@ -455,6 +643,7 @@ export class LabService {
       operations: planned.operations,
       recordBefore,
       baseDocument,
+      onlyWays: planned.onlyWays,
       plan: {
         id,
         lab,
@@ -465,6 +654,7 @@ export class LabService {
         steps: [...planned.steps],
         warnings: [...intent.value.warnings, ...planned.warnings],
         refusals,
+        confirm: planned.confirm,
       },
     });
   }
@@ -474,6 +664,8 @@ export class LabService {
     signal: AbortSignal,
     onProgress: (progress: TransactionProgress) => void,
     start: number,
+    confirmWithin: number | null,
+    caller: Caller,
   ): Promise<Result<ApplyOutcome>> {
     const { intent, operations, recordBefore, plan } = draft;
     const { incarnation, realm, tracker } = this.options;
@@ -501,13 +693,14 @@ export class LabService {
         recordBefore,
         recordAfter: arrival.record,
         operations,
-        makeExecutor: () => executorOf(this.options, lab, draft.baseDocument),
+        makeExecutor: () => executorOf(this.options, lab, draft.baseDocument, caller),
         remaining: () => {
           tracker.refresh();
           const inventory = tracker.snapshot();
           const planned = planLab({ lab, desired, base: draft.baseDocument, inventory });
           return Promise.resolve(remainingOf(planned));
         },
+        confirmWithin,
         signal,
         report: (progress) => {
           onProgress(progress);
@@ -517,6 +710,9 @@ export class LabService {
       if (!done.ok) {
         this.reload(lab);
         return done;
+      }
+      if (done.value !== null) {
+        this.wait(done.value, new Deadline(this.options.stateDirectory, done.value.id));
       }
     }
     const drift = arrival.record.up ? 0 : null;
@@ -528,6 +724,7 @@ export class LabService {
       operations: operations.length,
       milliseconds: performance.now() - start,
       realmEmpty: intent.destination.goal.kind === 'down' && !this.hasLabsUp(),
+      awaiting: this.pending === null ? null : awaitingOf(this.pending.deadline),
     });
   }
 
@@ -591,16 +788,20 @@ export interface OpenedLabs {
   readonly failures: readonly Failure[];
 }
 
-function recoverRealm(options: LabServiceOptions): Promise<Result<Recovery | null>> {
+function recoverRealm(
+  options: LabServiceOptions,
+  decided = false,
+): Promise<Result<Recovered | null>> {
   const { stateDirectory, incarnation, store, faults, tracker } = options;
   return recover({
+    decided,
     stateDirectory,
     incarnation,
     store,
     faults,
     makeExecutor: (entry) => {
       const documents = documentsOf(store, entry);
-      return executorOf(options, entry.lab, documents.ok ? documents.value.base : null);
+      return executorOf(options, entry.lab, documents.ok ? documents.value.base : null, null);
     },
     remaining: (entry) => {
       const documents = documentsOf(store, entry);
@@ -618,6 +819,7 @@ function executorOf(
   options: LabServiceOptions,
   lab: string,
   base: LabDocument | null,
+  caller: Caller,
 ): KernelExecutor {
   const network = base === null ? null : networkOf(base);
   const isListed = (namespace: string | null, link: string): boolean => {
@@ -630,11 +832,44 @@ function executorOf(
     isListed,
     onRemoval: options.prepareRemoval,
     logDirectory: logDirectoryOf(options, lab),
+    runsAs: runsAs(options.realm, caller),
   });
 }
 
 function logDirectoryOf(options: LabServiceOptions, lab: string): string {
   return path.join(options.stateDirectory, 'logs', lab);
+}
+
+function runsAs(realm: string, caller: Caller): RunsAs {
+  return realm === 'host' ? { kind: 'person', uid: caller?.uid ?? null } : { kind: 'agent' };
+}
+
+/** On the host: why these operations cannot start the processes that they start, as the one who asks. */
+function refusalsOfRuns(operations: readonly Operation[], caller: Caller): readonly Failure[] {
+  const started = operations.flatMap((operation) =>
+    operation.kind === 'start-process' && operation.uid === undefined ? [operation] : [],
+  );
+  // Their taps and the place of their consoles are the agent's.
+  const machines = started.flatMap(({ name }) => machineOfProcess(name) ?? []);
+  if (machines.length > 0) {
+    return machines.map((node) => failureOf('refused', 'machine-on-host', node, { node }));
+  }
+  const runs = started.flatMap((operation) =>
+    operation.namespace === null ? [] : [{ ...operation, namespace: operation.namespace }],
+  );
+  const asked = runs.filter(({ name, command }) => relayOf(name, command) === null);
+  const uid = caller?.uid ?? 0;
+  if (uid === 0) {
+    return asked.map(({ name, namespace }) =>
+      failureOf('refused', 'run-as-root', `process ${name} of ${namespace}`, {
+        name,
+        place: namespace,
+      }),
+    );
+  }
+  if (runs.length === 0) return [];
+  const person = findPerson(uid);
+  return person.ok ? [] : [person.failure];
 }
 
 function documentsOf(
@@ -693,6 +928,64 @@ function invalidDocument(path: string | null, problems: readonly Failure[]): Fai
     next: 'Correct the places that are listed.',
     values: { problems: problems.length },
     causes: problems.slice(0, 1000),
+  };
+}
+
+function awaitingOf(deadline: Deadline): NonNullable<ApplyOutcome['awaiting']> {
+  return { token: deadline.token, endsInMilliseconds: Math.round(deadline.remaining()) };
+}
+
+function progressOfRollBack(entry: Journal): TransactionProgress {
+  const total = entry.operations.length;
+  return {
+    lab: entry.lab,
+    plan: entry.plan,
+    phase: 'roll-back',
+    done: total,
+    total,
+    failedStep: null,
+  };
+}
+
+function awaitingConfirmation(lab: string): Failure {
+  return {
+    kind: 'busy',
+    code: 'awaiting-confirmation',
+    object: lab,
+    reason: `A change of lab ${lab} waits to be confirmed; nothing else changes in this realm meanwhile.`,
+    next: 'Confirm it or take it back first.',
+    values: { lab },
+  };
+}
+
+function staleToken(lab: string): Failure {
+  return {
+    kind: 'stale-plan',
+    code: 'stale-token',
+    object: lab,
+    reason: `The change of lab ${lab} that waits to be confirmed is another one.`,
+    next: 'Look at the state of the lab, then confirm it or take it back.',
+    values: { lab },
+  };
+}
+
+function confirmedTooLate(lab: string): Failure {
+  return {
+    ...notConfirmed(lab),
+    code: 'confirmed-too-late',
+    reason: `The confirmation came too late: the change of lab ${lab} was taken back, and everything is as before.`,
+    next: 'Apply again, and confirm it in time.',
+  };
+}
+
+function nothingAwaits(lab: string): Failure {
+  return {
+    kind: 'refused',
+    code: 'nothing-awaits',
+    object: lab,
+    reason: `No change of lab ${lab} waits to be confirmed.`,
+    next: 'Look at the state of the lab: it may have been confirmed or taken back already.',
+    values: { lab },
   };
 }
 

@@ -6,6 +6,13 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import type { ProcessExit, ProcessPlace, ProcessProgress, TerminalSize } from '../api/process.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
+import {
+  commandAs,
+  environmentOfPerson,
+  findPerson,
+  type Person,
+  personTests,
+} from '../kernel/person.ts';
 import { findProgram, runCommand } from '../kernel/process.ts';
 import { consoleCommand } from '../lab/machine.ts';
 import { openPipes, openTerminal, type Session, type TerminalSession } from '../kernel/terminal.ts';
@@ -39,6 +46,8 @@ export interface RunRequest {
   readonly console: boolean;
   /** Tells clients apart: only who started a process may type into it. */
   readonly owner: string;
+  /** As whom it runs: the person of that uid, as they log in. Null is the agent's user. */
+  readonly uid: number | null;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: ProcessProgress) => void;
 }
@@ -79,9 +88,14 @@ export class ProcessService {
     const spot = this.options.spotOf(place);
     if (!spot.ok) return spot;
     const { namespace, machine } = spot.value;
+    // Root has root's rights anyhow; everybody else has their own.
+    const found =
+      request.uid === null || request.uid === 0 ? succeed(null) : findPerson(request.uid);
+    if (!found.ok) return found;
+    const person = found.value;
     const command =
       machine === null
-        ? await this.commandIn(namespace, request.command)
+        ? await this.commandIn(namespace, request.command, person)
         : this.consoleOf(machine, request);
     if (!command.ok) return command;
     if (signal.aborted) return fail(cancelled(request.command));
@@ -102,8 +116,10 @@ export class ProcessService {
     const options = {
       ...command.value,
       purpose: `a command in ${place.kind === 'realm' ? 'the realm' : `${place.lab}:${place.node}`}`,
-      environment: environmentOf(place, terminal !== null),
-      workingDirectory: homeDirectory(),
+      environment: environmentOf(place, terminal !== null, person),
+      // Theirs is gone to as them (`commandIn`): from where root stands one could go on into what is closed to them.
+      workingDirectory: person === null ? homeDirectory() : '/',
+      ...(person === null ? {} : { terminalOwner: person }),
       onOutput: output,
     };
     const opened = open(options, terminal);
@@ -222,13 +238,19 @@ export class ProcessService {
    */
   private async commandIn(
     namespace: string | null,
-    command: readonly string[],
+    asked: readonly string[],
+    person: Person | null,
   ): Promise<Result<StartedCommand>> {
-    const [file = '', ...args] = command;
-    if (file === '' || (file.includes('/') && !file.startsWith('/'))) {
-      return fail(noProgram(file));
+    const [program = ''] = asked;
+    if (program === '' || (program.includes('/') && !program.startsWith('/'))) {
+      return fail(noProgram(program));
     }
-    if (findProgram(file) === undefined) return fail(noProgram(file));
+    const isThere =
+      person !== null && program.startsWith('/')
+        ? personTests(person, '-x', program)
+        : findProgram(program) !== undefined;
+    if (!isThere) return fail(noProgram(program));
+    const [file = '', ...args] = person === null ? asked : commandAtHome(person, asked);
     if (namespace === null) return succeed({ file, args });
     const fd = this.options.namespaceFd(namespace);
     if (!fd.ok) return fd;
@@ -236,6 +258,13 @@ export class ProcessService {
     if (!(await this.wrapper)) return succeed({ file, args, namespaceFd: fd.value });
     return succeed({ file: 'ip', args: ['netns', 'exec', namespace, file, ...args] });
   }
+}
+
+/** The command as a person has it who has just logged in. */
+function commandAtHome(person: Person, command: readonly string[]): readonly string[] {
+  const isThere = personTests(person, '-d', person.home) && personTests(person, '-x', person.home);
+  const there = isThere ? ['env', `--chdir=${person.home}`, '--', ...command] : command;
+  return commandAs(person, 'as-logged-in', there);
 }
 
 interface StartedCommand {
@@ -302,18 +331,23 @@ function homeDirectory(): string {
 }
 
 /** What a shell needs to feel at home, and to show where it is. */
-function environmentOf(place: ProcessPlace, onTerminal: boolean): Readonly<Record<string, string>> {
+function environmentOf(
+  place: ProcessPlace,
+  onTerminal: boolean,
+  person: Person | null,
+): Readonly<Record<string, string>> {
   const where = place.kind === 'realm' ? 'realm' : place.node;
   return {
-    HOME: homeDirectory(),
     LC_ALL: 'C.UTF-8',
-    SHELL: findProgram('bash') ?? '/bin/sh',
+    ...(person === null
+      ? { HOME: homeDirectory(), SHELL: findProgram('bash') ?? '/bin/sh' }
+      : environmentOfPerson(person)),
     NETLOOM_NODE: place.kind === 'realm' ? '' : place.node,
     NETLOOM_LAB: place.kind === 'realm' ? '' : place.lab,
     ...(onTerminal
       ? {
           TERM: 'xterm-256color',
-          PS1: `${where}# `,
+          PS1: `${where}${person === null ? '#' : '$'} `,
           // Debian's bash.bashrc overwrites PS1, and puts this in front of it.
           debian_chroot: where,
         }

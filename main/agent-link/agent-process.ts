@@ -89,17 +89,20 @@ export interface AgentLaunch {
   readonly node: string;
   /** Null for the host realm, where the agent runs as it is started. */
   readonly keeper: KeeperRecord | null;
+  /** It looks and changes nothing. */
+  readonly readOnly: boolean;
 }
 
 /** Starts the agent, detached, its output in its log. It takes a moment until it answers. */
 export async function launchAgent(launch: AgentLaunch): Promise<Result<DetachedProcess>> {
-  const { realm, directories, applicationRoot, node, keeper } = launch;
+  const { realm, directories, applicationRoot, node, keeper, readOnly } = launch;
   const agent = [
     node,
     agentScript(applicationRoot),
     ...['--realm', realm],
     ...['--runtime', realpathSync(directories.runtime)],
     ...['--state', realpathSync(directories.state)],
+    ...(readOnly ? ['--read-only'] : []),
   ];
   const [program = node, ...args] =
     keeper === null ? agent : enterRealm(keeper, applicationRoot, agent);

@@ -10,6 +10,7 @@ import {
   RealmNameSchema,
   realmFiles,
   type Result,
+  stateFiles,
   succeed,
 } from '../../agent/api/index.ts';
 import type { RealmOverview } from '../bridge/contract.ts';
@@ -97,7 +98,11 @@ export class Realms {
         names.add(record.realm);
       }
     }
-    if (existsSync(this.directoriesOf('host').runtime)) names.add('host');
+    const host = this.directoriesOf('host');
+    // After a reboot only root can see what was up there before.
+    if (existsSync(host.runtime) || existsSync(path.join(host.state, stateFiles.labs))) {
+      names.add('host');
+    }
     return [...names].sort();
   }
 
@@ -189,13 +194,16 @@ export class Realms {
   }
 
   /** Makes what is missing of keeper and agent, and connects. */
-  async ensure(realm: RealmName): Promise<Result<ConnectedAgent>> {
+  async ensure(
+    realm: RealmName,
+    options: { readonly readOnly?: boolean } = {},
+  ): Promise<Result<ConnectedAgent>> {
     const connected = await this.connect(realm);
     if (connected.ok || connected.failure.kind === 'not-allowed') return connected;
     if (realm === 'host' && !isRoot()) return connected;
     return this.#locked(realm, async () => {
       const keeper = realm === 'host' ? succeed(null) : await this.#ensureKeeper(realm);
-      return keeper.ok ? this.#ensureAgent(realm, keeper.value) : keeper;
+      return keeper.ok ? this.#ensureAgent(realm, keeper.value, options.readOnly === true) : keeper;
     });
   }
 
@@ -207,7 +215,7 @@ export class Realms {
     return this.#locked(realm, async () => {
       const keeper = this.findKeeper(realm);
       if (realm !== 'host' && keeper === null) return fail(realmGone(realm));
-      return this.#ensureAgent(realm, keeper);
+      return this.#ensureAgent(realm, keeper, false);
     });
   }
 
@@ -303,6 +311,7 @@ export class Realms {
   async #ensureAgent(
     realm: RealmName,
     keeper: KeeperRecord | null,
+    readOnly: boolean,
   ): Promise<Result<ConnectedAgent>> {
     const connected = await this.connect(realm);
     if (connected.ok) return connected;
@@ -323,6 +332,7 @@ export class Realms {
       applicationRoot: this.#applicationRoot,
       node: node.value,
       keeper,
+      readOnly,
     });
     if (!launched.ok) return launched;
     let ending: string | null = null;

@@ -58,8 +58,15 @@ export async function startShell(profile: string): Promise<void> {
     shell: 'desktop',
     quit: leave,
   });
-  app.on('will-quit', () => {
-    program.close();
+  let closed = false;
+  app.on('will-quit', (event) => {
+    if (closed) return;
+    // What is under way in a realm of its own is not to be left there.
+    event.preventDefault();
+    void program.close().finally(() => {
+      closed = true;
+      app.quit();
+    });
   });
   app.on('window-all-closed', leave);
   // Electron would ask the window, and so the person: whoever sends a signal wants no question.

@@ -8,8 +8,11 @@ import {
   ApplyOutcomeSchema,
   CapabilitySchema,
   CheckResultSchema,
+  ConfirmWithinSchema,
   describeCall,
   FailureSchema,
+  FdbSchema,
+  InterfaceStateChangeSchema,
   InventoryDeltaSchema,
   InventorySchema,
   LabDocumentSchema,
@@ -243,17 +246,41 @@ export const bridgeCalls = {
   }),
   /** Without a realm the plan is against nothing and its id is main's own; apply then makes the realm first. */
   'lab.plan': describeCall({
-    args: z.strictObject({ lab: LabNameSchema, target: LabTargetSchema }),
+    /** `realm` is where it is to be; by default where it is, or was last, or a sandbox of its own. */
+    args: z.strictObject({
+      lab: LabNameSchema,
+      target: LabTargetSchema,
+      realm: RealmNameSchema.optional(),
+    }),
     result: PlanSchema,
     effect: 'read',
     timeout: 60_000,
   }),
   'lab.apply': describeCall({
-    args: z.strictObject({ lab: LabNameSchema, plan: z.string().max(128) }),
+    args: z.strictObject({
+      lab: LabNameSchema,
+      plan: z.string().max(128),
+      /** As the agent's: seconds; absent is the plan's own; null is without a deadline. */
+      confirmWithin: ConfirmWithinSchema.nullable().optional(),
+    }),
     result: ApplyOutcomeSchema,
     progress: TransactionProgressSchema,
     effect: 'write',
     timeout: null,
+  }),
+  /** Keeps the change of which the lab's status says that it awaits its confirmation. */
+  'lab.confirm': describeCall({
+    args: z.strictObject({ lab: LabNameSchema, token: z.string().max(64) }),
+    result: ApplyOutcomeSchema,
+    effect: 'write',
+    timeout: 60_000,
+  }),
+  /** Takes that change back at once. */
+  'lab.revert': describeCall({
+    args: z.strictObject({ lab: LabNameSchema, token: z.string().max(64) }),
+    result: ApplyOutcomeSchema,
+    effect: 'write',
+    timeout: 120_000,
   }),
   'lab.check': describeCall({
     args: z.strictObject({ lab: LabNameSchema }),
@@ -261,6 +288,13 @@ export const bridgeCalls = {
     progress: CheckResultSchema,
     effect: 'write',
     timeout: null,
+  }),
+  /** Takes an interface down or brings it up in the kernel, without a change of the document. */
+  'interface.setState': describeCall({
+    args: InterfaceStateChangeSchema,
+    result: empty,
+    effect: 'write',
+    timeout: 15_000,
   }),
   /** Text of a kept revision. */
   'lab.revision': describeCall({
@@ -286,6 +320,17 @@ export const bridgeCalls = {
     result: InventorySchema,
     effect: 'read',
     timeout: 15_000,
+  }),
+  /** What a bridge has learned by now; the window asks again while it shows it. */
+  'bridge.fdb': describeCall({
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      namespace: z.string().min(1).max(255).nullable(),
+      bridge: z.string().min(1).max(15),
+    }),
+    result: FdbSchema,
+    effect: 'read',
+    timeout: 10_000,
   }),
   'process.run': describeCall({
     args: z.strictObject({

@@ -1,5 +1,5 @@
 /** agent start, stop, status, enrol, revoke, serve. */
-import type { RealmName } from '../../agent/api/index.ts';
+import { fail, type RealmName, type Result } from '../../agent/api/index.ts';
 import { enrolUser, revokeUser } from '../agent-link/enrolment.ts';
 import type { RealmOverview } from '../bridge/contract.ts';
 import { type Context, parseRealm } from './context.ts';
@@ -14,6 +14,29 @@ import {
 
 interface RealmChoice {
   readonly realm?: string;
+}
+
+interface StartChoice extends RealmChoice {
+  readonly readOnly?: boolean;
+}
+
+/** An agent that runs already goes on as it was started: whoever asks for one that only looks is not to be deceived. */
+async function startRealm(
+  context: Context,
+  realm: RealmName,
+  options: StartChoice,
+): Promise<Result<RealmOverview>> {
+  const readOnly = options.readOnly === true;
+  const started = await context.workbench.startRealm(realm, { readOnly });
+  if (!started.ok || !readOnly || started.value.agent?.readOnly !== false) return started;
+  return fail({
+    kind: 'refused',
+    code: 'agent-may-write',
+    object: realm,
+    reason: 'An agent runs here that may change things.',
+    next: `Stop it first: netloom agent stop --realm ${realm}.`,
+    values: { realm },
+  });
 }
 
 /** Here `sandbox` alone names no realm: there is no lab that it could be of. */
@@ -45,11 +68,11 @@ function describeRealms(realms: readonly RealmOverview[]): string {
 
 export async function agentStart(
   context: Context,
-  options: RealmChoice & { readonly json?: boolean },
+  options: StartChoice & { readonly json?: boolean },
 ): Promise<ExitCode> {
   const realm = chooseRealm(options);
   if (typeof realm === 'number') return realm;
-  const started = await context.workbench.startRealm(realm);
+  const started = await startRealm(context, realm, options);
   if (!started.ok) return printFailure(started.failure, options.json);
   if (options.json === true) printJson(started.value);
   else printResult(`The agent of ${realm} runs (pid ${String(started.value.agentPid ?? '?')}).`);
@@ -110,10 +133,10 @@ function failEnrolment(failure: Parameters<typeof printFailure>[0]): ExitCode {
 }
 
 /** Keeps an agent up while this command runs, for a service manager; ends it with the command. */
-export async function agentServe(context: Context, options: RealmChoice): Promise<ExitCode> {
-  const realm = chooseRealm(options.realm === undefined ? { realm: 'host' } : options);
+export async function agentServe(context: Context, options: StartChoice): Promise<ExitCode> {
+  const realm = chooseRealm({ realm: options.realm ?? 'host' });
   if (typeof realm === 'number') return realm;
-  const started = await context.workbench.startRealm(realm);
+  const started = await startRealm(context, realm, options);
   if (!started.ok) return printFailure(started.failure);
   const agent = await context.workbench.connection(realm);
   if (!agent.ok) return printFailure(agent.failure);

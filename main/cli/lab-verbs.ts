@@ -16,6 +16,13 @@ import { invalidDocument } from '../workbench/failures.ts';
 import { listLabs } from '../workbench/lab-list.ts';
 import { readLab } from '../workbench/read-lab.ts';
 import { takeAllDown, takeDown } from '../workbench/take-down.ts';
+import {
+  askWhetherToKeep,
+  awaitingWords,
+  howToConfirm,
+  settleChange,
+  settledSentence,
+} from './awaiting-verbs.ts';
 import { type Context, labOf, parseRealm, readSource } from './context.ts';
 import {
   describeCheck,
@@ -34,6 +41,8 @@ export interface UpOptions {
   readonly json?: boolean;
   readonly replace?: boolean;
   readonly revision?: number;
+  /** Seconds. */
+  readonly confirmWithin?: number | 'never';
 }
 
 /** A plan; an agent that is lost is started again first, since the plan is there to be applied. */
@@ -85,12 +94,17 @@ export function interruptSignal(): { readonly signal: AbortSignal; readonly rele
   };
 }
 
-async function applyPlan(context: Context, plan: Plan): Promise<Result<ApplyOutcome>> {
+async function applyPlan(
+  context: Context,
+  plan: Plan,
+  confirmWithin: number | null | undefined,
+): Promise<Result<ApplyOutcome>> {
   const { signal, release } = interruptSignal();
   let phase = '';
   try {
     return await context.workbench.apply(plan.id ?? '', {
       signal,
+      confirmWithin,
       onProgress: (progress) => {
         if (progress.phase === phase) return;
         phase = progress.phase;
@@ -132,6 +146,13 @@ async function runChecks(
 const holds = (checks: readonly CheckResult[]): boolean =>
   checks.every(({ outcome }) => outcome !== 'failed');
 
+/** The plan with the time that was asked for instead of its own. */
+function withTime(plan: Plan, confirmWithin: number | null | undefined): Plan {
+  if (plan.confirm === null || confirmWithin === undefined) return plan;
+  const confirm = confirmWithin === null ? null : { ...plan.confirm, within: confirmWithin };
+  return { ...plan, confirm };
+}
+
 /** Shows a plan, has it confirmed, applies it and, where the lab is up then, runs its checks. */
 async function carryOut(
   context: Context,
@@ -142,13 +163,14 @@ async function carryOut(
     readonly yes: boolean;
     readonly json: boolean;
     readonly checks: boolean;
+    readonly confirmWithin?: number | null | undefined;
   },
 ): Promise<ExitCode> {
   const { json } = options;
   const planned = await planToApply(context, target, lab, options.realm);
   if (!planned.ok) return printFailure(planned.failure, json);
   const plan = planned.value;
-  printProgress(describePlan(plan));
+  printProgress(describePlan(withTime(plan, options.confirmWithin)));
   const [refusal] = plan.refusals;
   if (refusal !== undefined) {
     for (const other of plan.refusals.slice(1)) printFailure(other);
@@ -163,7 +185,7 @@ async function carryOut(
       return 1;
     }
   }
-  const applied = await applyPlan(context, plan);
+  const applied = await applyPlan(context, plan, options.confirmWithin);
   if (!applied.ok) {
     const code = printFailure(applied.failure, json);
     return code === 2 ? 1 : code;
@@ -184,13 +206,53 @@ async function carryOut(
       checks: checked.ok ? checked.value : null,
     });
   }
+  const { awaiting } = outcome;
+  if (awaiting !== null) {
+    const code = await decide(context, outcome.lab, awaiting.token);
+    if (code !== 0) return code;
+  }
   if (!checked.ok) return printFailure(checked.failure);
   return holds(checked.value) ? 0 : 1;
 }
 
+/** Asks whether a change is to stay; without a terminal says how to answer. */
+async function decide(context: Context, lab: string, token: string): Promise<ExitCode> {
+  // The checks have taken some of the time.
+  const { status } = await context.workbench.overview(lab, null, null);
+  const awaiting = status?.awaiting ?? null;
+  if (awaiting?.token !== token) return printFailure(notKept(lab));
+  if (!process.stdin.isTTY || !process.stderr.isTTY) {
+    printProgress(`${lab} ${awaitingWords(awaiting)}. ${howToConfirm(lab)}`);
+    return 0;
+  }
+  const answer = await askWhetherToKeep(awaiting);
+  if (answer === 'late') return printFailure(notKept(lab));
+  if (answer === 'nothing') {
+    printProgress(`Not answered: it goes back when its time is over. ${howToConfirm(lab)}`);
+    return 1;
+  }
+  const call = answer === 'keep' ? 'lab.confirm' : 'lab.revert';
+  const settled = await settleChange(context, call, lab, token);
+  if (!settled.ok) return printFailure(settled.failure);
+  printProgress(settledSentence(call, settled.value));
+  return answer === 'keep' ? 0 : 1;
+}
+
+function notKept(lab: string): Failure {
+  return {
+    kind: 'timeout',
+    code: 'not-confirmed-in-time',
+    object: lab,
+    reason: `The change of lab ${lab} was not confirmed in time and is taken back.`,
+    next: 'Apply again and confirm it.',
+    values: { lab },
+  };
+}
+
 export async function up(context: Context, word: string, options: UpOptions): Promise<ExitCode> {
   const json = options.json === true;
-  const common = { yes: options.yes === true, json, checks: true };
+  const confirmWithin = options.confirmWithin === 'never' ? null : options.confirmWithin;
+  const common = { yes: options.yes === true, json, checks: true, confirmWithin };
   if (options.revision !== undefined) {
     const lab = await labOf(context, word);
     if (!lab.ok) return printFailure(lab.failure, json);
@@ -325,17 +387,22 @@ export async function list(
   options: { readonly json?: boolean },
 ): Promise<ExitCode> {
   const labs = await listLabs(context.workbench, context.library);
+  const awaiting = context.workbench.awaiting();
   if (options.json === true) {
-    printJson({ labs });
+    printJson({ labs, awaiting: awaiting.map(({ lab, status }) => ({ lab, ...status })) });
     return 0;
   }
   if (labs.length === 0) {
     printResult('There are no labs. Bring one up: netloom up FILE.');
     return 0;
   }
+  const stateOf = (name: string, state: string): string => {
+    const change = awaiting.find(({ lab }) => lab === name)?.status;
+    return change === undefined ? state : `${state}, ${awaitingWords(change)}`;
+  };
   const rows = labs.map(({ name, state, realm, revision, path }) => [
     name,
-    state,
+    stateOf(name, state),
     realm ?? '–',
     revision === null ? '–' : String(revision),
     path,

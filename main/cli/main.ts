@@ -1,8 +1,8 @@
 /** The command line: what it understands, and the exit status of what comes of it. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import type { RealmName } from '../../agent/api/index.ts';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ConfirmWithinSchema, type RealmName } from '../../agent/api/index.ts';
 import { findApplicationRoot } from '../start/application-root.ts';
 import {
   agentEnrol,
@@ -12,8 +12,10 @@ import {
   agentStatus,
   agentStop,
 } from './agent-verbs.ts';
+import { settle } from './awaiting-verbs.ts';
 import { type Context, createContext } from './context.ts';
 import { doctor } from './doctor-verb.ts';
+import { link, type LinkOptions, type LinkVerb, linkVerbs } from './link-verb.ts';
 import { check, down, list, plan, step, up, type UpOptions } from './lab-verbs.ts';
 import { printFailure } from './output.ts';
 import { exec, shell } from './process-verbs.ts';
@@ -28,6 +30,20 @@ function parseRevision(text: string): number {
   return Number(text);
 }
 
+/** `never` stays a word: commander takes null for an option without a value. */
+function parseConfirmWithin(text: string): number | 'never' {
+  if (text === 'never') return text;
+  const parsed = ConfirmWithinSchema.safeParse(/^\d{1,4}$/.test(text) ? Number(text) : undefined);
+  if (!parsed.success) throw new InvalidArgumentError('It is a number from 5 to 3600, or never.');
+  return parsed.data;
+}
+
+function parseDuration(text: string): number {
+  const milliseconds = Number(text);
+  if (/^\d{1,6}$/.test(text) && milliseconds >= 10 && milliseconds <= 600_000) return milliseconds;
+  throw new InvalidArgumentError('It is a number from 10 to 600000.');
+}
+
 function readVersion(): string {
   const text = readFileSync(path.join(findApplicationRoot(), 'package.json'), 'utf8');
   const value: unknown = JSON.parse(text);
@@ -37,7 +53,12 @@ function readVersion(): string {
 }
 
 const realmOption = (): Option =>
-  new Option('--realm <realm>', 'sandbox (the lab’s own), sandbox:NAME (shared) or host');
+  new Option(
+    '--realm <realm>',
+    'sandbox (the lab’s own), sandbox:NAME (shared) or host (this machine itself)',
+  );
+const readOnlyOption = (): Option =>
+  new Option('--read-only', 'the agent looks and changes nothing');
 const jsonOption = (): Option => new Option('--json', 'print the result as JSON');
 
 interface Program {
@@ -84,6 +105,11 @@ function buildProgram(): Program {
     .option('--yes', 'apply without asking')
     .option('--replace', 'take the lab’s name over from another file')
     .option('--revision <n>', 'bring up a kept revision instead of the file', parseRevision)
+    .option(
+      '--confirm-within <seconds>',
+      'time to confirm a change that could cut people off; never: without a deadline',
+      parseConfirmWithin,
+    )
     .addOption(jsonOption())
     .action((file: string, options: UpOptions) => run((context) => up(context, file, options)));
   command
@@ -116,6 +142,20 @@ function buildProgram(): Program {
         run((context) => step(context, verb, lab, options)),
       );
   }
+  for (const verb of ['confirm', 'revert'] as const) {
+    command
+      .command(verb)
+      .argument('<lab>', 'lab, or its file')
+      .description(
+        verb === 'confirm'
+          ? 'keep a change that waits to be confirmed'
+          : 'take a change back that waits to be confirmed',
+      )
+      .addOption(jsonOption())
+      .action((lab: string, options: Parameters<typeof settle>[3]) =>
+        run((context) => settle(context, `lab.${verb}`, lab, options)),
+      );
+  }
   command
     .command('down')
     .argument('[lab]', 'lab, or its file')
@@ -144,6 +184,17 @@ function buildProgram(): Program {
             })
           : show(context, options),
       ),
+    );
+  command
+    .command('link')
+    .argument('<lab>', 'lab that is up')
+    .argument('<interface>', 'NODE:INTERFACE of it')
+    .addArgument(new Argument('<what>', 'what happens to it').choices(linkVerbs))
+    .description('take an interface down or bring it up, in the kernel alone')
+    .option('--for <milliseconds>', 'how long a flap lasts', parseDuration, 1000)
+    .addOption(jsonOption())
+    .action((lab: string, endpoint: string, what: LinkVerb, options: LinkOptions) =>
+      run((context) => link(context, lab, endpoint, what, options)),
     );
   command
     .command('exec')
@@ -178,8 +229,9 @@ function buildProgram(): Program {
   const agent = command.command('agent').description('start, stop and look at agents');
   agent
     .command('start')
-    .description('make what is missing of a realm and its agent')
+    .description('make what is missing of a realm and its agent; the host’s is root’s to start')
     .addOption(realmOption())
+    .addOption(readOnlyOption())
     .addOption(jsonOption())
     .action((options: Parameters<typeof agentStart>[1]) =>
       run((context) => agentStart(context, options)),
@@ -213,6 +265,7 @@ function buildProgram(): Program {
     .command('serve')
     .description('run an agent in the foreground')
     .addOption(realmOption())
+    .addOption(readOnlyOption())
     .action((options: Parameters<typeof agentServe>[1]) =>
       run((context) => agentServe(context, options)),
     );

@@ -80,7 +80,17 @@ export function describePlan(plan: Plan): string {
       ? 'Nothing to change'
       : `${String(count)} ${count === 1 ? 'operation' : 'operations'}`;
   const warnings = plan.warnings.map((one) => printable(`warning: ${one.object}: ${one.sentence}`));
-  return [`${plan.lab} in ${plan.realm}: ${summary}.`, ...lines, ...warnings].join('\n');
+  const { confirm } = plan;
+  const deadline =
+    confirm === null
+      ? []
+      : [
+          printable(`to be confirmed: ${confirm.reason.sentence}`),
+          `Not confirmed within ${String(confirm.within)} s, it is taken back.`,
+        ];
+  return [`${plan.lab} in ${plan.realm}: ${summary}.`, ...lines, ...warnings, ...deadline].join(
+    '\n',
+  );
 }
 
 export function describeCheck(result: CheckResult): string {

@@ -9,6 +9,7 @@ import {
   succeed,
 } from '../../agent/api/index.ts';
 import { realmAbsent } from '../workbench/failures.ts';
+import { awaitingWords } from './awaiting-verbs.ts';
 import { type Context, parseRealm } from './context.ts';
 import { printable, printFailure, printJson, printResult, type ExitCode } from './output.ts';
 
@@ -76,6 +77,11 @@ export async function show(
     const inventory = await context.workbench.inventory(realm);
     if (!inventory.ok) return printFailure(inventory.failure, json);
     shown.push({ realm, inventory: inventory.value });
+  }
+  if (!json) {
+    for (const { lab, realm, status } of context.workbench.awaiting()) {
+      if (realms.value.includes(realm)) printResult(`${lab} ${awaitingWords(status)} (${realm})`);
+    }
   }
   if (json) printJson({ realms: shown });
   else printResult(shown.map((one) => describeInventory(one.realm, one.inventory)).join('\n\n'));

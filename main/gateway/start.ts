@@ -36,7 +36,7 @@ export async function startBrowserShell(
     port: options.port,
   });
   if (!gateway.ok) {
-    program.close();
+    await program.close();
     return gateway;
   }
   let announce: () => void = () => undefined;
@@ -45,8 +45,8 @@ export async function startBrowserShell(
   });
   let closing: Promise<void> | null = null;
   const close = (): Promise<void> => {
-    closing ??= gateway.value.close().then(() => {
-      program.close();
+    closing ??= gateway.value.close().then(async () => {
+      await program.close();
       announce();
     });
     return closing;

@@ -61,7 +61,7 @@ export function agentDoor(options: AgentDoorOptions): RealmDoor {
     },
     stateDirectory: (realm) => realms.directoriesOf(realm).state,
     connect: (realm) => connected(realms.connect(realm)),
-    start: (realm) => connected(realms.ensure(realm)),
+    start: (realm, options) => connected(realms.ensure(realm, options)),
     restart: (realm) => connected(realms.startAgent(realm)),
     stop: (realm) => realms.stopAgent(realm),
     end: (realm) => realms.end(realm),

@@ -96,12 +96,18 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
 
     'lab.overview': async ({ lab, path, text }) =>
       succeed(await workbench.overview(lab, path, text)),
-    'lab.plan': ({ lab, target }) => workbench.plan(planTarget(lab, target), null),
-    'lab.apply': ({ plan }, { signal, progress }) =>
-      workbench.apply(plan, { signal, onProgress: progress }),
+    'lab.plan': ({ lab, target, realm }) => workbench.plan(planTarget(lab, target), realm ?? null),
+    'lab.apply': ({ plan, confirmWithin }, { signal, progress }) =>
+      workbench.apply(plan, { signal, onProgress: progress, confirmWithin }),
+    'lab.confirm': ({ lab, token }) => workbench.settle('lab.confirm', lab, token),
+    'lab.revert': ({ lab, token }) => workbench.settle('lab.revert', lab, token),
     'lab.check': async ({ lab }, { signal, progress }) => {
       const checked = await workbench.check(lab, { signal, onProgress: progress });
       return checked.ok ? succeed({ results: [...checked.value] }) : checked;
+    },
+    'interface.setState': async (change) => {
+      const set = await workbench.setInterfaceState(change);
+      return set.ok ? succeed({}) : set;
     },
     'lab.revision': async ({ lab, revision }) => {
       const text = await workbench.revisionText(lab, revision);
@@ -111,6 +117,11 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
     'realm.list': async () => succeed({ realms: [...(await workbench.realms())] }),
     'realm.startAgent': ({ realm }) => workbench.startAgent(realm),
     'inventory.snapshot': ({ realm }) => workbench.inventory(realm),
+
+    'bridge.fdb': async ({ realm, ...place }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('bridge.fdb', place) : agent;
+    },
 
     'process.run': ({ realm, ...request }, { signal, progress }) =>
       workbench.run(realm, request, { signal, onProgress: progress }),

@@ -123,3 +123,14 @@ export function takenByOtherFile(record: LabRecord, path: string | null): Failur
     values: { lab: record.name, path: record.path ?? '', other },
   };
 }
+
+export function nothingAwaits(lab: string): Failure {
+  return {
+    kind: 'refused',
+    code: 'nothing-awaits',
+    object: lab,
+    reason: `No change of lab ${lab} waits to be confirmed.`,
+    next: 'Look at the state of the lab: it may have been confirmed or taken back already.',
+    values: { lab },
+  };
+}

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import type { Capability } from '../../agent/api/index.ts';
 import { findDirectories } from '../agent-link/directories.ts';
 import { nameOfUser } from '../agent-link/keeper.ts';
 import { BridgeHost } from '../bridge/host.ts';
@@ -28,8 +29,8 @@ export interface Program {
   readonly workbench: Workbench;
   readonly library: Library;
   readonly settings: SettingsFile;
-  /** Lets go of all agents and files; labs keep running. */
-  close(): void;
+  /** Lets go of all agents and files; labs keep running. What the doctor tries in a realm of its own ends first. */
+  close(): Promise<void>;
 }
 
 function readVersion(applicationRoot: string): string {
@@ -63,6 +64,7 @@ export function startProgram(options: ProgramOptions): Program {
       host.publish({ stream: 'document', value: { path: file, version } });
     },
   });
+  let examination: Promise<readonly Capability[]> | null = null;
   const settings = new SettingsFile(places.settingsFile);
   const host = new BridgeHost(
     bridgeHandlers({
@@ -77,7 +79,13 @@ export function startProgram(options: ProgramOptions): Program {
         kernel: release(),
         libraryDirectory: library.directory,
       },
-      doctor: () => examineMachine({ door, applicationRoot }),
+      doctor: () => {
+        // Every window asks at its start: one look serves all that ask meanwhile.
+        examination ??= examineMachine({ door, applicationRoot }).finally(() => {
+          examination = null;
+        });
+        return examination;
+      },
       quit: options.quit,
     }),
     log,
@@ -89,7 +97,8 @@ export function startProgram(options: ProgramOptions): Program {
     workbench,
     library,
     settings,
-    close: () => {
+    close: async () => {
+      await examination?.catch(() => undefined);
       workbench.close();
       library.close();
     },

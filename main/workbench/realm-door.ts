@@ -49,6 +49,11 @@ export interface AgentConnection {
 /** A realm as it looks from outside, without asking its agent. */
 export type RealmSight = Omit<RealmOverview, 'labs' | 'agent'>;
 
+export interface StartOptions {
+  /** The agent, where one is started, looks and changes nothing. */
+  readonly readOnly?: boolean;
+}
+
 export interface RealmDoor {
   /** Realms that are there or have left state behind. */
   list(): Promise<readonly RealmName[]>;
@@ -60,7 +65,7 @@ export interface RealmDoor {
   /** Connects to the agent that runs. Fails with `unreachable` or `realm-gone`; starts nothing. */
   connect(realm: RealmName): Promise<Result<AgentConnection>>;
   /** Makes what is missing of keeper and agent, and connects. */
-  start(realm: RealmName): Promise<Result<AgentConnection>>;
+  start(realm: RealmName, options?: StartOptions): Promise<Result<AgentConnection>>;
   /** Starts the agent into the realm that is there; one that has ended is not made again. */
   restart(realm: RealmName): Promise<Result<AgentConnection>>;
   /** Ends the agent; the realm and its labs go on. */

@@ -9,7 +9,7 @@ import {
   succeed,
   type TransactionProgress,
 } from '../../agent/api/index.ts';
-import type { AgentConnection, RealmDoor } from './realm-door.ts';
+import type { AgentConnection, RealmDoor, StartOptions } from './realm-door.ts';
 
 export interface RealmSessionListener {
   /** A lab's status changed, or the lab is no longer known to the agent. */
@@ -60,8 +60,8 @@ export class RealmSession {
   }
 
   /** Connects, after making what is missing of keeper and agent. */
-  start(): Promise<Result<AgentConnection>> {
-    return this.#open(() => this.#door.start(this.realm));
+  start(options: StartOptions = {}): Promise<Result<AgentConnection>> {
+    return this.#open(() => this.#door.start(this.realm, options));
   }
 
   /** Starts the agent again where the realm is still there. */

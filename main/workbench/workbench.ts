@@ -11,6 +11,7 @@ import {
   emptyInventory,
   fail,
   type Failure,
+  type InterfaceStateChange,
   type Inventory,
   type LabRecord,
   type LabStatus,
@@ -33,6 +34,7 @@ import { hashOf, readTextFile } from '../library/atomic-file.ts';
 import {
   agentLost,
   invalidDocument,
+  nothingAwaits,
   notUp,
   realmAbsent,
   stalePlan,
@@ -50,7 +52,7 @@ import {
   readRevision,
 } from './lab-files.ts';
 import { asksForTheSame, readLab } from './read-lab.ts';
-import type { AgentConnection, RealmDoor, RealmSight } from './realm-door.ts';
+import type { AgentConnection, RealmDoor, RealmSight, StartOptions } from './realm-door.ts';
 import { RealmSession } from './realm-session.ts';
 
 export interface WorkbenchOptions {
@@ -70,6 +72,8 @@ interface RememberedPlan {
 export interface ApplyOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: TransactionProgress) => void) | undefined;
+  /** Seconds; undefined is the plan's own; null is without a deadline. */
+  readonly confirmWithin?: number | null | undefined;
 }
 
 export interface ProcessRequest {
@@ -141,8 +145,8 @@ export class Workbench {
   }
 
   /** Makes what is missing of the realm's keeper and agent. */
-  async startRealm(realm: RealmName): Promise<Result<RealmOverview>> {
-    const started = await this.#session(realm).start();
+  async startRealm(realm: RealmName, options: StartOptions = {}): Promise<Result<RealmOverview>> {
+    const started = await this.#session(realm).start(options);
     return started.ok ? succeed(await this.realm(realm)) : started;
   }
 
@@ -254,7 +258,8 @@ export class Workbench {
       if (plan.ok) this.#remember({ plan: plan.value, realm, target, byAgent: true });
       return plan;
     }
-    if (sight.state === 'agent-lost') return fail(agentLost(realm));
+    // The machine is always there, and only its agent knows what is on it.
+    if (sight.state === 'agent-lost' || realm === 'host') return fail(agentLost(realm));
     const plan = await this.#planAgainstNothing(lab.value, target, realm);
     if (plan.ok) this.#remember({ plan: plan.value, realm, target, byAgent: false });
     return plan;
@@ -281,6 +286,47 @@ export class Workbench {
     return outcome;
   }
 
+  /** Keeps the change that awaits its confirmation, or takes it back. `token` null stands for the one that there is. */
+  async settle(
+    call: 'lab.confirm' | 'lab.revert',
+    lab: string,
+    token: string | null,
+  ): Promise<Result<ApplyOutcome>> {
+    const realm = await this.#realmAwaiting(lab);
+    const connected = await this.#connect(realm);
+    if (!connected.ok) {
+      return connected.failure.code === 'realm-absent' ? fail(nothingAwaits(lab)) : connected;
+    }
+    const session = this.#session(realm);
+    const wanted = token ?? session.statusOf(lab)?.awaiting?.token;
+    if (wanted === undefined) return fail(nothingAwaits(lab));
+    const outcome = await connected.value.call(call, { lab, token: wanted });
+    await session.refresh();
+    this.#announceLab(lab);
+    return outcome;
+  }
+
+  /** Changes that wait to be confirmed, of the realms that are connected. */
+  awaiting(): readonly {
+    readonly realm: RealmName;
+    readonly lab: string;
+    readonly status: NonNullable<LabStatus['awaiting']>;
+  }[] {
+    return [...this.#sessions].flatMap(([realm, session]) =>
+      session.statuses.flatMap(({ record, awaiting }) =>
+        awaiting === null ? [] : [{ realm, lab: record.name, status: awaiting }],
+      ),
+    );
+  }
+
+  /** The realm whose agent says that the lab awaits a confirmation, else the one that it is (or would be) in. */
+  async #realmAwaiting(lab: string): Promise<RealmName> {
+    const found = await this.record(lab);
+    const awaiting = this.awaiting().find((change) => change.lab === lab);
+    // A lab that was never up before is known to an agent only: its own realm may have lost that.
+    return awaiting?.realm ?? found?.realm ?? `sandbox:${lab}`;
+  }
+
   /** Runs the checks of a lab that is up. */
   async check(
     lab: string,
@@ -297,6 +343,18 @@ export class Workbench {
     }
     const checked = await connected.value.call('lab.check', { lab }, options);
     return checked.ok ? succeed(checked.value.results) : checked;
+  }
+
+  /** Takes an interface of a lab that is up down, or brings it up, in the kernel alone. */
+  async setInterfaceState(change: InterfaceStateChange): Promise<Result<void>> {
+    const found = await this.record(change.lab);
+    if (found === null) return fail(unknownLab(change.lab));
+    const connected = await this.#connect(found.realm);
+    if (!connected.ok) {
+      return connected.failure.code === 'realm-absent' ? fail(notUp(found.record)) : connected;
+    }
+    const set = await connected.value.call('interface.setState', change);
+    return set.ok ? succeed(undefined) : set;
   }
 
   /** Removes record and revisions of a lab that is not up; nothing to do for one that is not known. */
@@ -406,6 +464,7 @@ export class Workbench {
         steps: [],
         warnings: [],
         refusals: [],
+        confirm: null,
       });
     }
     const path = target.kind === 'document' ? target.path : (record?.path ?? null);
@@ -434,6 +493,7 @@ export class Workbench {
       steps: [...planned.steps],
       warnings: [...planned.warnings],
       refusals: [...taken, ...planned.refusals],
+      confirm: planned.confirm,
     });
   }
 
@@ -464,7 +524,10 @@ export class Workbench {
     if (agentId !== shownId) this.#shownIds.set(agentId, shownId);
     const outcome = await connected.value.call(
       'lab.apply',
-      { plan: agentId },
+      {
+        plan: agentId,
+        ...(options.confirmWithin === undefined ? {} : { confirmWithin: options.confirmWithin }),
+      },
       {
         signal: options.signal,
         onProgress: (progress) => options.onProgress?.(this.#asShown(progress)),
@@ -535,6 +598,7 @@ export class Workbench {
       operations: 0,
       milliseconds: performance.now() - begun,
       realmEmpty: false,
+      awaiting: null,
     });
   }
 

@@ -27,10 +27,10 @@ export const useNotices = defineStore('notices', () => {
   const close = (id: number) => {
     notices.value = notices.value.filter((notice) => notice.id !== id);
   };
-  const add = (notice: Omit<Notice, 'id'>) => {
+  const add = (notice: Omit<Notice, 'id'>, stays: boolean) => {
     const id = nextId++;
     notices.value = [...notices.value, { ...notice, id }].slice(-most);
-    if (notice.tone !== 'bad') setTimeout(() => close(id), shown);
+    if (!stays) setTimeout(() => close(id), shown);
   };
 
   return {
@@ -44,10 +44,14 @@ export const useNotices = defineStore('notices', () => {
           notice.failure?.code === failure.code && notice.failure.object === failure.object,
       );
       if (again !== undefined) close(again.id);
-      add({ tone: 'bad', title: '', failure, actions });
+      add({ tone: 'bad', title: '', failure, actions }, true);
     },
     tell(title: string, tone: 'good' | 'info' = 'good') {
-      add({ tone, title, failure: null, actions: [] });
+      add({ tone, title, failure: null, actions: [] }, false);
+    },
+    /** Says what happened while perhaps nobody looked; it stays until it is closed. */
+    report(title: string) {
+      add({ tone: 'info', title, failure: null, actions: [] }, true);
     },
   };
 });

@@ -234,6 +234,7 @@ class StandIn {
             drift: lab.up ? (this.#drift.get(name) ?? 0) : null,
             checks: lab.up ? lab.checks : [],
             busy: false,
+            awaiting: null,
           };
     return {
       name,
@@ -314,6 +315,7 @@ class StandIn {
       steps: [...made.steps],
       warnings: [...made.warnings],
       refusals: [...made.refusals],
+      confirm: made.confirm,
     };
     lab.plan = { plan, cause, to };
     return succeed(plan);
@@ -407,6 +409,7 @@ class StandIn {
       operations: total,
       milliseconds: Math.round(performance.now() - started),
       realmEmpty: !lab.up,
+      awaiting: null,
     };
     if (!lab.up) {
       this.#inventories.delete(realm);
@@ -514,7 +517,7 @@ class StandIn {
           { name: 'veth', available: true, reason: null, remedy: null },
           { name: 'bridge', available: true, reason: null, remedy: null },
           {
-            name: 'bridge VLAN filtering',
+            name: 'bridge:vlan-filtering',
             available: false,
             reason: 'The kernel was built without it.',
             remedy: null,
@@ -598,6 +601,8 @@ class StandIn {
       progress: Progress,
       signal: AbortSignal,
     ) => this.#apply(lab, plan, progress, signal),
+    'lab.confirm': ({ lab }: { lab: string }) => fail(nothingAwaits(lab)),
+    'lab.revert': ({ lab }: { lab: string }) => fail(nothingAwaits(lab)),
     'lab.check': ({ lab }: { lab: string }, progress: Progress) => this.#check(lab, progress),
     'lab.revision': ({ lab, revision }: { lab: string; revision: number }) =>
       succeed({
@@ -643,6 +648,17 @@ function stale(lab: string): Failure {
     object: lab,
     reason: 'The network changed since the plan was made.',
     next: 'Look at the new plan.',
+  };
+}
+
+function nothingAwaits(lab: string): Failure {
+  return {
+    kind: 'refused',
+    code: 'nothing-awaits',
+    object: lab,
+    reason: `No change of lab ${lab} waits to be confirmed.`,
+    next: 'Look at the state of the lab.',
+    values: { lab },
   };
 }
 

@@ -5,7 +5,9 @@ import type {
   CheckResult,
   Failure,
   LabDocument,
+  LabStatus,
   Plan,
+  RealmName,
   TransactionProgress,
 } from '../../agent/api/index.ts';
 import type {
@@ -44,7 +46,17 @@ export interface ShownPlan {
   readonly failedStep: number | null;
 }
 
-export type Activity = 'planning' | 'applying' | null;
+export type Activity = 'planning' | 'applying' | 'settling' | null;
+
+/** A change that waits to be confirmed. */
+export interface AwaitedChange {
+  readonly token: string;
+  readonly lab: string;
+  /** The whole time, in seconds. */
+  readonly within: number;
+  /** When it goes back, on the clock of `performance.now`, in milliseconds. */
+  readonly until: number;
+}
 
 /** A lab of that name was brought up from another file; replacing it is the person's choice. */
 const takeOverLabel = () => useText().t('lab.replace');
@@ -75,6 +87,8 @@ export const useLab = defineStore('lab', () => {
   const checkResults = shallowRef<readonly CheckResult[]>([]);
   const selection = shallowRef<Selection | null>(null);
   const activity = ref<Activity>(null);
+  /** Where the person wants the lab to be brought up; null leaves it where it was, or to a sandbox of its own. */
+  const realmWish = ref<RealmName | null>(null);
   /** Checks run beside everything else: an apply does not wait for them. */
   const checking = ref(false);
   /** The file was changed by somebody else while this window had changes of its own. */
@@ -87,10 +101,19 @@ export const useLab = defineStore('lab', () => {
   let finishedPlan: string | null = null;
   let cancelApply: AbortController | null = null;
 
+  /** The change in force that goes back by itself unless it is confirmed; `until` by the clock of `performance.now`. */
+  const awaiting = shallowRef<AwaitedChange | null>(null);
+  /** Seconds that the next plan with a deadline gives; null is the plan's own. */
+  const confirmWithin = ref<number | null>(null);
+
   const open = computed(() => path.value !== null);
   const state = computed<LabState>(() => overview.value?.state ?? 'unknown');
   const revision = computed(() => overview.value?.status?.record.revision ?? null);
   const up = computed(() => ['up', 'changed', 'drifted'].includes(state.value));
+  /** Where the lab is, or where it comes when it is applied. */
+  const realm = computed(
+    () => (up.value ? null : realmWish.value) ?? overview.value?.realm ?? null,
+  );
   const drift = computed(() => overview.value?.status?.drift ?? null);
   /** Whether the plan that is shown may still be applied. */
   const planCurrent = computed(() => {
@@ -101,6 +124,7 @@ export const useLab = defineStore('lab', () => {
   const canApply = computed(() => {
     const shown = shownPlan.value;
     if (activity.value !== null || !planCurrent.value || shown === null) return false;
+    if (awaiting.value !== null) return false;
     return shown.plan.refusals.length === 0 && shown.plan.id !== null;
   });
   const canUndo = computed(
@@ -115,10 +139,7 @@ export const useLab = defineStore('lab', () => {
   );
 
   // What the kernel has is looked at in the realm that the lab is in.
-  watch(
-    () => overview.value?.realm ?? null,
-    (realm) => realms.watch(realm),
-  );
+  watch(realm, (now) => realms.watch(now));
 
   // What is not in force any more is not shown as if it were.
   watch(state, (now) => {
@@ -150,9 +171,47 @@ export const useLab = defineStore('lab', () => {
   const receiveOverview = (next: LabOverview) => {
     overview.value = next;
     const status = next.status;
+    receiveAwaiting(status);
     // What was seen in a network that is no longer there says nothing.
     if (!checking.value) checkResults.value = up.value ? (status?.checks ?? []) : [];
     if (status?.busy !== true && activity.value !== 'applying') transaction.value = null;
+  };
+
+  /** Token of the change that this window has just confirmed or taken back. */
+  let settledToken: string | null = null;
+  const receiveAwaiting = (status: LabStatus | null) => {
+    const before = awaiting.value;
+    const now = status?.awaiting ?? null;
+    awaiting.value =
+      now === null
+        ? null
+        : { ...now, until: performance.now() + now.endsInMilliseconds, lab: name.value };
+    const ended = before !== null && before.lab === name.value && before.token !== now?.token;
+    if (!ended || status === null || before.token === settledToken) return;
+    const applied = shownPlan.value?.outcome ?? null;
+    const { up: isUp, revision: inForce } = status.record;
+    // Somebody else may have confirmed it.
+    if (applied !== null && applied.up === isUp && applied.revision === inForce) return;
+    if (applied !== null) shownPlan.value = null;
+    notices.report(useText().t('deadline.passed'));
+  };
+
+  /** Keeps the change that waits, or takes it back now. */
+  const settle = async (call: 'lab.confirm' | 'lab.revert') => {
+    const change = awaiting.value;
+    if (change === null || activity.value !== null) return;
+    activity.value = 'settling';
+    const result = await bridge.call(call, { lab: name.value, token: change.token });
+    activity.value = null;
+    if (result.ok) {
+      settledToken = change.token;
+      awaiting.value = null;
+      if (call === 'lab.revert') shownPlan.value = null;
+      notices.tell(useText().t(call === 'lab.confirm' ? 'deadline.kept' : 'deadline.takenBack'));
+    } else {
+      notices.fail(result.failure);
+    }
+    await refreshOverview();
   };
 
   let overviewTimer: ReturnType<typeof setTimeout> | undefined;
@@ -237,7 +296,12 @@ export const useLab = defineStore('lab', () => {
     if (target === null || activity.value !== null) return null;
     activity.value = 'planning';
     const planned = text.value;
-    const result = await bridge.call('lab.plan', { lab: name.value, target });
+    const chosen = up.value || wish.kind === 'down' ? null : realmWish.value;
+    const result = await bridge.call('lab.plan', {
+      lab: name.value,
+      target,
+      ...(chosen === null ? {} : { realm: chosen }),
+    });
     activity.value = null;
     if (!result.ok) {
       const takeOver =
@@ -292,7 +356,13 @@ export const useLab = defineStore('lab', () => {
     cancelApply = controller;
     const result = await bridge.call(
       'lab.apply',
-      { lab: name.value, plan: shown.plan.id },
+      {
+        lab: name.value,
+        plan: shown.plan.id,
+        ...(shown.plan.confirm !== null && confirmWithin.value !== null
+          ? { confirmWithin: confirmWithin.value }
+          : {}),
+      },
       { onProgress: (progress) => (transaction.value = progress), signal: controller.signal },
     );
     cancelApply = null;
@@ -313,6 +383,8 @@ export const useLab = defineStore('lab', () => {
       return false;
     }
     shownPlan.value = { ...shown, outcome: result.value };
+    // It is there now; what comes after a take-down is a choice of its own.
+    realmWish.value = null;
     past.value = [];
     future.value = [];
     const leadsTo = shown.plan.document;
@@ -368,10 +440,14 @@ export const useLab = defineStore('lab', () => {
     checkResults,
     selection,
     activity,
+    realm,
+    realmWish,
     checking,
     conflict,
     past,
     future,
+    awaiting,
+    confirmWithin,
     open,
     state,
     revision,
@@ -388,7 +464,15 @@ export const useLab = defineStore('lab', () => {
     apply,
     check,
     reload,
+    keepChange: () => settle('lab.confirm'),
+    takeChangeBack: () => settle('lab.revert'),
     cancel: () => cancelApply?.abort(),
+    /** Says where the lab is to be brought up; a plan for another realm is not shown on. */
+    chooseRealm(chosen: RealmName) {
+      if (up.value || realm.value === chosen) return;
+      realmWish.value = chosen;
+      if (shownPlan.value?.outcome === null) shownPlan.value = null;
+    },
     /** Opens a document in place of the one that is open. */
     async openDocument(opened: OpenDocument) {
       await save();
@@ -397,7 +481,9 @@ export const useLab = defineStore('lab', () => {
       document.value = null;
       validation.value = null;
       overview.value = null;
+      realmWish.value = null;
       transaction.value = null;
+      awaiting.value = null;
       checkResults.value = [];
       selection.value = null;
       name.value = nameOfPath(opened.path);

@@ -101,6 +101,41 @@ export function settingsOf(document: LabDocument, node: string, name: string): W
   };
 }
 
+/**
+ * Addresses that an interface is to have in the kernel. Those of a bridge's uplink are the bridge's; `more` says that it
+ * may have others, of an uplink that the lab does not make.
+ */
+export function heldAddresses(
+  document: LabDocument,
+  node: string,
+  name: string,
+): { readonly addresses: readonly string[]; readonly more: boolean } {
+  const { nodes } = document.topology;
+  const wanted = nodes[node];
+  const own = settingsOf(document, node, name);
+  const addresses = 'addresses' in own ? (own.addresses ?? []) : [];
+  if (wanted?.kind === 'namespace') {
+    const moved = Object.values(nodes).some(
+      (each) => each.kind === 'bridge' && each.namespace === node && each.uplink === name,
+    );
+    return { addresses: moved ? [] : addresses, more: false };
+  }
+  if (wanted?.kind !== 'bridge' || name !== node || wanted.uplink === undefined) {
+    return { addresses, more: false };
+  }
+  const { namespace, uplink } = wanted;
+  if (namespace === undefined || !hasInterface(document, namespace, uplink)) {
+    return { addresses, more: true };
+  }
+  const given = settingsOf(document, namespace, uplink);
+  const moved = 'addresses' in given ? (given.addresses ?? []) : [];
+  return { addresses: [...addresses, ...moved], more: false };
+}
+
+function hasInterface(document: LabDocument, node: string, name: string): boolean {
+  return interfacesOf(document, node).some((each) => each.name === name);
+}
+
 /** `20 ms · 1 % · 10 Mbit/s`, with what each is where that is not plain; `words` are loss, duplicates and so on. */
 export function impairmentText(
   impairment: Impairment,
@@ -257,6 +292,7 @@ function canonical(address: string): string {
 function interfaceDifferences(
   object: string,
   settings: WantedSettings,
+  held: ReturnType<typeof heldAddresses>,
   link: LinkView | null,
   mtu: number | undefined,
 ): Difference[] {
@@ -268,8 +304,7 @@ function interfaceDifferences(
   compare('state', settings.state ?? 'up', link.up ? 'up' : 'down');
   compare('mtu', (settings.mtu ?? mtu)?.toString(), String(link.mtu));
   compare('mac', settings.mac?.toLowerCase(), link.mac);
-  const asked = 'addresses' in settings ? (settings.addresses ?? []) : [];
-  const wanted = asked.map(canonical);
+  const wanted = held.addresses.map(canonical);
   // Link-local addresses come by themselves.
   const real = link.addresses.filter((each) => each.scope !== 'link').map((each) => each.address);
   for (const address of wanted) {
@@ -277,7 +312,7 @@ function interfaceDifferences(
       found.push({ object, field: 'address', wanted: address, real: null });
   }
   for (const address of real) {
-    if (!wanted.includes(address)) {
+    if (!held.more && !wanted.includes(address)) {
       found.push({ object, field: 'address', wanted: null, real: address });
     }
   }
@@ -322,7 +357,9 @@ export function differencesOf(
   }
   if (wanted.kind === 'bridge' && (only === null || only === node)) {
     const link = linkOf(inventory, document, node, node);
-    found.push(...interfaceDifferences(node, settingsOf(document, node, node), link, undefined));
+    const own = settingsOf(document, node, node);
+    const held = heldAddresses(document, node, node);
+    found.push(...interfaceDifferences(node, own, held, link, undefined));
     const compare = (
       field: 'stp' | 'vlan-filtering',
       asked: boolean,
@@ -340,7 +377,8 @@ export function differencesOf(
     const wire = each.link === null ? undefined : document.topology.links?.[each.link];
     // A veth that says nothing has the kernel's default.
     const mtu = wire === undefined || wire.type === 'tunnel' ? undefined : (wire.mtu ?? 1500);
-    found.push(...interfaceDifferences(each.name, each.settings, link, mtu));
+    const held = heldAddresses(document, node, each.name);
+    found.push(...interfaceDifferences(each.name, each.settings, held, link, mtu));
   }
   return found;
 }
@@ -351,4 +389,15 @@ export function freePosition(document: LabDocument | null): [number, number] {
   if (places.length === 0) return [0, 0];
   const middle = places.reduce((sum, [x]) => sum + x, 0) / places.length;
   return [Math.round(middle), Math.max(...places.map(([, y]) => y)) + 160];
+}
+
+/** Interfaces of a namespace (null is the realm's own) that no lab made and that no bridge has yet: NICs, mostly. */
+export function freeNics(inventory: Inventory | null, namespace: string | null): readonly string[] {
+  const home = inventory?.namespaces.find((each) =>
+    namespace === null ? each.root : each.names.includes(namespace),
+  );
+  return (inventory?.links ?? [])
+    .filter((link) => link.namespace === home?.id && link.lab === null && link.master === null)
+    .filter((link) => link.kind !== 'loopback' && link.kind !== 'bridge')
+    .map((link) => link.name);
 }

@@ -1,14 +1,20 @@
-import type { DeviceKind } from '../../agent/api/index.ts';
+import type { DeviceKind, InterfaceState } from '../../agent/api/index.ts';
+import { useNotices } from '../app/notice-store.ts';
 import { useSettings } from '../app/settings-store.ts';
 import { useText } from '../app/text/text.ts';
 import { useWindowActions } from '../app/window-actions.ts';
 import { useDialogs } from '../app/dialog-store.ts';
+import { useBridge } from '../bridge/bridge.ts';
+import { useRealms } from '../inventory/realm-store.ts';
 import type { Selection } from './canvas/selection.ts';
 import { newDevice, takesDevice } from './document/devices.ts';
 import { freeNodeName, newNode, type NewNodeKind } from './document/document-edit.ts';
 import { useCapabilities } from './capability-store.ts';
 import { useLab } from './lab-store.ts';
-import { freePosition } from './live.ts';
+import { freePosition, linkOf } from './live.ts';
+
+/** Milliseconds that a flap lasts. */
+export const flapMilliseconds = 1_000;
 
 /** What a person does to the lab from buttons, menus and keys alike. */
 /** What a virtual machine that names no system of its own needs, as `agent/lab/requirements.ts` has it. */
@@ -27,6 +33,9 @@ export function useTopologyActions() {
   const { t } = useText();
 
   const capabilities = useCapabilities();
+  const bridge = useBridge();
+  const notices = useNotices();
+  const realms = useRealms();
 
   /** The node that a device would be added to: the one that is selected, or that has what is selected. */
   const chosenNode = (): string | null => {
@@ -72,8 +81,16 @@ export function useTopologyActions() {
     chosenNode,
     /** Why the machine cannot have such a device; null when it can, as far as is known. */
     lackOfDevice(kind: DeviceKind): string | null {
-      const reason = capabilities.lackOf(`link:${kind}`);
-      return reason === null ? null : t('palette.lacking', { reason });
+      const lack = capabilities.lackOf(`link:${kind}`);
+      if (lack === null) return null;
+      // What the kernel lacks is said in the person's language; what else may be wrong comes as it is.
+      const said =
+        lack.reason === null || lack.reason.startsWith('The kernel does not have it')
+          ? t('palette.lackingKind', { kind: t(`device.${kind}`) })
+          : t('palette.lacking', { reason: lack.reason });
+      return lack.remedy === null
+        ? said
+        : `${said} ${t('palette.remedy', { command: lack.remedy })}`;
     },
     /** Why such a device cannot be added to a node; null when it can. */
     againstDevice(node: string, kind: DeviceKind): string | null {
@@ -98,8 +115,30 @@ export function useTopologyActions() {
     },
     /** Why a virtual machine is not to be had here; null when it is, or when nobody has tried. */
     lackOfMachine(): string | null {
-      const [reason] = requirementsOfMachines.flatMap((name) => capabilities.lackOf(name) ?? []);
-      return reason === undefined ? null : t('palette.lacking', { reason });
+      const [lack] = requirementsOfMachines.flatMap((name) => capabilities.lackOf(name) ?? []);
+      if (lack === undefined) return null;
+      const said = t('palette.lacking', { reason: lack.reason ?? lack.name });
+      return lack.remedy === null
+        ? said
+        : `${said} ${t('palette.remedy', { command: lack.remedy })}`;
+    },
+    /** Whether an interface of the lab is up or down in the kernel; null for one that is not there. */
+    interfaceState(node: string, name: string): InterfaceState | null {
+      if (!lab.up || lab.document === null) return null;
+      const link = linkOf(realms.inventory, lab.document, node, name);
+      if (link === null || (link.lab !== null && link.lab !== lab.name)) return null;
+      return link.up ? 'up' : 'down';
+    },
+    /** In the kernel alone, at once: a cable that is pulled asks nobody. `flap` comes up again by itself. */
+    async setInterfaceState(node: string, name: string, state: InterfaceState | 'flap') {
+      const set = await bridge.call('interface.setState', {
+        lab: lab.name,
+        node,
+        interface: name,
+        state: state === 'flap' ? 'down' : state,
+        forMilliseconds: state === 'flap' ? flapMilliseconds : null,
+      });
+      if (!set.ok) notices.fail(set.failure);
     },
     addNode(kind: NewNodeKind) {
       if (lab.document === null) return;

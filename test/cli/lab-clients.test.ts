@@ -88,6 +88,38 @@ describe('a plan', () => {
   });
 });
 
+describe('an interface', () => {
+  const isUp = (): boolean => {
+    const shown = realm.inRealm(['ip', '-n', 'r1', '-j', 'link', 'show', 'veth1.1']);
+    const [link] = JSON.parse(shown) as { readonly flags: readonly string[] }[];
+    return link?.flags.includes('UP') === true;
+  };
+  const link = (...words: readonly string[]) => netloom.run(['link', 'two-namespaces', ...words]);
+
+  it('is taken down and brought up by the command, in the kernel alone', async () => {
+    expect(await link('r1:veth1.1', 'down')).toMatchObject({
+      status: 0,
+      stdout: 'r1:veth1.1 is down.\n',
+    });
+    expect(isUp()).toBe(false);
+    expect((await netloom.run(['check', 'two-namespaces'])).status).toBe(1);
+    const again = await link('r1:veth1.1', 'down');
+    expect(again.status).toBe(1);
+    expect(again.stderr).toContain('is down already');
+    expect((await link('r1:veth1.1', 'up')).status).toBe(0);
+    expect(isUp()).toBe(true);
+    expect((await link('r1:veth1.1', 'flap', '--for', '300')).status).toBe(0);
+    expect(await waitUntil(() => Promise.resolve(isUp()))).toBe(true);
+  });
+
+  it('that is not the lab’s is refused', async () => {
+    for (const place of ['r1:none', 'r9:veth1.1', 'veth1.1']) {
+      const refused = await link(place, 'down');
+      expect([place, refused.status, refused.stdout]).toEqual([place, 2, '']);
+    }
+  });
+});
+
 describe('a transaction', () => {
   /** Enough work to be overtaken in. */
   const hosts = Array.from({ length: 120 }, (_, index) => `h${String(index)}`);

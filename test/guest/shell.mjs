@@ -2,7 +2,7 @@
 /**
  * Runs one command as root in the guest and ends with its status:
  *
- *     node test/guest/shell.mjs [--cpus N] [--memory MIB] [--limit SECONDS] -- COMMAND [ARGUMENT…]
+ *     node test/guest/shell.mjs [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND [ARGUMENT…]
  *
  * It starts in the current directory and can write everywhere; only what it puts in $NETLOOM_GUEST_RESULTS, which is
  * printed at the end when something is in it, outlives it. Build before: the guest sees the checkout as it is.
@@ -10,7 +10,8 @@
 import { parseArgs } from 'node:util';
 import { GuestFailure, GuestUnavailable, runInGuest } from '../harness/guest.mjs';
 
-const usage = 'node test/guest/shell.mjs [--cpus N] [--memory MIB] [--limit SECONDS] -- COMMAND …';
+const usage =
+  'node test/guest/shell.mjs [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND …';
 
 const separator = process.argv.indexOf('--');
 const command = separator < 0 ? [] : process.argv.slice(separator + 1);
@@ -24,6 +25,7 @@ const { values } = parseArgs({
     cpus: { type: 'string', default: '2' },
     memory: { type: 'string', default: '2048' },
     limit: { type: 'string', default: '600' },
+    network: { type: 'boolean', default: false },
   },
 });
 const quote = (word) => `'${word.replaceAll("'", `'\\''`)}'`;
@@ -35,6 +37,7 @@ try {
     cpus: Number(values.cpus),
     memory: Number(values.memory),
     timeoutSeconds: Number(values.limit),
+    network: values.network,
     receive: (chunk) => process.stdout.write(chunk),
   });
   const missing = missingModules.length > 0 ? ` Missing: ${missingModules.join(' ')}.` : '';

@@ -942,8 +942,10 @@ class App extends EventEmitter {
   }
   finish(code: number): void {
     if (this.finished) return;
+    const event = new CancellableEvent();
+    this.emit('will-quit', event);
+    if (event.defaultPrevented) return;
     this.finished = true;
-    this.emit('will-quit', new CancellableEvent());
     this.emit('quit', {}, code);
     process.exit(code);
   }

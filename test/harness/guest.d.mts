@@ -21,6 +21,8 @@ export interface GuestRun {
   readonly workingDirectory?: string;
   /** The host's directory for results; a temporary one when absent. */
   readonly results?: string;
+  /** Gives it a NIC, `eth0`, down; the emulator answers at 10.0.2.2, and nothing else is behind it. */
+  readonly network?: boolean;
   readonly receive?: (chunk: Buffer) => void;
 }
 

@@ -1,7 +1,8 @@
 /**
  * A QEMU guest with Debian's full kernel, for what the machine's own kernel lacks. It sees the machine's root read-only
  * under a layer in memory, so it has the same Node, the same programs and the same build, and can change nothing; the
- * one place that both can write is a directory for results. It has no network device. Plain JavaScript on Node alone,
+ * one place that both can write is a directory for results. It has no network device, or one whose other end is in the
+ * emulator itself and reaches nothing. Plain JavaScript on Node alone,
  * since it also runs by hand (test/guest/shell.mjs) and from any checkout.
  */
 import { spawn, spawnSync } from 'node:child_process';
@@ -48,6 +49,13 @@ const networkModules = [
   ...['cls_basic', 'cls_flower', 'cls_matchall', 'cls_u32', 'act_police', 'act_mirred'],
   ...['nf_tables', 'nft_chain_nat', 'nft_masq', 'nft_ct', 'nft_limit', 'nf_nat', 'nft_reject_inet'],
 ];
+
+/**
+ * A real NIC (virtio), `eth0` in the guest, with a gateway that the emulator plays: it answers at 10.0.2.2 and hands
+ * nothing on (`restrict`). Without IPv6, whose advertisements would change the guest's network by themselves.
+ */
+const networkDevice = ['-nic', 'user,model=virtio-net-pci,restrict=on,ipv6=off'];
+const networkDeviceModules = ['virtio_net'];
 
 function findProgram(name) {
   return systemPath
@@ -271,14 +279,14 @@ exec switch_root /root /bin/sh ${quote(`${directory}/start.sh`)}
 }
 
 /** Runs as the guest's first process in the machine's root. */
-function secondStage({ directory, workingDirectory }) {
+function secondStage({ directory, workingDirectory, modules }) {
   return `export PATH=${systemPath} HOME=/root LANG=C.UTF-8 NETLOOM_GUEST=1
 export NETLOOM_GUEST_RESULTS=${quote(directory)}
 hostname netloom-guest
 ip link set lo up
 [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
 echo "$(command -v modprobe)" >/proc/sys/kernel/modprobe
-for module in ${networkModules.join(' ')}; do
+for module in ${modules.join(' ')}; do
   modprobe -q "$module" || echo "$module" >>"$NETLOOM_GUEST_RESULTS/missing-modules"
 done
 echo '+cpu +cpuset +memory +pids' >/sys/fs/cgroup/cgroup.subtree_control
@@ -345,7 +353,7 @@ const lastLines = (text) => text.trim().split('\n').slice(-15).join('\n');
 /**
  * Boots a guest, runs a shell script in it as root and ends it. In the script `$NETLOOM_GUEST_RESULTS` is a directory
  * that both sides write; it is `results` when that is given, and gone afterwards when not. `memory` is in MiB.
- * `receive` is called with what the script prints while it runs. Throws GuestUnavailable or GuestFailure.
+ * `network` gives it a NIC. `receive` is called with what the script prints while it runs. Throws GuestUnavailable or GuestFailure.
  */
 export async function runInGuest({
   script,
@@ -354,6 +362,7 @@ export async function runInGuest({
   timeoutSeconds = 240,
   workingDirectory = process.cwd(),
   results,
+  network = false,
   receive = () => undefined,
 }) {
   const guest = prepareGuest();
@@ -364,7 +373,8 @@ export async function runInGuest({
   const console_ = path.join(own, 'console');
   try {
     writeFileSync(inDirectory('script.sh'), script);
-    writeFileSync(inDirectory('start.sh'), secondStage({ directory, workingDirectory }));
+    const modules = [...networkModules, ...(network ? networkDeviceModules : [])];
+    writeFileSync(inDirectory('start.sh'), secondStage({ directory, workingDirectory, modules }));
     const initramfs = path.join(own, 'initramfs');
     writeInitramfs({ guest, directory, file: initramfs });
     const share = (tag, place, access) => [
@@ -376,7 +386,8 @@ export async function runInGuest({
       ? ['-accel', 'kvm', '-cpu', 'host']
       : ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'Nehalem'];
     const args = [
-      ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none', '-no-reboot'],
+      ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+      ...(network ? networkDevice : ['-nic', 'none']),
       ...processor,
       ...['-smp', String(cpus), '-m', String(memory)],
       ...['-kernel', guest.kernel, '-initrd', initramfs],

@@ -111,6 +111,23 @@ at br-ex vnet2 192.168.0.102/24 vm2 eth0
 at br-ex enp1s0 192.168.0.10/24 outside eth0
 ip -n outside address add 203.0.113.10/24 dev eth0
 `,
+  'uplink.yaml': `
+host network
+host outside
+host vm1
+cable network enp1s0 192.168.0.97/24 outside eth0 192.168.0.1/24
+ip -n outside address add 203.0.113.10/24 dev eth0
+route network default 192.168.0.1
+ip -n network link add br-ex type bridge
+ip -n network link set br-ex up
+# As in the notes; the route goes with the address.
+ip -n network address del 192.168.0.97/24 dev enp1s0
+ip -n network address add 192.168.0.97/24 dev br-ex
+ip -n network link set enp1s0 master br-ex
+route network default 192.168.0.1
+cable network vnet1 - vm1 eth0 192.168.0.101/24
+ip -n network link set vnet1 master br-ex
+`,
   'stp-ring.yaml': `
 host h1
 host h2

@@ -19,8 +19,9 @@ import type { RunInRealm } from './network-state.ts';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));
 
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: chromiumPath, args: [...chromiumFlags] });
+/** `program` is Chromium, or a script that runs it somewhere else. */
+export function launchChromium(program: string = chromiumPath): Promise<Browser> {
+  return chromium.launch({ executablePath: program, args: [...chromiumFlags] });
 }
 
 export interface Home {
@@ -58,10 +59,12 @@ export interface Started {
   readonly stop: () => Promise<void>;
 }
 
-/** `npm start -- --no-open`, up to its ready line. */
-export async function startNetloom(home: Home): Promise<Started> {
+/** `npm start -- --no-open`, up to its ready line; `enter` are words that run it somewhere else. */
+export async function startNetloom(home: Home, enter: readonly string[] = []): Promise<Started> {
   const begun = performance.now();
-  const child = spawn('npm', ['start', '--silent', '--', '--no-open'], {
+  const there = enter.length === 0 ? [] : [...enter, 'env', `--chdir=${checkout}`];
+  const [program = '', ...args] = [...there, 'npm', 'start', '--silent', '--', '--no-open'];
+  const child = spawn(program, args, {
     cwd: checkout,
     env: home.environment,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -119,7 +122,7 @@ export function lookInto(keeper: number): RunInRealm {
   return (command) => {
     const result = spawnSync(
       'nsenter',
-      ['-t', String(keeper), '-U', '--preserve-credentials', '-m', '-n', '--', ...command],
+      ['-t', String(keeper), '-U', '--preserve-credentials', '-m', '-n', '-p', '--', ...command],
       { cwd: '/', encoding: 'utf8', maxBuffer: 1 << 28, timeout: 60_000 },
     );
     if (result.status !== 0) throw new Error(`${command.slice(0, 4).join(' ')}: ${result.stderr}`);

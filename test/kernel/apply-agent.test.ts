@@ -213,6 +213,32 @@ describe('the agent', () => {
     expect(must(await link.call('agent.info', {})).recoveries).toEqual([]);
   });
 
+  it('leaves an interface down that it was to bring up again when it is killed, and sees it', async () => {
+    await up();
+    const before = network();
+    const change = { lab: 'notes', node: 'r1', interface: 'port1', state: 'down' } as const;
+    must(await link.call('interface.setState', { ...change, forMilliseconds: 600_000 }));
+    agent.kill('SIGKILL');
+    await once(agent, 'exit');
+    link.close();
+    expect(network()).not.toEqual(before);
+    agent = start();
+    await ready(agent);
+    const { labs } = must(await link.call('lab.list', {}));
+    expect(labs).toMatchObject([{ drift: 1 }]);
+    await up();
+    expect(network()).toEqual(before);
+    // Asked to end, it sets back first.
+    must(await link.call('interface.setState', { ...change, forMilliseconds: 600_000 }));
+    expect(network()).not.toEqual(before);
+    must(await link.call('agent.stop', {}));
+    await once(agent, 'exit');
+    expect(network()).toEqual(before);
+    link.close();
+    agent = start();
+    await ready(agent);
+  });
+
   it('recovers at its start from a transaction that it died in', async () => {
     agent.kill('SIGTERM');
     await once(agent, 'exit');

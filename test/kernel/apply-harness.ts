@@ -100,7 +100,6 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
     tracker: tracker.value,
     store: new LabStore(state),
     faults: makeFaults(options.fault),
-    confirm: null,
     prepareRemoval: () => Promise.resolve(),
     publish: (event) => events.push(event),
   });

@@ -69,6 +69,9 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{object} 已经不在了。',
     next: '请重新规划：期间网络被改动过。',
   },
+  'interface-is-up': { reason: '{object} 已经启用。', next: '无需任何操作。' },
+  'interface-is-down': { reason: '{object} 已经停用。', next: '请先启用它。' },
+  'unknown-bridge': { reason: '这里没有网桥 {bridge}。', next: '请查看现有的对象后重试。' },
   // Realms and processes
   'agent-lost': { reason: '{object} 仍在运行，但代理没有应答。', next: '请重新启动代理。' },
   'realm-absent': { reason: '现在没有运行环境 {object}。', next: '请先启动一个实验。' },
@@ -77,6 +80,81 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     next: '请填已安装的程序，或它的绝对路径。',
   },
   'unknown-session': { reason: '没有这个进程，或它已结束。', next: '请重新打开。' },
+  // Uplinks and the deadline
+  'uplink-of-two': {
+    reason: '{interface} 已是 {other} 的上行接口，一个接口只能加入一个网桥。',
+    next: '请为其中一个换一个接口。',
+  },
+  'uplink-is-member': {
+    reason: '{interface} 已是 {other} 的端口。',
+    next: '请换一个接口，或先在那里移除它。',
+  },
+  'uplink-not-possible': { reason: '{kind} 不能作网桥的端口。', next: '请换一个接口。' },
+  'uplink-bridge-down': {
+    reason: '{bridge} 处于关闭状态，上行接口 {interface} 会因此断开。',
+    next: '请去掉 `state: down`，或去掉上行接口。',
+  },
+  'uplink-missing': {
+    reason: '没有接口 {interface}，不能作 {bridge} 的上行接口。',
+    next: '请检查上行接口的名称。',
+  },
+  'uplink-unfit': {
+    reason: '{interface}（{kind}）不能作网桥的端口。',
+    next: '请为 {bridge} 另选上行接口。',
+  },
+  'uplink-is-port': {
+    reason: '{interface} 已是 {master} 的端口。',
+    next: '请先将它从 {master} 移除，或为 {bridge} 另选上行接口。',
+  },
+  'uplink-route-intricate': {
+    reason: '经 {interface} 到 {to} 的路由带有无法原样恢复的设置。',
+    next: '请删除该路由，或另选上行接口。',
+  },
+  'uplink-address-dynamic': {
+    reason:
+      '{interface} 上的地址 {address} 有期限，会留在原处而无法使用：DHCP 客户端应改在 {bridge} 上运行。',
+    next: '',
+  },
+  'uplink-down': {
+    reason: '上行接口 {interface} 处于关闭状态，打开之前 {bridge} 不通。',
+    next: '',
+  },
+  'uplink-at-stake': {
+    reason: '{interface} 的地址和路由会移到 {bridge}，经它连接的人可能会断线。',
+    next: '',
+  },
+  'uplink-needs-deadline': {
+    reason: '{interface} 是所在命名空间唯一的出口：没有期限，断线后谁也无法撤回。',
+    next: '请设定确认期限，或先添加另一条默认路由。',
+  },
+  'nothing-awaits': {
+    reason: '实验 {object} 没有等待确认的变更。',
+    next: '请查看实验的状态：变更可能已确认或已撤回。',
+  },
+  'awaiting-confirmation': {
+    reason: '实验 {object} 有一项变更正等待确认。',
+    next: '请先确认或撤回它。',
+  },
+  'stale-token': {
+    reason: '等待确认的已不是这项变更。',
+    next: '请查看实验 {object} 的状态，再确认或撤回。',
+  },
+  'confirmed-too-late': {
+    reason: '确认来得太晚，对实验 {object} 的变更已撤回，一切已恢复原状。',
+    next: '请重新应用，并在期限内确认。',
+  },
+  'not-confirmed-in-time': {
+    reason: '对实验 {object} 的变更没有及时确认，已撤回，一切已恢复原状。',
+    next: '需要时请重新应用并确认。',
+  },
+  'watchdog-not-started': {
+    reason: '看守进程没有启动，因此什么也没有改动。',
+    next: '请查看状态目录的权限和空间后重试。',
+  },
+  'uplink-other-tables': {
+    reason: '{object} 在主表之外还有路由，移动后无法保留。',
+    next: '请删除这些路由，或另选上行接口。',
+  },
   // The text
   'document-too-large': {
     reason: '文件有 {bytes} 字节，最多读取 {limit} 字节。',
@@ -390,6 +468,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     next: '请换一个名称。',
   },
   // Virtual machines
+  'machine-on-host': {
+    reason: '{node} 是虚拟机，目前只能在沙箱里运行。',
+    next: '请在沙箱中启动该实验。',
+  },
   'machine-to-machine': {
     reason: '{node} 与 {other} 都是虚拟机；网卡的另一端必须是网络里的 tap。',
     next: '请把两者都接到同一座网桥上。',
@@ -483,6 +565,25 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'processes-lose-name': {
     reason: '命名空间 {name} 中仍有 {count} 个进程，它们结束前命名空间不会释放。',
     next: '结束这些进程即可释放。',
+  },
+  'run-as-root': {
+    reason:
+      '{place} 中的进程 {name} 会以 root 身份在本机上运行；在主机环境中，实验的进程从不这样运行。',
+    next: '请以已登记的用户启动实验（netloom agent enrol 用户），或在沙箱中启动。',
+  },
+  'unknown-person': {
+    reason: '本机没有 uid 为 {uid} 的用户，无法以其身份运行。',
+    next: '请检查账户：getent passwd。',
+  },
+  'only-root': { reason: '主机环境的代理属于 root。', next: '请用 root 操作。' },
+  'foreign-node': {
+    reason: '命名空间 {node} 不再带有实验 {lab} 的标记，可能已属于别人。',
+    next: '请重新规划该实验，查看有何变化。',
+  },
+  'bridge-filtered': {
+    reason:
+      '经过网桥 {name} 的帧会经过本机防火墙（net.bridge.bridge-nf-call 已打开），其中 {chain} 会丢弃未放行的流量。',
+    next: '',
   },
   'out-of-reach': {
     reason: '本实验的接口 {name} 位于没有名称的命名空间中，暂时保留。',

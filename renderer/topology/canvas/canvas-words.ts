@@ -8,6 +8,7 @@ export interface CanvasWords {
   readonly chooseDevice: string;
   readonly empty: string;
   readonly down: string;
+  readonly drifted: string;
   readonly more: (count: number) => string;
   readonly checksPassed: (passed: number, all: number) => string;
   readonly root: string;
@@ -45,6 +46,7 @@ export const canvasWords: Readonly<Record<'en' | 'zh', CanvasWords>> = {
     chooseDevice: 'Choose the device at the other end: click it, or Tab and Enter. Esc cancels.',
     empty: 'Drag a namespace or a bridge here to begin.',
     down: 'down',
+    drifted: 'Differs from the document',
     more: (count) => `+${count}`,
     checksPassed: (passed, all) => `${passed} of ${all} checks pass`,
     root: 'root',
@@ -104,6 +106,7 @@ export const canvasWords: Readonly<Record<'en' | 'zh', CanvasWords>> = {
     chooseDevice: '选择另一端的设备：点击设备，或按 Tab 再按 Enter；Esc 取消。',
     empty: '把网络命名空间或网桥拖到这里开始。',
     down: '停用',
+    drifted: '与文件不符',
     more: (count) => `+${count}`,
     checksPassed: (passed, all) => `${all} 项检查中 ${passed} 项通过`,
     root: '根',

@@ -4,6 +4,7 @@
  */
 import {
   type BondMember,
+  type BridgeNode,
   type CheckResult,
   type DeviceKind,
   type Impairment,
@@ -20,6 +21,7 @@ import { impairmentOf } from '../../../agent/lab/device.ts';
 import { addressesOf, deviceKindOf, homeOf, isDeviceKind, sameHost } from '../document/devices.ts';
 import {
   forwardingOf,
+  heldAddresses,
   interfacesOf,
   liveVlans,
   machineRunOf,
@@ -64,6 +66,8 @@ export interface SceneInterface {
   readonly impairment: Impairment | null;
   /** For a tap or tun that is there: who holds it; empty for nobody. */
   readonly holders: readonly string[] | null;
+  /** The way out of its bridge, through a NIC that the lab did not make. */
+  readonly uplink: boolean;
 }
 
 export interface SceneNode {
@@ -127,6 +131,8 @@ export interface SceneInput {
   readonly lab: string;
   readonly plan: Pick<Plan, 'steps'> | null;
   readonly checks: readonly CheckResult[];
+  /** Whether the kernel differs from what is in force. */
+  readonly drifted: boolean;
 }
 
 /** Looks at the kernel through the lab's own names. */
@@ -315,7 +321,8 @@ export function buildScene(input: SceneInput): Scene {
       const live = kernel.link(namespace, each.name);
       if (live !== null) drawn.add(live.id);
       const id = `${name}:${each.name}`;
-      const wantedAddresses = 'addresses' in each.settings ? (each.settings.addresses ?? []) : [];
+      const wantedAddresses =
+        input.document === null ? [] : heldAddresses(input.document, name, each.name).addresses;
       return {
         id,
         name: each.name,
@@ -325,15 +332,22 @@ export function buildScene(input: SceneInput): Scene {
           node.kind === 'vm' ? plan.node(name) : plan.interface(id),
           live !== null || machine !== null,
         ),
-        drifted: driftedInterface(live, wantedAddresses),
+        drifted:
+          driftedInterface(live, wantedAddresses) ||
+          (live !== null && input.drifted && isOddState(live, each.settings)),
         up: live?.up ?? null,
         peer: peers.get(id) ?? null,
         ...deviceFacts(each, interfaces, live),
         vlans: filtering ? vlansOf(each, live) : null,
         isolated: live?.port?.isolated ?? isolatedOf(each),
         blocked: stp ? blockedOf(live) : null,
+        uplink: false,
       };
     });
+    const outward =
+      node.kind === 'bridge' && input.document !== null
+        ? uplinkOf(kernel, input.document, name, node, drawn)
+        : [];
     const foreign =
       node.kind === 'namespace' && namespace !== null
         ? kernel
@@ -348,18 +362,21 @@ export function buildScene(input: SceneInput): Scene {
       kind: node.kind,
       presence: exists ? 'real' : 'wanted',
       difference: pending(plan.node(name), exists),
-      drifted: false,
+      drifted: node.kind === 'bridge' && own !== null && input.drifted && isOddState(own, node),
       within: node.kind === 'bridge' ? (node.namespace ?? null) : null,
       ...nodeFacts(node, namespace),
       ...(node.kind === 'vm' ? { runs: [machineLine(node, machine, started(name))] } : {}),
       note:
         node.kind === 'bridge'
-          ? bridgeNote(node.addresses ?? [], own)
+          ? bridgeNote(
+              input.document === null ? [] : heldAddresses(input.document, name, name).addresses,
+              own,
+            )
           : node.kind === 'vm' || (node.run ?? []).length > 0
             ? null
             : processNote(namespace),
       root: roots.has(name),
-      interfaces: [...wanted, ...foreign],
+      interfaces: [...wanted, ...outward, ...foreign],
     };
   });
 
@@ -388,9 +405,41 @@ const plainFacts = {
   blocked: null,
   impairment: null,
   holders: null,
+  uplink: false,
 } as const;
 
 const plainNode = { router: false, nat: 0, filter: false, root: false, runs: [] } as const;
+
+/** The uplink of a bridge where the lab does not make it; one of the lab's own is drawn with its namespace. */
+function uplinkOf(
+  kernel: KernelView,
+  document: LabDocument,
+  name: string,
+  node: BridgeNode,
+  drawn: Set<string>,
+): readonly SceneInterface[] {
+  const { uplink, namespace } = node;
+  if (uplink === undefined) return [];
+  const own = namespace === undefined ? [] : interfacesOf(document, namespace);
+  if (own.some((each) => each.name === uplink)) return [];
+  const links = kernel.links(namespace === undefined ? kernel.root : kernel.namespace(namespace));
+  const live = links.find((link) => link.name === uplink);
+  if (live !== undefined) return [{ ...foreignInterface(live, drawn), device: null, uplink: true }];
+  const absent: SceneInterface = {
+    id: `${name}:${uplink}`,
+    name: uplink,
+    address: null,
+    moreAddresses: 0,
+    presence: 'wanted',
+    difference: null,
+    drifted: false,
+    up: null,
+    peer: null,
+    ...plainFacts,
+    uplink: true,
+  };
+  return [absent];
+}
 
 /** A link of a bridge that the document puts into this namespace is drawn with that bridge. */
 function isPartOfBridge(nodes: Nodes, namespace: string, link: LinkView): boolean {
@@ -671,6 +720,14 @@ function addressLine(
   addresses: readonly string[],
 ): Pick<SceneInterface, 'address' | 'moreAddresses'> {
   return { address: addresses[0] ?? null, moreAddresses: Math.max(0, addresses.length - 1) };
+}
+
+/** Whether it is down that should be up, or up that should be down. */
+function isOddState(
+  live: LinkView,
+  wanted: { readonly state?: 'up' | 'down' | undefined },
+): boolean {
+  return live.up !== (wanted.state !== 'down');
 }
 
 function driftedInterface(live: LinkView | null, wanted: readonly string[]): boolean {

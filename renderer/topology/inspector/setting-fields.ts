@@ -29,6 +29,8 @@ export type FieldInput =
   | { readonly type: 'choices'; readonly choices: readonly string[] }
   /** One of the node's interfaces. */
   | { readonly type: 'interface' }
+  /** One of these interfaces or another: what there is may not be known yet. */
+  | { readonly type: 'name' }
   | { readonly type: 'members' };
 
 export interface SettingField {
@@ -229,6 +231,7 @@ export const bridgeFields: readonly SettingField[] = [
     placeholder: '20',
   },
   { key: 'vlans', label: 'vlans', input: { type: 'vlans' }, wide: true },
+  { key: 'uplink', label: 'uplink', input: { type: 'name' }, wide: true },
 ];
 
 /** Steps of 4096 (IEEE 802.1D). */
@@ -425,6 +428,7 @@ export function parseSetting(field: SettingField, text: string): Setting {
       // Priorities of a bridge are numbers, every other choice is a word.
       return { ok: true, value: /^\d+$/.test(text) ? Number(text) : text };
     case 'text':
+    case 'name':
     case 'interface':
     case 'flag':
     case 'choices':

@@ -34,6 +34,7 @@ const entry: Journal = {
   recordBefore: null,
   recordAfter: record,
   operations: [{ kind: 'add-namespace', name: 'r1' }],
+  confirmWithin: null,
 };
 
 describe('what a transaction keeps on disk', () => {

@@ -10,7 +10,7 @@ const folder = new URL('../../../assets/labs/', import.meta.url);
 const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
 
 test('the gallery has a lab for every scene of the notes', () => {
-  expect(files).toHaveLength(24);
+  expect(files).toHaveLength(25);
   expect(files).toContain('two-namespaces.yaml');
 });
 

@@ -334,7 +334,35 @@ const cases: readonly Case[] = [
     pair('eth0: { addresses: [10.0.0.1/24] }'),
     '10.0.0.1',
   ],
+  ['uplink-of-two', 'br1', uplinked('eth0', ', uplink: eth0'), uplinked('eth0', ', uplink: d0')],
+  ['uplink-is-member', 'br0', uplinked('p1'), uplinked('eth0')],
+  [
+    'uplink-is-member',
+    'br0',
+    uplinked('d0', '', ', b0: { kind: bond, members: [d0] }'),
+    uplinked('eth0', '', ', b0: { kind: bond, members: [d0] }'),
+  ],
+  ['uplink-not-possible', 'br0', uplinked('t0'), uplinked('d0')],
+  ['uplink-not-possible', 'br0', uplinked('br1'), uplinked('enp1s0')],
+  [
+    'uplink-bridge-down',
+    'br1',
+    uplinked('eth0', ', uplink: d0, state: down'),
+    uplinked('eth0', ', uplink: d0'),
+  ],
 ];
+
+/** A bridge in h1 with this uplink, and what h1 has beside it. */
+function uplinked(uplink: string, nodes = '', more = ''): string {
+  return `  nodes:
+    h1: { kind: namespace, interfaces: { eth0: {}, d0: { kind: dummy }, t0: { kind: tun }${more} } }
+    h2: { kind: namespace }
+    br0: { kind: bridge, namespace: h1, uplink: ${uplink}, ports: { p1: {} } }
+    br1: { kind: bridge, namespace: h1${nodes} }
+  links:
+    - { endpoints: ['h1:eth0', 'h2:eth0'] }
+    - { endpoints: ['br0:p1', 'h2:eth1'] }`;
+}
 
 /** A measurement of throughput from h2 to this target. */
 function measuring(target: string): string {
@@ -377,6 +405,19 @@ describe('the validator', () => {
     expect(said(pair('v: { kind: vlan, parent: eth0, id: 4095 }'))).toEqual(['h1:v out-of-range']);
     expect(said(bridged('p1: { vlan: 0 }', filters))).toEqual(['br0:p1 out-of-range']);
     expect(said(vlanOn('eth0').replace('id: 10', 'id: 4094'))).toEqual([]);
+  });
+});
+
+describe('an uplink', () => {
+  test('is not lo, and shares its addresses with what is at the bridge', () => {
+    expect(said(uplinked('lo'))).toEqual(['br0 wrong-format']);
+    const twice = uplinked('eth0')
+      .replace('eth0: {}', 'eth0: { addresses: [10.0.0.1/24] }')
+      .replace(
+        'h2: { kind: namespace }',
+        'h2: { kind: namespace, interfaces: { eth1: { addresses: [10.0.0.1/24] } } }',
+      );
+    expect(said(twice)).toEqual(['h2:eth1 duplicate-address']);
   });
 });
 

@@ -144,6 +144,7 @@ export class FakeDoor implements RealmDoor {
                 drift: 0,
                 checks: [],
                 busy: false,
+                awaiting: null,
               })),
             }),
           'inventory.snapshot': () => succeed(emptyInventory),

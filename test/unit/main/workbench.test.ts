@@ -62,6 +62,7 @@ function agentAgrees(plan: Plan): void {
         operations: plan.steps.length,
         milliseconds: 1,
         realmEmpty: false,
+        awaiting: null,
       });
     },
   };
@@ -196,7 +197,7 @@ describe('the state of a lab', () => {
     door.records.set(record.name, record);
     door.answers = {
       'lab.document': () =>
-        succeed({ status: { record, drift: 0, checks: [], busy: false }, text }),
+        succeed({ status: { record, drift: 0, checks: [], busy: false, awaiting: null }, text }),
     };
     return (await workbench.overview('wire', null, shown)).state;
   };
@@ -247,6 +248,7 @@ describe('the last lab of a realm', () => {
       steps: [],
       warnings: [],
       refusals: [],
+      confirm: null,
     };
     door.answers = {
       'lab.plan': () => succeed(plan),
@@ -259,6 +261,7 @@ describe('the last lab of a realm', () => {
           operations: 1,
           milliseconds: 1,
           realmEmpty: true,
+          awaiting: null,
         });
       },
     };

@@ -106,6 +106,7 @@ export function overviewOf(
       drift: 0,
       checks: [],
       busy: false,
+      awaiting: null,
     },
     canUndo: change.canUndo ?? false,
     canRedo: change.canRedo ?? false,
@@ -124,5 +125,6 @@ export function planOf(id: string, document: string | null): Plan {
     steps: [],
     warnings: [],
     refusals: [],
+    confirm: null,
   };
 }

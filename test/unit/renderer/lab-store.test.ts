@@ -99,6 +99,35 @@ describe('editing', () => {
   });
 });
 
+describe('the realm', () => {
+  const plan = async (): Promise<unknown> => {
+    main.answers['lab.plan'] = () => succeed(planOf('p1', first));
+    await lab.makePlan({ kind: 'document' });
+    return main.argsOf('lab.plan').at(-1);
+  };
+
+  it('is the lab’s own unless somebody says otherwise', async () => {
+    main.emit('lab', overviewOf('down', { revision: 1 }));
+    expect(await plan()).not.toHaveProperty('realm');
+  });
+
+  it('is the one that was chosen, and a plan for another is not shown on', async () => {
+    main.emit('lab', overviewOf('down', { revision: 1 }));
+    await plan();
+    lab.chooseRealm('host');
+    expect(lab.realm).toBe('host');
+    expect(lab.shownPlan).toBeNull();
+    expect(await plan()).toMatchObject({ realm: 'host' });
+  });
+
+  it('is no choice while the lab is up', async () => {
+    main.emit('lab', overviewOf('up', { revision: 1 }));
+    lab.chooseRealm('host');
+    expect(lab.realm).not.toBe('host');
+    expect(await plan()).not.toHaveProperty('realm');
+  });
+});
+
 describe('undo', () => {
   it('takes unapplied edits back one by one and makes them again', async () => {
     lab.edit(setTitle('second'));
@@ -306,5 +335,6 @@ function outcome(revision: number) {
     operations: 1,
     milliseconds: 12,
     realmEmpty: false,
+    awaiting: null,
   };
 }

@@ -139,7 +139,7 @@ const inventory: Inventory = {
   routes: [],
 };
 
-const input = { document: lab, inventory, lab: 'pair', plan: null, checks: [] };
+const input = { document: lab, inventory, lab: 'pair', plan: null, checks: [], drifted: false };
 
 describe('the scene', () => {
   it('tells what is real from what is only wanted', () => {
@@ -148,6 +148,30 @@ describe('the scene', () => {
     const real = buildScene(input);
     expect(real.nodes.slice(0, 2).map((node) => node.presence)).toEqual(['real', 'real']);
     expect(real.wires[0]).toMatchObject({ presence: 'real', carrier: true, index: 0 });
+  });
+
+  it('flags an interface that is down against the document, once the lab has drifted', () => {
+    const links = inventory.links.map((link) =>
+      link.name === 'a' ? { ...link, up: false } : link,
+    );
+    const down = { ...input, inventory: { ...inventory, links } };
+    const flags = (scene: ReturnType<typeof buildScene>) =>
+      scene.nodes[0]?.interfaces.filter((item) => item.drifted).map((item) => item.name);
+    expect(flags(buildScene(down))).toEqual([]);
+    expect(flags(buildScene({ ...down, drifted: true }))).toEqual(['a']);
+    // As the document has it, it is no drift.
+    const wanted: LabDocument = {
+      ...lab,
+      topology: {
+        ...lab.topology,
+        nodes: {
+          ...lab.topology.nodes,
+          r1: { kind: 'namespace', interfaces: { a: { state: 'down' } } },
+        },
+      },
+    };
+    expect(flags(buildScene({ ...down, document: wanted, drifted: true }))).toEqual([]);
+    expect(flags(buildScene({ ...input, document: wanted, drifted: true }))).toEqual(['a']);
   });
 
   it('shows what is not the lab’s as foreign, inside a node and beside it', () => {
@@ -283,7 +307,14 @@ const site: LabDocument = {
   },
 };
 const wantedSite = () =>
-  buildScene({ document: site, inventory: null, lab: 'site', plan: null, checks: [] });
+  buildScene({
+    document: site,
+    inventory: null,
+    lab: 'site',
+    plan: null,
+    checks: [],
+    drifted: false,
+  });
 const at = (id: string) =>
   wantedSite()
     .nodes.flatMap((node) => node.interfaces)
@@ -347,7 +378,14 @@ describe('devices in the scene', () => {
         ],
       },
     };
-    const scene = buildScene({ document, inventory: null, lab: 'taps', plan: null, checks: [] });
+    const scene = buildScene({
+      document,
+      inventory: null,
+      lab: 'taps',
+      plan: null,
+      checks: [],
+      drifted: false,
+    });
     expect(scene.wires[1]).toMatchObject({
       kind: 'tunnel',
       index: 1,
@@ -390,6 +428,7 @@ describe('the kernel in the scene', () => {
       lab: 'site',
       plan: null,
       checks: [],
+      drifted: false,
     });
 
   it('draws a machine as running with its process, and its port as the tap that it holds', () => {
