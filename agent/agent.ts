@@ -19,6 +19,7 @@ import { apiVersion, programVersion } from './api/version.ts';
 import { hasCode, storageFailure } from './apply/durable-file.ts';
 import { releaseBridgeNetfilter } from './apply/execute.ts';
 import { faultsOf } from './apply/fault.ts';
+import { machineLackOf } from './apply/guest-system.ts';
 import { LabStore } from './apply/lab-store.ts';
 import { InventoryTracker } from './inventory/tracker.ts';
 import { lackOf } from './kernel/capabilities.ts';
@@ -187,6 +188,7 @@ async function serve(settings: Settings): Promise<number> {
     if (!furnished.ok) return giveUp(furnished.failure);
   }
   const tracker = await InventoryTracker.open({
+    runsAtHome: readOnly === null,
     onFailure: (failure) => {
       log({ event: 'inventory-failure', failure });
     },
@@ -198,7 +200,7 @@ async function serve(settings: Settings): Promise<number> {
   /** What was taken back after the start, since nobody confirmed it. */
   const later: Recovery[] = [];
   const processes = new ProcessService({
-    namespaceOf: (place) => labs.namespaceOf(place),
+    spotOf: (place) => labs.spotOf(place),
     namespaceFd: (namespace) => {
       const tracked = tracker.value.namespaceHandle(namespace);
       return tracked.ok ? succeed(tracked.value.fd) : tracked;
@@ -218,7 +220,7 @@ async function serve(settings: Settings): Promise<number> {
       later.push(recovery);
       log({ event: 'recovery', ...recovery });
     },
-    lackOf,
+    lackOf: (capability) => machineLackOf(capability) ?? lackOf(capability),
   });
   if (!opened.ok) return giveUp(opened.failure);
   const { labs, recoveries, failures } = opened.value;

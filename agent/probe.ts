@@ -2,6 +2,21 @@
  * Prints what the kernel offers where it is started, as JSON, and ends. `netloom doctor` runs it in a throw-away realm:
  * what can be made there is what a lab can have.
  */
+import { succeed } from './api/result.ts';
+import { lackOfVirtualization, machineLackOf } from './apply/guest-system.ts';
 import { probeCapabilities } from './kernel/capabilities.ts';
 
-process.stdout.write(`${JSON.stringify(probeCapabilities())}\n`);
+const kernel = probeCapabilities();
+const describe = (name: string, lack: string | null) => ({
+  name,
+  available: lack === null,
+  reason: lack ?? '',
+});
+const ofMachines = [
+  describe('guest-system', machineLackOf('guest-system')),
+  describe('device:kvm', await lackOfVirtualization()),
+];
+const report = kernel.ok
+  ? succeed({ ...kernel.value, capabilities: [...kernel.value.capabilities, ...ofMachines] })
+  : kernel;
+process.stdout.write(`${JSON.stringify(report)}\n`);

@@ -23,6 +23,8 @@ const systemPackages = {
   uidmap: 'newuidmap',
   procps: 'sysctl',
   'qemu-system-x86': 'qemu-system-x86_64',
+  'linux-image-amd64': '/vmlinuz',
+  'busybox-static': '/usr/share/doc/busybox-static',
   kmod: 'modprobe',
   chromium: 'chromium',
   'fonts-noto-cjk': '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc',

@@ -167,12 +167,16 @@ export const agentCalls = {
     effect: 'write',
     timeout: 10_000,
   }),
-  /** Runs one command; cancelling the call ends it. Output stops while more than the credit is unacknowledged. */
+  /**
+   * Runs one command; cancelling the call ends it. Output stops while more than the credit is unacknowledged. With
+   * `console`, a virtual machine's console takes the place of the command: no other command runs there.
+   */
   'process.run': describeCall({
     args: z.strictObject({
       place: ProcessPlaceSchema,
       command: z.array(z.string().max(65536)).min(1).max(1000),
       terminal: TerminalSizeSchema.nullable(),
+      console: z.boolean().optional(),
     }),
     result: ProcessExitSchema,
     progress: ProcessProgressSchema,

@@ -345,10 +345,46 @@ export const InternetNodeSchema = z.strictObject({
 });
 export type InternetNode = z.infer<typeof InternetNodeSchema>;
 
+const FilePathSchema = z
+  .string()
+  .max(4096)
+  .regex(/^\/[^\0\n]*$/, 'a file is named by its whole path, which begins with `/`');
+
+/** A network card of a virtual machine; where it leads says a link. */
+export const MachineInterfaceSchema = VethSettingsSchema.omit({ state: true, impairment: true });
+
+/**
+ * A virtual machine: a kernel of its own, in a process of QEMU. Each of its cards is a tap device in the namespace
+ * that the link leads to. Without `kernel` and `disk` it starts Netloom's small system, which takes the addresses and
+ * routes that are written here; other systems set their own, and what is written tells where they are.
+ */
+export const MachineNodeSchema = z.strictObject({
+  kind: z.literal('vm'),
+  title: LocalizedTextSchema.optional(),
+  /** MiB; 128 unless said otherwise. */
+  memory: z.number().int().min(16).max(1048576).optional(),
+  /** 1 unless said otherwise. */
+  cpus: z.number().int().min(1).max(255).optional(),
+  kernel: FilePathSchema.optional(),
+  initramfs: FilePathSchema.optional(),
+  /** Further words for the kernel's command line. */
+  append: z
+    .string()
+    .max(2000)
+    .regex(/^[\x20-\x7e]*$/, 'the kernel’s command line is plain text')
+    .optional(),
+  /** An image that it starts from. It is never written: what the machine writes is gone when it ends. */
+  disk: FilePathSchema.optional(),
+  interfaces: z.record(InterfaceNameSchema, MachineInterfaceSchema).optional(),
+  routes: z.array(RouteSettingsSchema).max(100).optional(),
+});
+export type MachineNode = z.infer<typeof MachineNodeSchema>;
+
 export const NodeSchema = z.discriminatedUnion('kind', [
   NamespaceNodeSchema,
   BridgeNodeSchema,
   InternetNodeSchema,
+  MachineNodeSchema,
 ]);
 export type LabNode = z.infer<typeof NodeSchema>;
 export type NodeKind = LabNode['kind'];

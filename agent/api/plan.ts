@@ -12,6 +12,7 @@ export const objectKinds = [
   'route',
   'rules',
   'process',
+  'machine',
   'uplink',
 ] as const;
 export type ObjectKind = (typeof objectKinds)[number];

@@ -1,4 +1,5 @@
 /** Carries operations out on the kernel. Synchronous: a request and its answer are one system call each. */
+import { rmSync } from 'node:fs';
 import path from 'node:path';
 import type { Device } from '../api/device.ts';
 import { ownershipMark, ownershipProtocol } from '../api/names.ts';
@@ -26,6 +27,7 @@ import {
   stopRun,
 } from '../kernel/runs.ts';
 import { writeSettings } from '../kernel/sysctl.ts';
+import { consoleSocketOf, machineOfProcess } from '../lab/machine.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
 import { failureOf } from '../lab/sentences.ts';
 import { relayOf, relayOnDescriptor } from '../lab/tunnel.ts';
@@ -39,6 +41,7 @@ import {
   type NamespaceName,
   ownIndex,
 } from './doors.ts';
+import { prepareMachine } from './guest-system.ts';
 import type { Effect, ExecutionFailure, OperationExecutor, Tolerance } from './executor.ts';
 import { isUntouched, readEffect } from './read-back.ts';
 import { moveUplink } from './uplink.ts';
@@ -104,6 +107,8 @@ export class KernelExecutor implements OperationExecutor {
   /** People that were looked up, by uid. */
   private readonly people = new Map<number, Result<Person>>();
   private begun = false;
+  /** What the process that is next is started as. */
+  private ready: Result<readonly string[]> | null = null;
 
   constructor(options: ExecutorOptions) {
     this.options = options;
@@ -127,6 +132,9 @@ export class KernelExecutor implements OperationExecutor {
 
   async prepare(operation: Operation): Promise<void> {
     if (operation.kind === 'remove-namespace') await this.options.onRemoval(operation.name);
+    if (operation.kind !== 'start-process') return;
+    const { name, command } = operation;
+    this.ready = machineOfProcess(name) === null ? succeed(command) : await prepareMachine(command);
   }
 
   async conclude(operation: Operation): Promise<void> {
@@ -136,6 +144,8 @@ export class KernelExecutor implements OperationExecutor {
     if (door.ok) {
       await stopRun(door.value, this.runOf(operation), this.doors.runRule, this.uidOf(operation));
     }
+    const machine = machineOfProcess(operation.name);
+    if (machine !== null) rmSync(consoleSocketOf(this.doors.lab, machine), { force: true });
   }
 
   close(): void {
@@ -196,7 +206,7 @@ export class KernelExecutor implements OperationExecutor {
         return this.startProcess(operation);
       case 'stop-process':
         // It takes a moment, and nothing else waits for it: see `conclude`.
-        return this.effect(this.inOwnNamespace(operation.namespace, () => succeed(undefined)));
+        return this.effect(this.inPlaceOfRun(operation.namespace, () => succeed(undefined)));
       case 'change-link':
         return this.changeLink(operation, tolerance);
       case 'add-address':
@@ -372,28 +382,32 @@ export class KernelExecutor implements OperationExecutor {
     return owned.ok ? this.effect(action(door.value)) : owned;
   }
 
-  private runOf({
-    namespace,
-    name,
-  }: {
-    readonly namespace: string;
-    readonly name: string;
-  }): RunIdentity {
+  /** The realm's own namespace is nobody's, and a lab's processes may be in it. */
+  private inPlaceOfRun(name: NamespaceName, action: (door: Door) => Result<void>): Result<void> {
+    if (name !== null) return this.inOwnNamespace(name, action);
+    const door = this.doors.open(null);
+    return door.ok ? this.effect(action(door.value)) : door;
+  }
+
+  private runOf({ namespace, name }: Omit<RunIdentity, 'lab'>): RunIdentity {
     return { lab: this.doors.lab, namespace, name };
   }
 
   private startProcess(operation: ProcessOperation): Result<void> {
     const { namespace, name, command } = operation;
     const { logDirectory } = this.options;
-    return this.inOwnNamespace(namespace, (door) => {
+    const ready = this.ready ?? succeed(command);
+    this.ready = null;
+    return this.inPlaceOfRun(namespace, (door) => {
       const run = { ...this.runOf(operation), command };
+      if (!ready.ok) return ready;
       const file = path.join(logDirectory, logNameOf(namespace, name));
       const person = this.personFor(operation);
       if (!person.ok) return person;
       const started =
         person.value === null
-          ? startRun({ fd: door.fd, name: namespace }, run, file)
-          : this.startAs(person.value, door, namespace, run, file);
+          ? startRun(door, run, file, null, { command: ready.value, descriptors: [] })
+          : this.startAs(person.value, door, run, file);
       return started.ok ? succeed(undefined) : started;
     });
   }
@@ -413,9 +427,9 @@ export class KernelExecutor implements OperationExecutor {
     const wanted = this.uidOf(operation);
     if (wanted === null || wanted === 0) {
       return fail(
-        failureOf('refused', 'run-as-root', `process ${name} of ${namespace}`, {
+        failureOf('refused', 'run-as-root', `process ${name} of ${namespace ?? 'the realm'}`, {
           name,
-          place: namespace,
+          place: namespace ?? 'the realm',
         }),
       );
     }
@@ -425,16 +439,9 @@ export class KernelExecutor implements OperationExecutor {
   }
 
   /** A person may not open the device of a tunnel, and need not: its relay gets it as a descriptor. */
-  private startAs(
-    person: Person,
-    door: Door,
-    namespace: string,
-    run: RunOrder,
-    file: string,
-  ): Result<number> {
+  private startAs(person: Person, door: Door, run: RunOrder, file: string): Result<number> {
     const relay = relayOf(run.name, run.command);
-    const place = { fd: door.fd, name: namespace };
-    if (relay === null) return startRun(place, run, file, person);
+    if (relay === null) return startRun(door, run, file, person);
     const index = ownIndex(this.doors, door, relay.device);
     if (!index.ok) return index;
     const descriptor = attachTun(door.fd, relay.kind, relay.device);
@@ -444,7 +451,7 @@ export class KernelExecutor implements OperationExecutor {
       descriptors: [descriptor.value],
     };
     try {
-      return startRun(place, run, file, person, replacement);
+      return startRun(door, run, file, person, replacement);
     } finally {
       closeDescriptor(descriptor.value);
     }
@@ -631,9 +638,9 @@ export function linkKindOf(device: Device): string {
   return device.kind === 'tap' ? 'tun' : device.kind;
 }
 
-/** A process's name may hold a colon, nothing else that a file name may not. */
-export function logNameOf(namespace: string, name: string): string {
-  return `${namespace}.${name.replace(':', '-')}.log`;
+/** A process's name may hold a colon, nothing else that a file name may not; no namespace is called `-`. */
+export function logNameOf(namespace: string | null, name: string): string {
+  return `${namespace ?? '-'}.${name.replace(':', '-')}.log`;
 }
 
 function isMasterOnly(settings: LinkSettings): boolean {

@@ -36,7 +36,10 @@ export interface OperationExecutor {
   ): ExecutionFailure | null;
   /** Reads the kernel, not a cache. */
   readBack(operation: Operation): Result<Effect>;
-  /** To be waited for before an operation: what we run in a namespace ends before the namespace goes. */
+  /**
+   * To be waited for before an operation: what we run in a namespace ends before the namespace goes, and what a
+   * machine starts from is made.
+   */
   prepare(operation: Operation): Promise<void>;
   /** To be waited for after an operation: what it asked of a process may take that a moment. */
   conclude(operation: Operation): Promise<void>;

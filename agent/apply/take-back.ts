@@ -65,7 +65,7 @@ function partsOf(operation: Operation): readonly Operation[] {
 
 /** Whether an operation has to do with processes, which end when they end. */
 export function takesTime(operation: Operation): boolean {
-  return operation.kind === 'remove-namespace' || operation.kind === 'stop-process';
+  return ['remove-namespace', 'start-process', 'stop-process'].includes(operation.kind);
 }
 
 interface Settled {

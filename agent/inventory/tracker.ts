@@ -28,6 +28,8 @@ export interface InventoryTrackerOptions {
   readonly receiveBufferSize?: number | undefined;
   /** Told of what could not be read; the tracker goes on and tries again. */
   readonly onFailure?: ((failure: Failure) => void) | undefined;
+  /** Whether a lab's processes may be in the realm's own namespace; true unless said otherwise. */
+  readonly runsAtHome?: boolean | undefined;
   /** Whose processes count as runs; anybody's by default. */
   readonly runRule?: RunRule | undefined;
 }
@@ -431,8 +433,8 @@ export class InventoryTracker {
     this.processes.scan(whole);
     const processes = this.processes.byNamespace();
     this.holders = joinHolders(this.mounts, processes);
-    // Most processes are in the realm's own namespace, which is no node and has no runs.
-    processes.delete(this.home);
+    // On a machine most processes are in the realm's own namespace, and no lab is up there.
+    if (this.options.runsAtHome === false) processes.delete(this.home);
     this.runs = this.runScan.find(processes);
     // Within `refresh` the links are read first.
     if (!whole) this.lookForTunHolders();
@@ -502,7 +504,9 @@ export class InventoryTracker {
     const container = monitor.root ? null : this.containerNameOf(holders);
     const runs = (this.runs.get(holders.inode) ?? [])
       // A process may have left the namespace of its node for another.
-      .filter(({ namespace }) => holders.names.includes(namespace))
+      .filter(({ namespace }) =>
+        namespace === null ? monitor.root : holders.names.includes(namespace),
+      )
       .map(({ lab, name, pid, command, uid }) => ({
         ...{ lab, name, pid, command },
         ...(uid === undefined ? {} : { uid }),

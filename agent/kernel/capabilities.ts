@@ -146,7 +146,10 @@ export function probeCapabilities(): Result<CapabilityReport> {
   if (!probed.ok) {
     return probed;
   }
-  const programs = ['nft', 'ip', 'bridge', 'tc', 'ovs-vsctl', 'ovs-vswitchd', 'setsid', 'socat'];
+  const programs = [
+    ...['nft', 'ip', 'bridge', 'tc', 'ovs-vsctl', 'ovs-vswitchd', 'setsid', 'socat'],
+    'qemu-system-x86_64',
+  ];
   return succeed({
     kernelRelease: release(),
     capabilities: [

@@ -31,7 +31,7 @@ import { commandAs, environmentOfPerson, type Person, personTests } from './pers
 import { findProgram, startProcess } from './process.ts';
 import { listProcessIds, parseProcessStat } from './process-table.ts';
 
-/** `LAB/NAMESPACE/NAME`. */
+/** `LAB/NAMESPACE/NAME`; nothing between the slashes in the realm's own namespace. */
 const markVariable = 'NETLOOM_RUN';
 /** The command as a JSON array. */
 const commandVariable = 'NETLOOM_COMMAND';
@@ -41,8 +41,8 @@ const longestCommand = 120_000;
 
 export interface RunIdentity {
   readonly lab: string;
-  /** Name of the namespace (the node). */
-  readonly namespace: string;
+  /** Name of the namespace; null is the realm's own. */
+  readonly namespace: string | null;
   readonly name: string;
 }
 
@@ -59,7 +59,6 @@ export type RunRule =
 
 export interface RunNamespace {
   readonly fd: number;
-  readonly name: string;
 }
 
 function runFailure(
@@ -72,11 +71,15 @@ function runFailure(
   return {
     kind,
     code,
-    object: `process ${run.name} of ${run.namespace}`.slice(0, 512),
+    object: labelOf(run).slice(0, 512),
     reason: reason.slice(0, 2000),
     next,
-    values: { name: run.name, namespace: run.namespace },
+    values: { name: run.name, namespace: run.namespace ?? '' },
   };
+}
+
+function labelOf({ name, namespace }: RunIdentity): string {
+  return namespace === null ? `process ${name}` : `process ${name} of ${namespace}`;
 }
 
 /** Absolute path of the program of a command; fails with 'process' when there is none that the person may run. */
@@ -163,22 +166,22 @@ export function startRun(
     const words = replacement?.command ?? run.command;
     const [file = program.value, ...args] =
       person === null ? words : commandAs(person, 'no-new-rights', words);
-    const started = startProcess({
+    const process = startProcess({
       // By the name that was asked for, which is what a shell passes on too.
       file,
       args,
-      purpose: `running ${run.name} in ${run.namespace}`,
+      purpose: `running ${labelOf(run)}`,
       namespaceFd: namespace.fd,
       environment: {
         ...(person === null ? {} : environmentOfPerson(person)),
-        [markVariable]: `${run.lab}/${run.namespace}/${run.name}`,
+        [markVariable]: `${run.lab}/${run.namespace ?? ''}/${run.name}`,
         [commandVariable]: command,
       },
       channels: ['ignore', log, log, ...(replacement?.descriptors ?? [])],
       ownSession: true,
       background: true,
     });
-    return started.ok ? succeed(started.value.pid) : started;
+    return process.ok ? succeed(process.value.pid) : process;
   } finally {
     closeSync(log);
   }
@@ -195,8 +198,8 @@ interface MarkedProcess extends RunOrder {
 
 /** A run as it is found: its first process and all of them, ascending. */
 export interface FoundRun extends RunView {
-  /** Name of the namespace that its mark says. */
-  readonly namespace: string;
+  /** Name of the namespace that its mark says; null is the realm's own. */
+  readonly namespace: string | null;
   readonly pids: readonly number[];
 }
 
@@ -218,7 +221,7 @@ export function parseRunMark(environment: string): RunOrder | undefined {
   if (lab === undefined || namespace === undefined || name === undefined || rest.length > 0) {
     return undefined;
   }
-  return { lab, namespace, name, command };
+  return { lab, namespace: namespace === '' ? null : namespace, name, command };
 }
 
 function parseCommand(text: string): readonly string[] {
@@ -264,7 +267,7 @@ function readMarked(pid: number, rule: RunRule): MarkedProcess | undefined | 'un
 function groupRuns(marked: readonly MarkedProcess[]): readonly FoundRun[] {
   const groups = new Map<string, MarkedProcess[]>();
   for (const process of marked) {
-    const key = `${process.lab}/${process.namespace}/${process.name}`;
+    const key = `${process.lab}/${process.namespace ?? ''}/${process.name}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [process]);
     else group.push(process);

@@ -60,9 +60,8 @@ export function resolveCheck(
     return fail(failureOf('invalid-document', 'unknown-node', check.from, { node: check.from }));
   }
   if (from.kind !== 'namespace') {
-    return fail(
-      failureOf('invalid-document', 'check-from-bridge', check.from, { node: check.from }),
-    );
+    const code = from.kind === 'vm' ? 'check-from-machine' : 'check-from-bridge';
+    return fail(failureOf('invalid-document', code, check.from, { node: check.from }));
   }
   const toNamespace = namespaceNodeOf(document, check.to);
   if (check.check === 'rate' && toNamespace === null) {

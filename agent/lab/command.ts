@@ -1,6 +1,7 @@
 import type { Device, SomeBridgeSettings, SomePortSettings, VlanEntry } from '../api/device.ts';
 import { impairmentWords, queueingKindOf } from '../api/impairment.ts';
 import { assertNever } from '../api/result.ts';
+import { machineDirectory, machineOfProcess, needsSystem, systemCommands } from './machine.ts';
 import type {
   LinkSettings,
   Operation,
@@ -92,14 +93,22 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
         inside(operation.namespace, command),
       );
     case 'start-process': {
-      const command = operation.command.map(word).join(' ');
+      const command = operation.command.map(argument).join(' ');
       const script = `setsid ${command} </dev/null >/dev/null 2>&1 &`;
-      return [inside(operation.namespace, `sh -c ${word(script)}`)];
+      return [
+        ...(machineOfProcess(operation.name) === null ? [] : [`mkdir -p ${machineDirectory}`]),
+        ...(needsSystem(operation.command) ? systemCommands(word) : []),
+        inside(operation.namespace, `sh -c ${word(script)}`),
+      ];
     }
     case 'stop-process': {
       const pattern = operation.command.map(escapePattern).join(' ');
+      const pids =
+        operation.namespace === null
+          ? "ls /proc | grep '^[0-9]'"
+          : `ip netns pids ${word(operation.namespace)}`;
       return [
-        `for pid in $(ip netns pids ${word(operation.namespace)}); do ` +
+        `for pid in $(${pids}); do ` +
           `tr '\\0' ' ' </proc/$pid/cmdline | grep -q ${word(`^${pattern} $`)} && kill $pid; done`,
       ];
     }
@@ -137,6 +146,11 @@ export function word(text: string): string {
   return /^[A-Za-z0-9_.,:@%+=/][A-Za-z0-9_.,:@%+=/-]*$/.test(text)
     ? text
     : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** A word that may be an option of a program. */
+function argument(text: string): string {
+  return text.startsWith('-') && word(text.slice(1)) === text.slice(1) ? text : word(text);
 }
 
 /**

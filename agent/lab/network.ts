@@ -16,6 +16,7 @@ import type {
   LabDocument,
   LabLink,
   LabNode,
+  MachineNode,
   NamespaceNode,
 } from '../api/document.ts';
 import { ownershipMark } from '../api/names.ts';
@@ -28,6 +29,7 @@ import {
 } from './address.ts';
 import type { AddressFamily } from './address.ts';
 import { deviceOf, impairmentOf, membersOf, takesVlans } from './device.ts';
+import { type MachineCard, machineMac, machineProcess, machineProcessName } from './machine.ts';
 import { rulesOf } from './rules.ts';
 import { tunnelMtu, tunnelProcess, tunnelProcessName } from './tunnel.ts';
 
@@ -105,11 +107,11 @@ export interface NetworkRoute {
 }
 
 export interface NetworkProcess {
-  readonly namespace: string;
+  readonly namespace: string | null;
   readonly name: string;
   readonly command: readonly string[];
-  /** Key of a device that it holds: it is started anew with that. */
-  readonly device: string | null;
+  /** Keys of devices that it holds: it is started anew with any of them. */
+  readonly devices: readonly string[];
 }
 
 export const defaultMtu = 1500;
@@ -149,6 +151,12 @@ interface LinkPlace {
   readonly settings: InterfaceSettings | BridgePort | undefined;
 }
 
+/** What a card of a virtual machine leads to. */
+interface MachineEnd {
+  readonly tap: NetworkLink;
+  readonly mtu: number | null;
+}
+
 class NetworkBuilder {
   private readonly document: LabDocument;
   private readonly nodes: ReadonlyMap<string, LabNode>;
@@ -157,6 +165,8 @@ class NetworkBuilder {
   private readonly processes: NetworkProcess[] = [];
   /** Master by the key of its member. */
   private readonly masters = new Map<string, string>();
+  /** By node and card. */
+  private readonly cards = new Map<string, Map<string, MachineEnd>>();
   /** Bridge by the key of its uplink, where the document makes that itself: an ordinary port then. */
   private readonly ownUplinks = new Map<string, string>();
   /** MTU that the ends of a tunnel get unless theirs is pinned, by key. */
@@ -182,6 +192,7 @@ class NetworkBuilder {
     for (const [name, node] of this.nodes) if (node.kind === 'bridge') this.addBridge(name, node);
     for (const link of links) if (link.type !== 'tunnel') this.addPair(link);
     for (const [name, node] of this.nodes) this.addDevices(name, node);
+    for (const [name, node] of this.nodes) if (node.kind === 'vm') this.addMachine(name, node);
     for (const [name, node] of this.nodes) {
       if (node.kind !== 'namespace') continue;
       for (const run of node.run ?? []) {
@@ -189,7 +200,7 @@ class NetworkBuilder {
           namespace: name,
           name: run.name,
           command: run.command,
-          device: null,
+          devices: [],
         });
       }
     }
@@ -264,7 +275,7 @@ class NetworkBuilder {
         namespace: end.node,
         name: tunnelProcessName(end.interface),
         command: tunnelProcess(device, end.interface, local, remote, link.port),
-        device: key,
+        devices: [key],
       });
     }
   }
@@ -320,6 +331,16 @@ class NetworkBuilder {
     });
     const [left, right] = places;
     if (left === null || left === undefined || right === null || right === undefined) return;
+    const machines = [left, right].map(({ node }) => this.nodes.get(node)?.kind === 'vm');
+    if (machines.includes(true)) {
+      if (machines[0] !== machines[1]) {
+        this.addCard(
+          ...(machines[0] === true ? ([left, right] as const) : ([right, left] as const)),
+          link.mtu,
+        );
+      }
+      return;
+    }
     const endOf = (place: LinkPlace, peer: LinkPlace): NetworkLink =>
       this.linkAt(place, {
         kind: 'veth',
@@ -330,6 +351,48 @@ class NetworkBuilder {
     const pair = [endOf(left, right), endOf(right, left)] as const;
     for (const end of pair) this.links.set(linkKey(end.namespace, end.name), end);
     this.pairs.push(pair);
+  }
+
+  /** Of a link that ends at a virtual machine there is the other end only: a tap, which the machine attaches to. */
+  private addCard(card: LinkPlace, far: LinkPlace, linkMtu: number | undefined): void {
+    const tap = this.linkAt(far, {
+      kind: 'device',
+      mtu: far.settings?.mtu ?? linkMtu ?? null,
+      peer: null,
+      device: { kind: 'tap', owner: null, group: null, multiQueue: false },
+    });
+    this.links.set(linkKey(tap.namespace, tap.name), tap);
+    const cards = this.cards.get(card.node) ?? new Map<string, MachineEnd>();
+    this.cards.set(card.node, cards);
+    cards.set(card.name, { tap, mtu: card.settings?.mtu ?? linkMtu ?? null });
+  }
+
+  private addMachine(name: string, node: MachineNode): void {
+    const ends = this.cards.get(name) ?? new Map<string, MachineEnd>();
+    // In the order in which the document has them, then those that it says nothing about.
+    const names = new Set([...Object.keys(node.interfaces ?? {}), ...ends.keys()]);
+    const lab = this.document.name;
+    const cards = [...names].flatMap((card): MachineCard[] => {
+      const end = ends.get(card);
+      if (end === undefined) return [];
+      const settings = node.interfaces?.[card];
+      return [
+        {
+          name: card,
+          tap: end.tap.name,
+          mac: settings?.mac?.toLowerCase() ?? machineMac(lab, name, card),
+          mtu: end.mtu,
+          addresses: settings?.addresses ?? [],
+        },
+      ];
+    });
+    const taps = [...ends.values()].map(({ tap }) => tap);
+    this.processes.push({
+      namespace: taps[0]?.namespace ?? null,
+      name: machineProcessName(name),
+      command: machineProcess(lab, name, node, cards),
+      devices: taps.map((tap) => linkKey(tap.namespace, tap.name)),
+    });
   }
 
   private addDevices(nodeName: string, node: LabNode): void {

@@ -158,7 +158,7 @@ export type Operation =
     }
   | {
       readonly kind: 'start-process' | 'stop-process';
-      readonly namespace: string;
+      readonly namespace: string | null;
       readonly name: string;
       readonly command: readonly string[];
       /**
@@ -289,7 +289,7 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
     }),
     z.strictObject({
       kind: z.enum(['start-process', 'stop-process']),
-      namespace: z.string(),
+      namespace: NamespaceSchema,
       name: z.string(),
       command: z.array(z.string()),
       uid: z.number().int().optional(),

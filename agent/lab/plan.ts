@@ -1311,18 +1311,24 @@ class Planner {
 
   private planProcesses(): void {
     const wanted = new Map(
-      this.desired.processes.map((process) => [`${process.namespace}/${process.name}`, process]),
+      this.desired.processes.map((process) => [linkKey(process.namespace, process.name), process]),
     );
     const running = new Set<string>();
-    for (const [namespace, view] of this.observed.namespacesByName) {
+    const { realm } = this.observed;
+    const views: readonly (readonly [string | null, NamespaceView])[] = [
+      ...(realm === undefined ? [] : [[null, realm] as const]),
+      ...this.observed.namespacesByName,
+    ];
+    for (const [namespace, view] of views) {
       if (this.observed.nameOf(view.id) !== namespace) continue;
       for (const { lab, name, command, uid } of view.runs) {
         if (lab !== this.lab) continue;
-        const key = `${namespace}/${name}`;
+        const key = linkKey(namespace, name);
         const process = wanted.get(key);
-        const device = process?.device ?? null;
-        const held = device !== null && (this.removedKeys.has(device) || !this.kept.has(device));
-        if (process !== undefined && sameWords(process.command, command) && !held) {
+        const held = process?.devices.some(
+          (device) => this.removedKeys.has(device) || !this.kept.has(device),
+        );
+        if (process !== undefined && sameWords(process.command, command) && held !== true) {
           running.add(key);
           continue;
         }

@@ -1,10 +1,17 @@
 /** What a network needs of kernel and machine, by the names that `agent/kernel/capabilities.ts` tries. */
 import { queueingKindOf } from '../api/impairment.ts';
 import { assertNever } from '../api/result.ts';
+import {
+  consoleProgram,
+  filesOf,
+  machineOfProcess,
+  machineProgram,
+  needsSystem,
+} from './machine.ts';
 import type { Network, NetworkLink } from './network.ts';
 
 export interface Requirement {
-  /** `link:vlan`, `queueing:netem`, `bridge:vlan-filtering`, `program:nft`. */
+  /** `link:vlan`, `queueing:netem`, `bridge:vlan-filtering`, `program:nft`, `guest-system`, `file:/PATH`. */
   readonly capability: string;
   /** The first object that needs it. */
   readonly object: string;
@@ -23,8 +30,16 @@ export function requirementsOf(network: Network): readonly Requirement[] {
     if (rules !== null) need('program:nft', name);
   }
   if (network.internet !== null) need('program:nft', network.internet.node);
-  for (const { device, namespace } of network.processes) {
-    if (device !== null) need('program:socat', namespace);
+  for (const { devices, namespace, name, command } of network.processes) {
+    const machine = machineOfProcess(name);
+    if (machine === null) {
+      if (devices.length > 0) need('program:socat', namespace ?? name);
+      continue;
+    }
+    need(`program:${machineProgram}`, machine);
+    need(`program:${consoleProgram}`, machine);
+    if (needsSystem(command)) need('guest-system', machine);
+    for (const file of filesOf(command)) need(`file:${file}`, machine);
   }
   return [...found.values()];
 }

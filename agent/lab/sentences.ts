@@ -246,6 +246,10 @@ export const sentences = {
     reason: '{node} is a bridge; a check starts in a namespace.',
     next: 'Name a node of the kind namespace.',
   },
+  'check-from-machine': {
+    reason: '{node} is a virtual machine; a check starts in a namespace.',
+    next: 'Name a node of the kind namespace; it can ask for {node}.',
+  },
   'check-target-without-address': {
     reason: '{target} has no address.',
     next: 'Give it one, or name an address.',
@@ -336,6 +340,10 @@ export const sentences = {
     reason: '{node} is a bridge; a tunnel ends at a tap or tun of a namespace.',
     next: 'End it at a namespace, or use VXLAN or GRETAP at the bridge.',
   },
+  'tunnel-at-machine': {
+    reason: '{node} is a virtual machine; a tunnel ends at a tap or tun of a namespace.',
+    next: 'End it at a namespace that the machine is linked to.',
+  },
   'tunnel-without-device': {
     reason: '{endpoint} is no tap and no tun.',
     next: 'Give {endpoint} the kind tap or tun.',
@@ -407,6 +415,28 @@ export const sentences = {
     reason: '{target} is no node of the lab; a rate is measured at both ends.',
     next: 'Name a node.',
   },
+  // Virtual machines
+  'machine-to-machine': {
+    reason: '{node} and {other} are both virtual machines; a card leads to a tap of the network.',
+    next: 'Link both to a bridge.',
+  },
+  'machine-in-two-namespaces': {
+    reason:
+      'The cards of {node} lead to different namespaces ({one}, {other}); one process holds all of its taps.',
+    next: 'Link it to one namespace, or to bridges in the same one.',
+  },
+  'machine-without-kernel': {
+    reason: '{node} has an `{key}` and no `kernel` that would take it.',
+    next: 'Give it a `kernel`, or remove `{key}`.',
+  },
+  'machine-routes-unused': {
+    reason: '{node} has a system of its own: nobody tells it these routes.',
+    next: 'Set them inside, and remove them here.',
+  },
+  'machine-command-line-too-long': {
+    reason: 'What {node} is to be told has {length} bytes; its kernel takes {limit}.',
+    next: 'Give it fewer addresses, routes or words to append.',
+  },
   // Plans
   'kernel-lacks': {
     reason: 'This machine lacks {capability}, which {object} needs ({reason}).',
@@ -423,6 +453,10 @@ export const sentences = {
   'internet-taken': {
     reason: 'Another lab in this realm has its own way out, or somebody has set our rules there.',
     next: 'Take that lab down, or bring this one up in a realm of its own.',
+  },
+  'machine-on-host': {
+    reason: '{node} is a virtual machine; those run in sandboxes only.',
+    next: 'Bring the lab up in a sandbox.',
   },
   'queueing-taken': {
     reason: '{name} has a queueing discipline ({kind}) that is not of this lab.',

@@ -3,6 +3,7 @@ import type { BridgeSettings, Device, Impairment, PortSettings, VlanEntry } from
 import { assertNever } from '../api/result.ts';
 import { commandsOf } from './command.ts';
 import type { CommandContext } from './command.ts';
+import { machineOfProcess } from './machine.ts';
 import { linkKey } from './network.ts';
 import type { Network, NetworkLink } from './network.ts';
 import type { LinkSettings, Operation, Route } from './operation.ts';
@@ -153,14 +154,27 @@ function describe(operation: Operation, drawing: Drawing): Omit<PlanStep, 'id' |
         ],
       };
     case 'start-process':
-    case 'stop-process':
+    case 'stop-process': {
+      const machine = machineOfProcess(operation.name);
+      if (machine !== null) {
+        return {
+          verb: operation.kind === 'start-process' ? 'add' : 'remove',
+          object: 'machine',
+          label: machine,
+          targets: [{ node: machine, interface: null }],
+          changes: [change('command', null, operation.command.join(' '))],
+        };
+      }
+      const place = operation.namespace === null ? '' : ` in ${operation.namespace}`;
       return {
         verb: operation.kind === 'start-process' ? 'add' : 'remove',
         object: 'process',
-        label: `${operation.name} in ${operation.namespace}`,
-        targets: [{ node: operation.namespace, interface: null }],
+        label: `${operation.name}${place}`,
+        targets:
+          operation.namespace === null ? [] : [{ node: operation.namespace, interface: null }],
         changes: [change('command', null, operation.command.join(' '))],
       };
+    }
     case 'add-veth':
     case 'remove-veth':
       return {

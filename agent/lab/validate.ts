@@ -7,6 +7,7 @@ import type {
   LabDocument,
   LabLink,
   LabNode,
+  MachineNode,
   NamespaceNode,
   RouteSettings,
 } from '../api/document.ts';
@@ -35,6 +36,7 @@ import {
   parentOf,
   takesVlans,
 } from './device.ts';
+import { longestCommandLine, systemCommandLine, usesSystem } from './machine.ts';
 import { defaultMetric, defaultMtu, linkKey, smallestIpv6Mtu } from './network.ts';
 import { validateRules } from './validate-rules.ts';
 import { failureOf, warningOf } from './sentences.ts';
@@ -139,6 +141,7 @@ class Validator {
     this.checkLinkSubnets();
     this.checkInternet();
     for (const [name, node] of this.nodes) {
+      if (node.kind === 'vm') this.checkMachine(name, node);
       if (node.kind !== 'namespace') continue;
       this.checkRoutes(name, node);
       this.checkRules(name, node);
@@ -284,6 +287,17 @@ class Validator {
       }
       const [left, right] = ends;
       if (left === undefined || right === undefined) continue;
+      const [one, other] = [this.machineAt(left), this.machineAt(right)];
+      if (one !== null && other !== null) {
+        const object = link.endpoints.join(' — ');
+        this.report('machine-to-machine', object, { node: left.node, other: right.node }, [
+          ...path,
+          'endpoints',
+        ]);
+        continue;
+      }
+      if (one !== null) append(this.taps, left.node, right);
+      if (other !== null) append(this.taps, right.node, left);
       this.wires.push([left, right, path]);
     }
   }
@@ -707,6 +721,7 @@ class Validator {
       if (node === undefined) this.report('unknown-node', text, { node: nodeName }, at);
       else if (node.kind === 'bridge')
         this.report('tunnel-at-bridge', text, { node: nodeName }, at);
+      else if (node.kind === 'vm') this.report('tunnel-at-machine', text, { node: nodeName }, at);
       else if (device?.device?.kind !== 'tap' && device?.device?.kind !== 'tun') {
         this.report('tunnel-without-device', text, { endpoint: text }, at);
       } else if (taken.has(device)) {
@@ -845,6 +860,49 @@ class Validator {
     }
   }
 
+  // Virtual machines
+
+  /** The other ends of each machine's links. */
+  private readonly taps = new Map<string, Interface[]>();
+
+  private machineAt({ node }: Interface): MachineNode | null {
+    const found = this.nodes.get(node);
+    return found?.kind === 'vm' ? found : null;
+  }
+
+  private checkMachine(name: string, node: MachineNode): void {
+    const path = ['topology', 'nodes', name];
+    const [first, ...others] = this.taps.get(name) ?? [];
+    const apart = others.find(({ namespace }) => namespace !== first?.namespace);
+    if (first !== undefined && apart !== undefined) {
+      const values = { node: name, one: first.label, other: apart.label };
+      this.report('machine-in-two-namespaces', name, values, path);
+    }
+    for (const key of ['initramfs', 'append'] as const) {
+      // Netloom's own system has an initramfs; its command line takes further words.
+      const missing = key === 'append' ? node.disk !== undefined : true;
+      if (node[key] === undefined || node.kernel !== undefined || !missing) continue;
+      this.report('machine-without-kernel', name, { node: name, key }, [...path, key]);
+    }
+    this.checkRoutes(name, node);
+    if (!usesSystem(node)) {
+      if ((node.routes ?? []).length === 0) return;
+      this.advise('machine-routes-unused', name, { node: name }, [...path, 'routes']);
+      return;
+    }
+    const cards = Object.entries(node.interfaces ?? {}).map(([card, { addresses }]) => ({
+      name: card,
+      tap: '',
+      mac: '',
+      mtu: null,
+      addresses: addresses ?? [],
+    }));
+    const length = new TextEncoder().encode(systemCommandLine(name, node, cards)).length;
+    if (length <= longestCommandLine) return;
+    const values = { node: name, length, limit: longestCommandLine };
+    this.report('machine-command-line-too-long', name, values, path);
+  }
+
   // Addresses
 
   private checkAddresses(): void {
@@ -977,7 +1035,7 @@ class Validator {
 
   // Routes
 
-  private checkRoutes(node: string, settings: NamespaceNode): void {
+  private checkRoutes(node: string, settings: Pick<NamespaceNode, 'routes'>): void {
     const routes = settings.routes ?? [];
     if (routes.length === 0) return;
     const subnets = this.subnetsOf(node);
@@ -1100,7 +1158,7 @@ class Validator {
       const resolved = resolveCheck(this.document, check);
       if (resolved.ok) continue;
       const { code } = resolved.failure;
-      const ofSource = code === 'unknown-node' || code === 'check-from-bridge';
+      const ofSource = ['unknown-node', 'check-from-bridge', 'check-from-machine'].includes(code);
       const path = ['checks', index, ofSource ? 'from' : 'to'];
       this.add({ ...resolved.failure, object: `check ${index + 1}`, place: this.locate(path) });
     }

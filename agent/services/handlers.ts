@@ -51,12 +51,13 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
       const set = await labs.setInterfaceState(change);
       return set.ok ? succeed({}) : set;
     },
-    'process.run': ({ place, command, terminal }, { signal, progress, peer }) =>
+    'process.run': ({ place, command, terminal, console }, { signal, progress, peer }) =>
       readOnly === null
         ? processes.run({
             place,
             command,
             terminal,
+            console: console ?? false,
             owner: peer.key,
             uid: shared ? peer.uid : null,
             signal,

@@ -18,7 +18,7 @@ import type { ProcessPlace } from '../api/process.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { commitJournal } from '../apply/commit.ts';
 import { clearDeadlines, Deadline } from '../apply/deadline.ts';
-import { KernelExecutor, type RunsAs } from '../apply/execute.ts';
+import { KernelExecutor, logNameOf, type RunsAs } from '../apply/execute.ts';
 import type { Faults } from '../apply/fault.ts';
 import { fingerprint } from '../apply/fingerprint.ts';
 import {
@@ -39,6 +39,7 @@ import type { InventoryTracker } from '../inventory/tracker.ts';
 import { findBridgedDrop } from '../kernel/bridge-filter.ts';
 import { findPerson } from '../kernel/person.ts';
 import { type ReadDocument, readDocument } from '../lab/document-text.ts';
+import { machineOfProcess, machineProcessName } from '../lab/machine.ts';
 import { linkKey, networkOf } from '../lab/network.ts';
 import type { Operation } from '../lab/operation.ts';
 import { type LabPlan, planLab } from '../lab/plan.ts';
@@ -46,6 +47,7 @@ import { failureOf } from '../lab/sentences.ts';
 import { relayOf } from '../lab/tunnel.ts';
 import { InterfaceStates, unknownNode } from './interface-states.ts';
 import { runChecks } from './lab-checks.ts';
+import type { Spot } from './processes.ts';
 import { isSettled } from './settled.ts';
 
 export interface LabServiceOptions {
@@ -457,17 +459,38 @@ export class LabService {
     return this.documentInForce(state.record);
   }
 
-  /** Namespace that a place is in; null is the realm's own. */
-  namespaceOf(place: ProcessPlace): Result<string | null> {
-    if (place.kind === 'realm') return succeed(null);
+  /** What a place is; fails for a machine that does not run. */
+  spotOf(place: ProcessPlace): Result<Spot> {
+    if (place.kind === 'realm') return succeed({ namespace: null, machine: null });
     const document = this.documentOfUp(place.lab);
     if (!document.ok) return document;
     const nodes = new Map(Object.entries(document.value.topology.nodes));
     const node = nodes.get(place.node);
     if (node === undefined) return fail(unknownNode(place.lab, place.node));
+    if (node.kind === 'vm') return this.machineAt(place.lab, place.node);
     const namespace = namespaceOfNode(place.node, node);
     const owned = namespace === null ? succeed(undefined) : this.checkNode(place.lab, namespace);
-    return owned.ok ? succeed(namespace) : owned;
+    return owned.ok ? succeed({ namespace, machine: null }) : owned;
+  }
+
+  private machineAt(lab: string, node: string): Result<Spot> {
+    const process = machineProcessName(node);
+    const view = this.options.tracker
+      .snapshot()
+      .namespaces.find(({ runs }) => runs.some((run) => run.lab === lab && run.name === process));
+    if (view === undefined) {
+      return fail({
+        kind: 'refused',
+        code: 'machine-not-running',
+        object: `${lab}:${node}`,
+        reason: `The virtual machine ${node} does not run.`,
+        next: 'Plan and apply again: that starts it anew.',
+        values: { lab, node },
+      });
+    }
+    const namespace = view.root ? null : (view.names[0] ?? null);
+    const log = path.join(logDirectoryOf(this.options, lab), logNameOf(namespace, process));
+    return succeed({ namespace, machine: { lab, node, log } });
   }
 
   /** On the host, a namespace of a node's name may meanwhile be somebody else's: nobody is let into that. */
@@ -817,9 +840,13 @@ function executorOf(
     lab,
     isListed,
     onRemoval: options.prepareRemoval,
-    logDirectory: path.join(options.stateDirectory, 'logs', lab),
+    logDirectory: logDirectoryOf(options, lab),
     runsAs: runsAs(options.realm, caller),
   });
+}
+
+function logDirectoryOf(options: LabServiceOptions, lab: string): string {
+  return path.join(options.stateDirectory, 'logs', lab);
 }
 
 function runsAs(realm: string, caller: Caller): RunsAs {
@@ -828,8 +855,16 @@ function runsAs(realm: string, caller: Caller): RunsAs {
 
 /** On the host: why these operations cannot start the processes that they start, as the one who asks. */
 function refusalsOfRuns(operations: readonly Operation[], caller: Caller): readonly Failure[] {
-  const runs = operations.flatMap((operation) =>
+  const started = operations.flatMap((operation) =>
     operation.kind === 'start-process' && operation.uid === undefined ? [operation] : [],
+  );
+  // Their taps and the place of their consoles are the agent's.
+  const machines = started.flatMap(({ name }) => machineOfProcess(name) ?? []);
+  if (machines.length > 0) {
+    return machines.map((node) => failureOf('refused', 'machine-on-host', node, { node }));
+  }
+  const runs = started.flatMap((operation) =>
+    operation.namespace === null ? [] : [{ ...operation, namespace: operation.namespace }],
   );
   const asked = runs.filter(({ name, command }) => relayOf(name, command) === null);
   const uid = caller?.uid ?? 0;

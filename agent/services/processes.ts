@@ -3,7 +3,7 @@
  * not yet acknowledged. They end with their call, and before their namespace does.
  */
 import { randomUUID } from 'node:crypto';
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { ProcessExit, ProcessPlace, ProcessProgress, TerminalSize } from '../api/process.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import {
@@ -14,11 +14,26 @@ import {
   personTests,
 } from '../kernel/person.ts';
 import { findProgram, runCommand } from '../kernel/process.ts';
+import { consoleCommand } from '../lab/machine.ts';
 import { openPipes, openTerminal, type Session, type TerminalSession } from '../kernel/terminal.ts';
 
+/** What a place is where it runs. */
+export interface Spot {
+  /** Namespace that it is in; null is the realm's own. */
+  readonly namespace: string | null;
+  readonly machine: Machine | null;
+}
+
+/** A virtual machine that runs. */
+export interface Machine {
+  readonly lab: string;
+  readonly node: string;
+  /** File with what it has printed. */
+  readonly log: string;
+}
+
 export interface ProcessServiceOptions {
-  /** Namespace that a place is in; null is the realm's own. */
-  readonly namespaceOf: (place: ProcessPlace) => Result<string | null>;
+  readonly spotOf: (place: ProcessPlace) => Result<Spot>;
   /** Descriptor of a named namespace. */
   readonly namespaceFd: (namespace: string) => Result<number>;
 }
@@ -27,6 +42,8 @@ export interface RunRequest {
   readonly place: ProcessPlace;
   readonly command: readonly string[];
   readonly terminal: TerminalSize | null;
+  /** Whether the place's own console, where it has one, takes the place of the command. */
+  readonly console: boolean;
   /** Tells clients apart: only who started a process may type into it. */
   readonly owner: string;
   /** As whom it runs: the person of that uid, as they log in. Null is the agent's user. */
@@ -37,12 +54,16 @@ export interface RunRequest {
 
 /** Bytes of output under way to the client; the process blocks when it has written more. */
 const outputWindow = 256 * 1024;
+/** Bytes of a machine's output that its console begins with. */
+const shownOutput = 16 * 1024;
 /** Milliseconds between asking a process to end and ending it. */
 const endPatience = 500;
 
 interface Running {
   readonly owner: string;
   readonly namespace: string | null;
+  /** Whose console it is. */
+  readonly machine: Machine | null;
   readonly session: Session;
   readonly terminal: TerminalSession | null;
   unacknowledged: number;
@@ -64,14 +85,18 @@ export class ProcessService {
   /** Ends when the process has ended; a cancellation ends the process. */
   async run(request: RunRequest): Promise<Result<ProcessExit>> {
     const { place, signal, terminal, onProgress } = request;
-    const namespace = this.options.namespaceOf(place);
-    if (!namespace.ok) return namespace;
+    const spot = this.options.spotOf(place);
+    if (!spot.ok) return spot;
+    const { namespace, machine } = spot.value;
     // Root has root's rights anyhow; everybody else has their own.
     const found =
       request.uid === null || request.uid === 0 ? succeed(null) : findPerson(request.uid);
     if (!found.ok) return found;
     const person = found.value;
-    const command = await this.commandIn(namespace.value, request.command, person);
+    const command =
+      machine === null
+        ? await this.commandIn(namespace, request.command, person)
+        : this.consoleOf(machine, request);
     if (!command.ok) return command;
     if (signal.aborted) return fail(cancelled(request.command));
     const id = randomUUID();
@@ -102,7 +127,8 @@ export class ProcessService {
     const { session } = opened.value;
     const running: Running = {
       owner: request.owner,
-      namespace: namespace.value,
+      namespace,
+      machine,
       session,
       terminal: opened.value.terminal,
       unacknowledged: 0,
@@ -111,6 +137,7 @@ export class ProcessService {
     };
     this.running.set(id, running);
     onProgress({ kind: 'started', session: id, pid: session.pid });
+    if (machine !== null && terminal !== null) output(readEnd(machine.log), 'stdout');
     const onAbort = (): void => {
       void end(running);
     };
@@ -176,6 +203,35 @@ export class ProcessService {
     });
   }
 
+  /** One at a time: QEMU speaks with one, and lets others wait without a word. */
+  private consoleOf(machine: Machine, request: RunRequest): Result<StartedCommand> {
+    const { lab, node } = machine;
+    const object = `${lab}:${node}`;
+    if (!request.console) {
+      return fail({
+        kind: 'refused',
+        code: 'machine-runs-no-command',
+        object,
+        reason: `${node} is a virtual machine: its commands run inside, on its console.`,
+        next: `Open the console: netloom shell ${lab} ${node}.`,
+        values: { lab, node },
+      });
+    }
+    const others = [...this.running.values()].map((running) => running.machine);
+    if (others.some((other) => other?.lab === lab && other.node === node)) {
+      return fail({
+        kind: 'refused',
+        code: 'console-taken',
+        object,
+        reason: `The console of ${node} is open already, and it has only one.`,
+        next: 'Use that one, or close it first.',
+        values: { lab, node },
+      });
+    }
+    const [file = '', ...args] = consoleCommand(lab, node, request.terminal !== null);
+    return findProgram(file) === undefined ? fail(noProgram(file)) : succeed({ file, args });
+  }
+
   /**
    * In a node through `ip netns exec`, which gives the process a /sys of its namespace too (brctl looks there), and
    * /etc/netns/NAME; where that does not work, by being born in the namespace.
@@ -215,6 +271,15 @@ interface StartedCommand {
   readonly file: string;
   readonly args: readonly string[];
   readonly namespaceFd?: number;
+}
+
+/** The last that a machine has printed, so that a console begins with what led there. */
+function readEnd(file: string): Buffer {
+  try {
+    return readFileSync(file).subarray(-shownOutput);
+  } catch {
+    return Buffer.alloc(0);
+  }
 }
 
 async function tryWrapper(namespace: string): Promise<boolean> {

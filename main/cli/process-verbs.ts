@@ -49,6 +49,7 @@ async function converse(
   place: ProcessPlace,
   command: readonly string[],
   terminal: boolean,
+  console: boolean,
 ): Promise<Result<ProcessExit>> {
   const abort = new AbortController();
   let release: () => void = () => undefined;
@@ -76,7 +77,7 @@ async function converse(
   try {
     return await agent.call(
       'process.run',
-      { place, command: [...command], terminal: terminal ? terminalSize() : null },
+      { place, command: [...command], terminal: terminal ? terminalSize() : null, console },
       { signal: abort.signal, onProgress: receive },
     );
   } finally {
@@ -145,6 +146,7 @@ async function runIn(
   node: string | null,
   command: readonly string[],
   terminal: boolean,
+  console: boolean,
 ): Promise<number> {
   const lab = await labOf(context, word);
   if (!lab.ok) return printFailure(lab.failure);
@@ -152,7 +154,7 @@ async function runIn(
   if (!agent.ok) return printFailure(agent.failure);
   const place: ProcessPlace =
     node === null ? { kind: 'realm' } : { kind: 'node', lab: lab.value, node };
-  const ended = await converse(agent.value, place, command, terminal);
+  const ended = await converse(agent.value, place, command, terminal, console);
   if (ended.ok) return statusOf(ended.value);
   const status = printFailure(ended.failure);
   return ended.failure.code === 'program-missing' ? unknownProgram : status;
@@ -177,7 +179,7 @@ export function exec(
       }),
     );
   }
-  return runIn(context, lab, node === '-' ? null : node, words, false);
+  return runIn(context, lab, node === '-' ? null : node, words, false, false);
 }
 
 export async function shell(
@@ -188,5 +190,5 @@ export async function shell(
   const shellProgram = process.env['SHELL'] ?? '/bin/sh';
   const interactive = process.stdin.isTTY && process.stdout.isTTY;
   const place = node === undefined || node === '-' ? null : node;
-  return runIn(context, lab, place, [shellProgram], interactive);
+  return runIn(context, lab, place, [shellProgram], interactive, true);
 }

@@ -45,6 +45,7 @@ const programs: readonly {
   { name: 'tc', args: ['-Version'], package: 'iproute2' },
   { name: 'nft', args: ['--version'], package: 'nftables' },
   { name: 'socat', args: ['-V'], package: 'socat' },
+  { name: 'qemu-system-x86_64', args: ['--version'], package: 'qemu-system-x86' },
   { name: 'brctl', args: ['--version'], package: 'bridge-utils' },
   { name: 'ovs-vsctl', args: ['--version'], package: 'openvswitch-switch' },
 ];
@@ -84,6 +85,9 @@ function sandboxCapability(failure: Failure | null): Capability {
 
 /** `link:vxlan` → `sudo modprobe vxlan`. A kernel without loadable modules has no remedy. */
 function moduleRemedy(name: string): string | null {
+  if (name === 'guest-system') {
+    return 'sudo apt-get install --no-install-recommends linux-image-amd64 busybox-static';
+  }
   const [group = '', kind = ''] = name.split(':');
   if (!['link', 'queueing', 'bridge'].includes(group) || !existsSync('/proc/modules')) return null;
   return `sudo modprobe ${modules[kind] ?? kind}`;

@@ -422,6 +422,7 @@ export class Workbench {
         place: request.place,
         command: [...(request.command ?? [process.env['SHELL'] ?? '/bin/sh'])],
         terminal: request.terminal,
+        console: request.command === null,
       },
       options,
     );

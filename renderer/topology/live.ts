@@ -4,12 +4,14 @@ import {
   type InterfaceSettings,
   type Inventory,
   type LabDocument,
+  type LabLink,
   type LinkView,
   type NamespaceView,
   namespaceOfNode,
   parseEndpoint,
 } from '../../agent/api/index.ts';
 import type { Impairment, VlanEntry } from '../../agent/api/index.ts';
+import { machineProcessName } from '../../agent/lab/machine.ts';
 import { deviceKindOf } from './document/devices.ts';
 
 /** Settings of an interface; of a bridge's port also what a port has. */
@@ -41,7 +43,7 @@ export function interfacesOf(document: LabDocument, node: string): readonly Want
       found.set(endpoint.interface, {
         name: endpoint.interface,
         settings: own,
-        device: deviceKindOf(own),
+        device: deviceKindOf(own) ?? (leadsToMachine(document, link, 1 - end) ? 'tap' : null),
         link: index,
         peer: link.endpoints[1 - end] ?? null,
       });
@@ -52,6 +54,36 @@ export function interfacesOf(document: LabDocument, node: string): readonly Want
     found.set(name, { name, settings: each, device: deviceKindOf(each), link: null, peer: null });
   }
   return [...found.values()];
+}
+
+/** Whether that end of a link is a virtual machine: the other end is then a tap. */
+function leadsToMachine(document: LabDocument, link: LabLink, end: number): boolean {
+  const text = link.endpoints[end];
+  const node = text === undefined ? undefined : document.topology.nodes[parseEndpoint(text).node];
+  return link.type !== 'tunnel' && node?.kind === 'vm';
+}
+
+/** A virtual machine that runs. */
+export interface MachineRun {
+  readonly pid: number;
+  /** Whether the processor's own virtualization carries it; null while that is not known. */
+  readonly virtualized: boolean | null;
+}
+
+export function machineRunOf(
+  inventory: Inventory | null,
+  lab: string,
+  node: string,
+): MachineRun | null {
+  const process = machineProcessName(node);
+  for (const { runs, processes } of inventory?.namespaces ?? []) {
+    const run = runs.find((each) => each.lab === lab && each.name === process);
+    if (run === undefined) continue;
+    const command = processes.find(({ pid }) => pid === run.pid)?.command;
+    // It was started with KVM only where that works.
+    return { pid: run.pid, virtualized: command?.includes('-accel kvm') ?? null };
+  }
+  return null;
 }
 
 /** Settings of one interface; those of a bridge's own interface are on the node itself. */
@@ -208,7 +240,8 @@ export function namespaceOf(
   node: string,
 ): NamespaceView | null {
   const wanted = document.topology.nodes[node];
-  if (inventory === null || wanted === undefined) return null;
+  // A machine is behind the namespace that its cards lead to, and in none.
+  if (inventory === null || wanted === undefined || wanted.kind === 'vm') return null;
   const name = namespaceOfNode(node, wanted);
   return (
     inventory.namespaces.find((each) => (name === null ? each.root : each.names.includes(name))) ??
@@ -300,6 +333,10 @@ export function differencesOf(
 ): readonly Difference[] {
   const wanted = document.topology.nodes[node];
   if (inventory === null || wanted === undefined) return [];
+  if (wanted.kind === 'vm') {
+    const runs = only !== null || machineRunOf(inventory, document.name, node) !== null;
+    return runs ? [] : [{ object: node, field: 'process', wanted: node, real: null }];
+  }
   const found: Difference[] = [];
   if (only === null && wanted.kind === 'namespace') {
     const namespace = namespaceOf(inventory, document, node);

@@ -17,6 +17,14 @@ import { freePosition, linkOf } from './live.ts';
 export const flapMilliseconds = 1_000;
 
 /** What a person does to the lab from buttons, menus and keys alike. */
+/** What a virtual machine that names no system of its own needs, as `agent/lab/requirements.ts` has it. */
+const requirementsOfMachines = [
+  'link:tap',
+  'program:qemu-system-x86_64',
+  'program:socat',
+  'guest-system',
+];
+
 export function useTopologyActions() {
   const lab = useLab();
   const settings = useSettings();
@@ -104,6 +112,15 @@ export function useTopologyActions() {
       if (lab.edit([{ kind: 'set-interface', node, interface: name, settings: first }])) {
         lab.selection = { kind: 'interface', node, interface: name };
       }
+    },
+    /** Why a virtual machine is not to be had here; null when it is, or when nobody has tried. */
+    lackOfMachine(): string | null {
+      const [lack] = requirementsOfMachines.flatMap((name) => capabilities.lackOf(name) ?? []);
+      if (lack === undefined) return null;
+      const said = t('palette.lacking', { reason: lack.reason ?? lack.name });
+      return lack.remedy === null
+        ? said
+        : `${said} ${t('palette.remedy', { command: lack.remedy })}`;
     },
     /** Whether an interface of the lab is up or down in the kernel; null for one that is not there. */
     interfaceState(node: string, name: string): InterfaceState | null {

@@ -421,6 +421,14 @@ forward transit
 run west socat UDP4-DATAGRAM:203.0.113.2:5555,bind=198.51.100.2:5555 TUN,tun-name=tap0,tun-type=tap,iff-no-pi
 run east socat UDP4-DATAGRAM:198.51.100.2:5555,bind=203.0.113.2:5555 TUN,tun-name=tap0,tun-type=tap,iff-no-pi
 `,
+  'virtual-machine.yaml': `
+host h1
+ip link add br0 type bridge
+ip link set br0 up
+at br0 port1 10.90.0.1/24 h1 eth0
+ip tuntap add dev tap1 mode tap
+ip link set tap1 master br0 up
+`,
   'gre.yaml': overlay(
     70,
     'ip -n host1 link add gt1 mtu 1450 type gretap local 198.51.100.2 remote 203.0.113.2 key 100',

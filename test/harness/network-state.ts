@@ -198,9 +198,12 @@ const settableFlags = new Set([
   'TRAILERS',
 ]);
 
-/** Values of IFLA_INFO_DATA and IFLA_INFO_SLAVE_DATA that are state, not settings. */
+/**
+ * Values of IFLA_INFO_DATA and IFLA_INFO_SLAVE_DATA that are state, not settings. Whether a tap has a packet header
+ * (vnet_hdr) is up to the process that is attached to it.
+ */
 const transientData =
-  /timer|^root_|^bridge_id|^designated_|topology_change|^state$|^id$|^no$|_qlen|^fdb_n_learned|^multicast_router|^config_pending|^backup/;
+  /^vnet_hdr$|timer|^root_|^bridge_id|^designated_|topology_change|^state$|^id$|^no$|_qlen|^fdb_n_learned|^multicast_router|^config_pending|^backup/;
 
 function normaliseLink(
   link: JsonObject,

@@ -6,6 +6,6 @@ const [name = '', order = '', log = ''] = process.argv.slice(2);
 const opened = openNamespaceByName(name);
 if (!opened.ok) throw new Error(JSON.stringify(opened.failure));
 const run: RunOrder = JSON.parse(order);
-const started = startRun({ fd: opened.value.fd, name }, run, log);
+const started = startRun(opened.value, run, log);
 process.stdout.write(`${JSON.stringify(started)}\n`);
 setInterval(() => undefined, 1000);

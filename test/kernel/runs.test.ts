@@ -110,7 +110,7 @@ function statField(pid: number, field: number): string {
 it('starts a process in the namespace, in a session of its own, with its output in a log', async () => {
   const pid = must(
     startRun(
-      { fd: home.fd, name: 'run-a' },
+      home,
       order('one', shell('echo said; echo complained >&2; cat; echo no input; exec sleep 1000')),
       log,
     ),
@@ -127,23 +127,15 @@ it('starts a process in the namespace, in a session of its own, with its output 
   expect(targets.filter((target) => /^(net|socket|anon_inode):/.test(target))).toEqual([]);
   // Started again, the log begins anew.
   must(await stopRun(home, order('one', [])));
-  must(startRun({ fd: home.fd, name: 'run-a' }, order('one', shell('echo again')), log));
+  must(startRun(home, order('one', shell('echo again')), log));
   await until(() => readFileSync(log, 'utf8') === 'again\n');
 });
 
 it('is found again by its mark, with what it was asked to run', async () => {
   const command = shell("echo 'two  words\n'; sleep 1000; true");
-  const first = must(startRun({ fd: home.fd, name: 'run-a' }, order('one', command), log));
-  const second = must(
-    startRun({ fd: home.fd, name: 'run-a' }, order('two', ['sleep', '1001']), join(work, 'two')),
-  );
-  const third = must(
-    startRun(
-      { fd: other.fd, name: 'run-b' },
-      order('one', ['sleep', '1'], 'run-b'),
-      join(work, '3'),
-    ),
-  );
+  const first = must(startRun(home, order('one', command), log));
+  const second = must(startRun(home, order('two', ['sleep', '1001']), join(work, 'two')));
+  const third = must(startRun(other, order('one', ['sleep', '1'], 'run-b'), join(work, '3')));
   await until(() => pidsIn('run-a').length === 3);
   const runs = findRuns().get(statSync('/run/netns/run-a').ino) ?? [];
   expect(runs).toMatchObject([
@@ -208,7 +200,7 @@ it('is stopped with everything that it started, also what does not want to go', 
       'while :; do sleep 0.1; done',
     ].join('\n'),
   );
-  must(startRun({ fd: home.fd, name: 'run-a' }, order('tree', ['sh', script]), log));
+  must(startRun(home, order('tree', ['sh', script]), log));
   const bystander = spawn('ip', ['netns', 'exec', 'run-a', 'sleep', '2003'], { stdio: 'ignore' });
   await until(() => pidsIn('run-a').length >= 4 && pidsIn('run-b').length === 1);
   await until(() => pidsIn('run-a').includes(bystander.pid ?? 0));
@@ -220,8 +212,7 @@ it('is stopped with everything that it started, also what does not want to go', 
 }, 20_000);
 
 it('says what is wrong with a command', async () => {
-  const start = (command: readonly string[]): unknown =>
-    startRun({ fd: home.fd, name: 'run-a' }, order('one', command), log);
+  const start = (command: readonly string[]): unknown => startRun(home, order('one', command), log);
   expect(start(['no-such-program'])).toMatchObject({
     failure: { kind: 'process', code: 'program-missing', values: { namespace: 'run-a' } },
   });

@@ -83,7 +83,7 @@ for (const theme of ['light', 'dark'] as const) {
         const name = (screen: string) => `${screen}-${theme}-${language}`;
         try {
           await show(words.library);
-          await expect.poll(() => page.locator('[data-testid^="gallery-"]').count()).toBe(24);
+          await expect.poll(() => page.locator('[data-testid^="gallery-"]').count()).toBe(25);
           await keep(page, name('library'));
           await page
             .getByTestId('lab-one-bridge')

@@ -345,6 +345,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{node} 是网桥；检查要从命名空间发起。',
     next: '请填一个命名空间节点。',
   },
+  'check-from-machine': {
+    reason: '{node} 是虚拟机；检查要从命名空间发起。',
+    next: '请填一个命名空间节点，可以从它检查 {node}。',
+  },
   'check-target-without-address': {
     reason: '{target} 没有地址。',
     next: '请给它一个地址，或直接填地址。',
@@ -424,6 +428,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{node} 是网桥；隧道的两端应是网络命名空间中的 tap 或 tun。',
     next: '请改到命名空间，或在网桥上使用 VXLAN 或 GRETAP。',
   },
+  'tunnel-at-machine': {
+    reason: '{node} 是虚拟机；隧道的两端应是网络命名空间中的 tap 或 tun。',
+    next: '请改到与该虚拟机相连的命名空间。',
+  },
   'tunnel-without-device': {
     reason: '{endpoint} 既不是 tap 也不是 tun。',
     next: '请把 {endpoint} 的类型设为 tap 或 tun。',
@@ -470,6 +478,47 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'duplicate-process': {
     reason: '{node} 已有名为 {name} 的进程。',
     next: '请换一个名称。',
+  },
+  // Virtual machines
+  'machine-on-host': {
+    reason: '{node} 是虚拟机，目前只能在沙箱里运行。',
+    next: '请在沙箱中启动该实验。',
+  },
+  'machine-to-machine': {
+    reason: '{node} 与 {other} 都是虚拟机；网卡的另一端必须是网络里的 tap。',
+    next: '请把两者都接到同一座网桥上。',
+  },
+  'machine-in-two-namespaces': {
+    reason: '{node} 的网卡通向不同的命名空间（{one}、{other}），而所有 tap 都由同一个进程打开。',
+    next: '请把它接到同一个命名空间，或同一命名空间里的网桥。',
+  },
+  'machine-without-kernel': {
+    reason: '{node} 写了 `{key}`，却没有使用它的 `kernel`。',
+    next: '请填写 `kernel`，或删除 `{key}`。',
+  },
+  'machine-routes-unused': {
+    reason: '{node} 运行自己的系统，不会有人替它设置这些路由。',
+    next: '请在虚拟机内部设置，并从这里删除。',
+  },
+  'machine-command-line-too-long': {
+    reason: '要告诉 {node} 的内容有 {length} 字节，内核命令行最多 {limit} 字节。',
+    next: '请减少地址、路由或附加的参数。',
+  },
+  'machine-runs-no-command': {
+    reason: '{node} 是虚拟机，命令要在它里面的控制台上运行。',
+    next: '请打开控制台：netloom shell {lab} {node}。',
+  },
+  'console-taken': {
+    reason: '{node} 的控制台已经打开，而它只有一个。',
+    next: '请使用已打开的那个，或先关闭它。',
+  },
+  'machine-not-running': {
+    reason: '虚拟机 {node} 没有在运行。',
+    next: '请重新规划并应用，即可重新启动它。',
+  },
+  'guest-system-lacks': {
+    reason: '无法制作虚拟机用的小系统：{reason}',
+    next: '请安装缺少的东西，或为虚拟机指定内核或磁盘。',
   },
   'kernel-lacks': {
     reason: '{object} 需要 {capability}，而本机没有（{reason}）。',

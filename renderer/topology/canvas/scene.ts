@@ -11,6 +11,7 @@ import {
   type Inventory,
   type LabDocument,
   type LinkView,
+  type MachineNode,
   type NamespaceView,
   parseEndpoint,
   type Plan,
@@ -24,6 +25,8 @@ import {
   heldAddresses,
   interfacesOf,
   liveVlans,
+  machineRunOf,
+  type MachineRun,
   type PortVlans,
   type WantedInterface,
   wantedVlans,
@@ -72,7 +75,7 @@ export interface SceneNode {
   /** Node name, or `foreign:` and the inventory's id. */
   readonly id: string;
   readonly title: string;
-  readonly kind: 'namespace' | 'bridge' | 'internet' | 'device';
+  readonly kind: 'namespace' | 'bridge' | 'internet' | 'vm' | 'device';
   readonly presence: Presence;
   readonly difference: Difference;
   readonly drifted: boolean;
@@ -136,14 +139,14 @@ export interface SceneInput {
 /** Looks at the kernel through the lab's own names. */
 class KernelView {
   readonly #inventory: Inventory | null;
-  readonly #lab: string;
+  readonly lab: string;
   readonly #linksByNamespace = new Map<string, LinkView[]>();
   readonly #namespaceByName = new Map<string, NamespaceView>();
   readonly root: NamespaceView | null;
 
   constructor(inventory: Inventory | null, lab: string) {
     this.#inventory = inventory;
-    this.#lab = lab;
+    this.lab = lab;
     this.root = inventory?.namespaces.find((namespace) => namespace.root) ?? null;
     for (const namespace of inventory?.namespaces ?? []) {
       for (const name of namespace.names) this.#namespaceByName.set(name, namespace);
@@ -159,7 +162,7 @@ class KernelView {
   /** The lab's own namespace of that name. */
   namespace(name: string): NamespaceView | null {
     const namespace = this.#namespaceByName.get(name);
-    return namespace?.lab === this.#lab ? namespace : null;
+    return namespace?.lab === this.lab ? namespace : null;
   }
 
   links(namespace: NamespaceView | null): readonly LinkView[] {
@@ -171,7 +174,7 @@ class KernelView {
   }
 
   owns(link: LinkView): boolean {
-    return link.lab === this.#lab;
+    return link.lab === this.lab;
   }
 
   get inventory(): Inventory {
@@ -199,7 +202,7 @@ class PlanView {
   }
 
   node(name: string): Difference {
-    return differenceOf(this.#node.get(name) ?? [], new Set(['namespace', 'bridge']));
+    return differenceOf(this.#node.get(name) ?? [], new Set(['namespace', 'bridge', 'machine']));
   }
 
   /** The realm's own namespace is there anyway; its rules make it the way out. */
@@ -246,10 +249,15 @@ export function buildScene(input: SceneInput): Scene {
     const ids = [endId(ends[0]), endId(ends[1])] as const;
     peers.set(ids[0], ids[1]);
     peers.set(ids[1], ids[0]);
-    const live = ends.map((end) =>
+    // Of a machine's card there is the other end, while the machine runs.
+    const outside = ends.filter((end) => nodes[end.node]?.kind !== 'vm');
+    const live = outside.map((end) =>
       kernel.link(namespaceOfNode(kernel, nodes, end.node), end.interface),
     );
-    const real = live.every((view) => view !== null);
+    const running = ends.every(
+      (end) => outside.includes(end) || machineRunOf(input.inventory, input.lab, end.node) !== null,
+    );
+    const real = running && live.every((view) => view !== null);
     const differences = ids.map((id) => plan.interface(id));
     wires.push({
       ...wire,
@@ -289,22 +297,35 @@ export function buildScene(input: SceneInput): Scene {
     });
   }
 
+  /** Whether a machine's taps are there: then it ran, or is about to. */
+  const started = (machine: string): boolean =>
+    links
+      .flatMap(({ endpoints }) => endpoints.map(parseEndpoint))
+      .some((end) => {
+        const [node = '', name = ''] = (peers.get(endId(end)) ?? '').split(':');
+        if (end.node !== machine || !(node in nodes)) return false;
+        return kernel.link(namespaceOfNode(kernel, nodes, node), name) !== null;
+      });
+
   const drawn = new Set<string>();
   const roots = rootBridges(kernel, nodes, wires);
   const sceneNodes: SceneNode[] = Object.entries(nodes).map(([name, node]): SceneNode => {
     const namespace = namespaceOfNode(kernel, nodes, name);
     const own = node.kind === 'bridge' ? kernel.link(namespace, name) : null;
+    const machine = node.kind === 'vm' ? machineRunOf(input.inventory, input.lab, name) : null;
     const wayOut =
       node.kind === 'internet'
         ? kernel.links(namespace).find((link) => link.name === internetInterface)
         : undefined;
     if (wayOut !== undefined) drawn.add(wayOut.id);
     const exists =
-      node.kind === 'bridge'
-        ? own !== null
-        : node.kind === 'internet'
-          ? (namespace?.rules ?? null) !== null
-          : namespace !== null;
+      node.kind === 'vm'
+        ? machine !== null
+        : node.kind === 'bridge'
+          ? own !== null
+          : node.kind === 'internet'
+            ? (namespace?.rules ?? null) !== null
+            : namespace !== null;
     if (own !== null) drawn.add(own.id);
     const filtering =
       node.kind === 'bridge' && (own?.bridge?.vlanFiltering ?? node.vlanFiltering ?? false);
@@ -320,8 +341,11 @@ export function buildScene(input: SceneInput): Scene {
         id,
         name: each.name,
         ...addressLine(live === null ? wantedAddresses : liveAddresses(live, wantedAddresses)),
-        presence: live === null ? 'wanted' : 'real',
-        difference: pending(plan.interface(id), live !== null),
+        presence: live === null && machine === null ? 'wanted' : 'real',
+        difference: pending(
+          node.kind === 'vm' ? plan.node(name) : plan.interface(id),
+          live !== null || machine !== null,
+        ),
         drifted:
           driftedInterface(live, wantedAddresses) ||
           (live !== null && input.drifted && isOddState(live, each.settings)),
@@ -355,6 +379,7 @@ export function buildScene(input: SceneInput): Scene {
       drifted: node.kind === 'bridge' && own !== null && input.drifted && isOddState(own, node),
       within: node.kind === 'bridge' ? (node.namespace ?? null) : null,
       ...nodeFacts(node, namespace),
+      ...(node.kind === 'vm' ? { runs: [machineLine(node, machine, started(name))] } : {}),
       note:
         node.kind === 'bridge'
           ? bridgeNote(
@@ -363,7 +388,7 @@ export function buildScene(input: SceneInput): Scene {
             )
           : node.kind === 'internet'
             ? (wayOut?.name ?? null)
-            : (node.run ?? []).length > 0
+            : node.kind === 'vm' || (node.run ?? []).length > 0
               ? null
               : processNote(namespace),
       root: roots.has(name),
@@ -457,6 +482,18 @@ function nodeFacts(
       running: namespace === null ? null : namespace.runs.some((each) => each.name === run.name),
     })),
   };
+}
+
+/** What carries a machine, and its size. */
+function machineLine(
+  { memory, cpus }: MachineNode,
+  run: MachineRun | null,
+  started: boolean,
+): SceneNode['runs'][number] {
+  const virtualized = run?.virtualized ?? null;
+  const carrier = virtualized === null ? 'QEMU' : virtualized ? 'QEMU KVM' : 'QEMU TCG';
+  const name = [carrier, `${memory ?? 128} MiB`, ...(cpus === undefined ? [] : [`${cpus} CPU`])];
+  return { name: name.join(' · '), running: run === null && !started ? null : run !== null };
 }
 
 function deviceFacts(
@@ -780,12 +817,13 @@ function liveFacts(link: LinkView): Pick<SceneInterface, 'device' | 'number' | '
 function removedNode(kernel: KernelView, name: string, drawn: Set<string>): SceneNode | null {
   const bridge = kernel.link(kernel.root, name);
   const namespace = kernel.namespace(name);
-  if (bridge === null && namespace === null) return null;
+  const machine = machineRunOf(kernel.inventory, kernel.lab, name);
+  if (bridge === null && namespace === null && machine === null) return null;
   if (bridge !== null) drawn.add(bridge.id);
   return {
     id: name,
     title: name,
-    kind: bridge === null ? 'namespace' : 'bridge',
+    kind: bridge !== null ? 'bridge' : namespace !== null ? 'namespace' : 'vm',
     presence: 'real',
     difference: 'remove',
     drifted: false,

@@ -42,8 +42,7 @@ const bridgeDeviceKinds: ReadonlySet<DeviceKind> = new Set<DeviceKind>([
 ]);
 
 export function takesDevice(node: LabNode['kind'], kind: DeviceKind): boolean {
-  if (node === 'internet') return false;
-  return node === 'namespace' || bridgeDeviceKinds.has(kind);
+  return node === 'namespace' || (node === 'bridge' && bridgeDeviceKinds.has(kind));
 }
 
 export function isDeviceKind(text: string): text is DeviceKind {

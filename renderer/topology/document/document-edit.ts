@@ -600,6 +600,7 @@ const nodeStems: Readonly<Record<NewNodeKind, string>> = {
   router: 'r',
   bridge: 'br',
   internet: 'internet',
+  vm: 'vm',
 };
 
 export function newNode(kind: NewNodeKind): LabNode {
@@ -645,7 +646,8 @@ export function freeInterfaceName(document: LabDocument, node: string, toward?: 
   const taken = interfaceNames(document, node);
   const used = (name: string) => taken.has(name);
   if (document.topology.nodes[node]?.kind !== 'bridge') return firstFree('eth', 0, used);
-  const named = toward === undefined ? '' : `v-${toward}`.slice(0, 15);
+  const machine = toward !== undefined && document.topology.nodes[toward]?.kind === 'vm';
+  const named = toward === undefined ? '' : `${machine ? 'tap' : 'v'}-${toward}`.slice(0, 15);
   return named !== '' && !used(named) ? named : firstFree('port', 1, used);
 }
 

@@ -92,6 +92,28 @@ const tunTap: readonly SettingField[] = [
   { key: 'multiQueue', label: 'multiQueue', input: { type: 'flag', initial: false } },
 ];
 
+/** Of a virtual machine. */
+export const machineFields: readonly SettingField[] = [
+  {
+    key: 'memory',
+    label: 'memory',
+    input: { type: 'integer', least: 16, most: 1048576 },
+    common: true,
+    placeholder: '128',
+  },
+  {
+    key: 'cpus',
+    label: 'cpus',
+    input: { type: 'integer', least: 1, most: 255 },
+    common: true,
+    placeholder: '1',
+  },
+  { key: 'disk', label: 'disk', input: { type: 'text' }, common: true, wide: true },
+  { key: 'kernel', label: 'kernel', input: { type: 'text' }, wide: true },
+  { key: 'initramfs', label: 'initramfs', input: { type: 'text' }, wide: true },
+  { key: 'append', label: 'append', input: { type: 'text' }, wide: true },
+];
+
 export const deviceFields: Readonly<Record<DeviceKind, readonly SettingField[]>> = {
   dummy: [],
   vlan: [

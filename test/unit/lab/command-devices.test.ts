@@ -250,7 +250,7 @@ describe('the commands for a namespace', () => {
   test('start a process apart from the terminal, and end those with its command line', () => {
     const process = { namespace: 'r1', name: 'web', command: ['sh', '-c', 'sleep 1; exit'] };
     expect(commands({ kind: 'start-process', ...process })).toEqual([
-      `ip netns exec r1 sh -c 'setsid sh '\\''-c'\\'' '\\''sleep 1; exit'\\'' </dev/null >/dev/null 2>&1 &'`,
+      `ip netns exec r1 sh -c 'setsid sh -c '\\''sleep 1; exit'\\'' </dev/null >/dev/null 2>&1 &'`,
     ]);
     expect(
       commands({

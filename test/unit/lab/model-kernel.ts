@@ -262,13 +262,13 @@ export class ModelKernel {
         return;
       }
       case 'start-process': {
-        const { runs } = this.ownSpace(operation.namespace);
+        const { runs } = this.spaceOfRun(operation.namespace);
         if (runs.has(operation.name)) throw new Error(`${operation.name} runs already`);
         runs.set(operation.name, operation.command);
         return;
       }
       case 'stop-process': {
-        const { runs } = this.ownSpace(operation.namespace);
+        const { runs } = this.spaceOfRun(operation.namespace);
         if (!isSame(runs.get(operation.name) ?? null, operation.command)) {
           throw new Error(`${operation.name} does not run so`);
         }
@@ -660,6 +660,11 @@ export class ModelKernel {
     return this.space(name);
   }
 
+  /** The realm's own namespace is nobody's; a lab may run something there. */
+  private spaceOfRun(name: string | null): ModelNamespace {
+    return name === null ? this.space(null) : this.ownSpace(name);
+  }
+
   private mustBeOurs(link: ModelLink): void {
     if (link.lab !== this.lab) throw new Error(`${link.name} is foreign`);
   }
@@ -712,6 +717,8 @@ export class ModelKernel {
         const { ipv4, ipv6 } = space.forwarding;
         const owner = space.links.get('lo')?.lab ?? 'foreign';
         lines.push(`namespace ${place} ${owner} forwards ${ipv4} ${ipv6} rules ${space.rules}`);
+      }
+      if (options.foreignOnly !== true || space.links.get('lo')?.lab === null) {
         for (const [name, command] of space.runs) {
           lines.push(`run ${place} ${name} ${command.join(' ')}`);
         }

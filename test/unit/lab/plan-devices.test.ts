@@ -490,6 +490,138 @@ describe('a tunnel between two nodes', () => {
   });
 });
 
+describe('a virtual machine', () => {
+  const machine = (settings = '', place = 'br0:tap1'): string => `
+  nodes:
+    h1: { kind: namespace }
+    br0: { kind: bridge }
+    vm1:
+      kind: vm
+      interfaces: { eth0: { addresses: [10.9.0.2/24] } }
+${settings}
+  links:
+    - endpoints: [h1:eth0, br0:p1]
+    - { endpoints: [vm1:eth0, '${place}'], mtu: 1400 }
+`;
+  const start = (topology: string) => {
+    const { operations } = planLab({
+      lab: 'lab',
+      desired: lab(topology),
+      base: null,
+      inventory: emptyInventory,
+    });
+    return { operations, last: operations.at(-1) };
+  };
+
+  test('is a tap at the port, and after all else a process in the namespace of the tap', () => {
+    const { operations, last } = start(machine());
+    expect(operations.filter(({ kind }) => kind === 'add-device')).toEqual([
+      {
+        kind: 'add-device',
+        namespace: null,
+        name: 'tap1',
+        device: { kind: 'tap', owner: null, group: null, multiQueue: false },
+        mac: null,
+        mtu: 1400,
+        master: 'br0',
+      },
+    ]);
+    expect(last).toMatchObject({ kind: 'start-process', namespace: null, name: 'vm:vm1' });
+    const words = last?.kind === 'start-process' ? last.command.join(' ') : '';
+    expect(words).toContain('-kernel /run/netloom/system/kernel');
+    expect(words).toContain('-m 128 ');
+    expect(words).toContain(
+      'netloom.host=vm1 netloom.ip=address,add,10.9.0.2/24,dev,eth0 netloom.ip=link,set,eth0,up ',
+    );
+    expect(words).toContain('tap,id=nic0,ifname=tap1,script=no,downscript=no');
+    expect(words).toMatch(
+      /virtio-net-pci,netdev=nic0,mac=02(:[0-9a-f]{2}){5},romfile=,host_mtu=1400$/,
+    );
+    // The same address at every start, whatever else changes.
+    const again = start(machine('      memory: 256')).last;
+    const mac = /mac=([0-9a-f:]+)/.exec(words)?.[1] ?? '-';
+    expect(JSON.stringify(again)).toContain(`mac=${mac},`);
+  });
+
+  test('at a namespace is a tap in it, and starts there', () => {
+    const { operations, last } = start(machine('', 'h1:tap1'));
+    expect(operations).toContainEqual(
+      expect.objectContaining({ kind: 'add-device', namespace: 'h1', name: 'tap1', master: null }),
+    );
+    expect(last).toMatchObject({ kind: 'start-process', namespace: 'h1' });
+  });
+
+  test('starts from what the document names, where it names something', () => {
+    const { last } = start(machine('      disk: /images/a,b.qcow2\n      cpus: 2'));
+    const words = last?.kind === 'start-process' ? last.command : [];
+    expect(words).toContain('file=/images/a,,b.qcow2,if=virtio,snapshot=on');
+    expect(words).not.toContain('-kernel');
+    expect(words.slice(words.indexOf('-smp'), words.indexOf('-smp') + 2)).toEqual(['-smp', '2']);
+  });
+
+  test('starts anew when its settings change, and its tap stays', () => {
+    expect(between(machine(), machine('      memory: 256')).steps).toEqual([
+      'remove machine vm1',
+      'add machine vm1',
+    ]);
+  });
+
+  test('starts anew with its tap', () => {
+    const { steps } = between(machine(), machine('', 'br0:tap2'));
+    expect(steps).toEqual([
+      'remove machine vm1',
+      'remove device br0:tap1',
+      'add device br0:tap2',
+      'change interface br0:tap2',
+      'add machine vm1',
+    ]);
+  });
+
+  test('starts again where it has ended', () => {
+    const desired = lab(machine());
+    const kernel = kernelWith(desired);
+    const running = kernel.inventory();
+    const ended = {
+      ...running,
+      namespaces: running.namespaces.map((view) => ({ ...view, runs: [] })),
+    };
+    const { steps } = planLab({ lab: 'lab', desired, base: desired, inventory: ended });
+    expect(steps.map(({ verb, object, label }) => `${verb} ${object} ${label}`)).toEqual([
+      'add machine vm1',
+    ]);
+  });
+
+  test('ends before its tap', () => {
+    expect(between(machine(), null).steps.slice(0, 2)).toEqual([
+      'remove machine vm1',
+      'remove device br0:tap1',
+    ]);
+  });
+
+  test('needs a program, a console’s client and something to start from', () => {
+    const lacking = (topology: string) =>
+      planLab({
+        lab: 'lab',
+        desired: lab(topology),
+        base: null,
+        inventory: emptyInventory,
+        lackOf: (capability) => `${capability} is not there.`,
+      }).refusals.flatMap(({ values }) =>
+        values?.['object'] === 'vm1' ? values['capability'] : [],
+      );
+    expect(lacking(machine())).toEqual([
+      'program:qemu-system-x86_64',
+      'program:socat',
+      'guest-system',
+    ]);
+    expect(lacking(machine('      disk: /images/a,b.qcow2'))).toEqual([
+      'program:qemu-system-x86_64',
+      'program:socat',
+      'file:/images/a,b.qcow2',
+    ]);
+  });
+});
+
 describe('what a machine lacks', () => {
   test('is refused with the reason', () => {
     const { operations, refusals } = planLab({

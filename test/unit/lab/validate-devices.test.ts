@@ -51,6 +51,32 @@ function tunnel(change: TunnelChange = {}): string {
     - { type: tunnel, endpoints: [${endpoints}], underlay: [${underlay}] }${more}`;
 }
 
+interface MachineChange {
+  readonly settings?: string;
+  /** What the machine's second card leads to. */
+  readonly second?: string;
+  readonly more?: string;
+}
+
+/** A machine with two cards: one at a bridge, one where the test says; and an h1 at the bridge. */
+function machine({ settings = '', second = 'br0:t2', more = '' }: MachineChange = {}): string {
+  return `  nodes:
+    vm1: { kind: vm${settings} }
+    vm2: { kind: vm }
+    h1: { kind: namespace, interfaces: { t: { kind: tap } } }
+    br0: { kind: bridge }
+  links:
+    - endpoints: [vm1:eth0, br0:t1]
+    - endpoints: [vm1:eth1, '${second}']
+    - endpoints: [h1:eth0, br0:p1]${more}`;
+}
+
+const tunnelTo = (end: string): string => `
+    - { type: tunnel, endpoints: [h1:t, '${end}'], underlay: [192.0.2.1, 192.0.2.2] }`;
+const manyAddresses = (count: number): string =>
+  Array.from({ length: count }, (_, index) => `10.0.0.${index + 1}/24`).join(', ');
+const otherSystem = ', kernel: /boot/k, interfaces: { eth0: { addresses: [10.0.0.2/24] } }';
+
 /** What is wrong, what is said of it, and what is right. */
 type Case = readonly [code: string, object: string, wrong: string, right: string, rest?: string];
 
@@ -274,6 +300,33 @@ const cases: readonly Case[] = [
     pair('eth0: {}', ', run: [{ name: web, command: [a] }, { name: web, command: [b] }]'),
     pair('eth0: {}', ', run: [{ name: web, command: [a] }, { name: web2, command: [b] }]'),
   ],
+  ['tunnel-at-machine', 'vm2:t', machine({ more: tunnelTo('vm2:t') }), machine()],
+  ['machine-to-machine', 'vm1:eth1 — vm2:eth0', machine({ second: 'vm2:eth0' }), machine()],
+  ['machine-in-two-namespaces', 'vm1', machine({ second: 'h1:t2' }), machine()],
+  [
+    'machine-without-kernel',
+    'vm1',
+    machine({ settings: ', initramfs: /i' }),
+    machine({ settings: ', kernel: /k, initramfs: /i' }),
+  ],
+  [
+    'machine-without-kernel',
+    'vm1',
+    machine({ settings: ', disk: /d, append: quiet' }),
+    machine({ settings: ', append: quiet' }),
+  ],
+  [
+    'machine-routes-unused',
+    'vm1',
+    machine({ settings: `${otherSystem}, routes: [{ to: default, via: 10.0.0.1 }]` }),
+    machine({ settings: otherSystem }),
+  ],
+  [
+    'machine-command-line-too-long',
+    'vm1',
+    machine({ settings: `, interfaces: { eth0: { addresses: [${manyAddresses(60)}] } }` }),
+    machine({ settings: `, interfaces: { eth0: { addresses: [${manyAddresses(30)}] } }` }),
+  ],
   [
     'check-target-no-node',
     'check 1',
@@ -334,6 +387,18 @@ describe('the validator', () => {
     const first = codes.indexOf('unknown-interface');
     const wanted = codes.slice(first, codes.indexOf('kernel-lacks'));
     expect(new Set(cases.map(([code]) => code))).toEqual(new Set(wanted));
+  });
+
+  test('takes the routes of a machine as those of a host', () => {
+    const routed = (via: string): string =>
+      machine({
+        settings: `, interfaces: { eth0: { addresses: [10.0.0.2/24] } }, routes: [{ to: default, via: ${via} }]`,
+      });
+    expect(said(routed('10.0.0.1'))).toEqual([]);
+    expect(said(routed('10.0.1.1'))).toEqual(['vm1 gateway-outside-subnets']);
+    expect(said(machine({ settings: ', interfaces: { eth2: {} }' }))).toEqual([
+      'vm1:eth2 interface-without-link',
+    ]);
   });
 
   test('has only VLANs from 1 to 4094', () => {

@@ -446,6 +446,38 @@ describe('the kernel in the scene', () => {
       drifted: false,
     });
 
+  it('draws a machine as running with its process, and its port as the tap that it holds', () => {
+    const lab: LabDocument = {
+      netloom: 1,
+      name: 'site',
+      topology: {
+        nodes: { br0: { kind: 'bridge' }, vm1: { kind: 'vm', memory: 64 } },
+        links: [{ endpoints: ['vm1:eth0', 'br0:tap1'] }],
+      },
+    };
+    const tap = link('1', 3, 'tap1', { kind: 'tun' });
+    const run = { lab: 'site', name: 'vm:vm1', pid: 9, command: ['qemu-system-x86_64'] };
+    const process = { pid: 9, command: 'qemu-system-x86_64 -name vm1 -accel tcg -m 64' };
+    const realm = (change: Partial<NamespaceView>) =>
+      space('1', '', { names: [], root: true, lab: null, ...change });
+    const running = seen(lab, [realm({ runs: [run], processes: [process] })], [tap]);
+    expect(running.nodes[1]).toMatchObject({
+      kind: 'vm',
+      presence: 'real',
+      runs: [{ name: 'QEMU TCG · 64 MiB', running: true }],
+      interfaces: [{ name: 'eth0', presence: 'real', peer: 'br0:tap1' }],
+    });
+    expect(running.nodes[0]?.interfaces[0]).toMatchObject({ name: 'tap1', device: 'tap' });
+    expect(running.wires[0]).toMatchObject({ presence: 'real', kind: 'veth' });
+    const ended = seen(lab, [realm({})], [tap]);
+    expect(ended.nodes[1]).toMatchObject({
+      presence: 'wanted',
+      runs: [{ name: 'QEMU · 64 MiB', running: false }],
+    });
+    expect(ended.wires[0]?.presence).toBe('wanted');
+    expect(seen(lab, [realm({})], []).nodes[1]?.runs[0]?.running).toBeNull();
+  });
+
   it('says which member of a bond is active, who holds a tap and which process runs', () => {
     const run = { lab: 'site', name: 'web', pid: 9, command: ['httpd'] };
     const scene = seen(
