@@ -285,6 +285,7 @@ export NETLOOM_GUEST_RESULTS=${quote(directory)}
 hostname netloom-guest
 ip link set lo up
 [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
+[ -e /dev/stdin ] || ln -s /proc/self/fd/0 /dev/stdin
 echo "$(command -v modprobe)" >/proc/sys/kernel/modprobe
 for module in ${modules.join(' ')}; do
   modprobe -q "$module" || echo "$module" >>"$NETLOOM_GUEST_RESULTS/missing-modules"

@@ -173,9 +173,10 @@ export class HostMachine {
   /** The state once nothing changes any more: the kernel takes namespaces away a moment after their names. */
   async settledState(expected: NetworkState): Promise<NetworkState> {
     const wanted = JSON.stringify(expected);
-    for (let round = 0; ; round += 1) {
+    const end = Date.now() + 20_000;
+    for (;;) {
       const state = this.state();
-      if (JSON.stringify(state) === wanted || round === 50) return state;
+      if (JSON.stringify(state) === wanted || Date.now() > end) return state;
       await delay(100);
     }
   }
