@@ -318,11 +318,11 @@ export const bridgeCalls = {
     timeout: 60_000,
   }),
   /**
-   * The person allows the lab's realm a way out, until the realm ends. Opens it where the realm is there, else when it
-   * is made; by nothing but an answer of theirs.
+   * The person allows a realm a way out, until the realm ends. Opens it where the realm is there, else when it is made;
+   * by nothing but an answer of theirs.
    */
   'realm.allowInternet': describeCall({
-    args: z.strictObject({ lab: LabNameSchema }),
+    args: z.strictObject({ realm: RealmNameSchema }),
     result: empty,
     effect: 'write',
     timeout: 60_000,

@@ -116,8 +116,8 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
 
     'realm.list': async () => succeed({ realms: [...(await workbench.realms())] }),
     'realm.startAgent': ({ realm }) => workbench.startAgent(realm),
-    'realm.allowInternet': async ({ lab }) => {
-      const allowed = await workbench.allowInternet(await workbench.realmOf(lab));
+    'realm.allowInternet': async ({ realm }) => {
+      const allowed = await workbench.allowInternet(realm);
       return allowed.ok ? succeed({}) : allowed;
     },
     'inventory.snapshot': ({ realm }) => workbench.inventory(realm),

@@ -303,7 +303,7 @@ export const useLab = defineStore('lab', () => {
     });
     if (choice !== 'confirm' || asked !== name.value) return false;
     activity.value = 'planning';
-    const allowed = await bridge.call('realm.allowInternet', { lab: asked });
+    const allowed = await bridge.call('realm.allowInternet', { realm });
     activity.value = null;
     if (!allowed.ok) notices.fail(allowed.failure);
     return allowed.ok;
