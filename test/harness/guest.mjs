@@ -54,7 +54,13 @@ const networkModules = [
  * A real NIC (virtio), `eth0` in the guest, with a gateway that the emulator plays: it answers at 10.0.2.2 and hands
  * nothing on (`restrict`). Without IPv6, whose advertisements would change the guest's network by themselves.
  */
-const networkDevice = ['-nic', 'user,model=virtio-net-pci,restrict=on,ipv6=off'];
+function networkDevice(forwardedPort) {
+  const forward =
+    forwardedPort === null
+      ? ''
+      : `,hostfwd=tcp:127.0.0.1:${forwardedPort}-10.0.2.15:${forwardedPort}`;
+  return ['-nic', `user,model=virtio-net-pci,restrict=on,ipv6=off${forward}`];
+}
 const networkDeviceModules = ['virtio_net'];
 
 function findProgram(name) {
@@ -363,6 +369,7 @@ export async function runInGuest({
   workingDirectory = process.cwd(),
   results,
   network = false,
+  forwardedPort = null,
   receive = () => undefined,
 }) {
   const guest = prepareGuest();
@@ -373,7 +380,8 @@ export async function runInGuest({
   const console_ = path.join(own, 'console');
   try {
     writeFileSync(inDirectory('script.sh'), script);
-    const modules = [...networkModules, ...(network ? networkDeviceModules : [])];
+    const card = network || forwardedPort !== null;
+    const modules = [...networkModules, ...(card ? networkDeviceModules : [])];
     writeFileSync(inDirectory('start.sh'), secondStage({ directory, workingDirectory, modules }));
     const initramfs = path.join(own, 'initramfs');
     writeInitramfs({ guest, directory, file: initramfs });
@@ -387,7 +395,7 @@ export async function runInGuest({
       : ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'Nehalem'];
     const args = [
       ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-      ...(network ? networkDevice : ['-nic', 'none']),
+      ...(card ? networkDevice(forwardedPort) : ['-nic', 'none']),
       ...processor,
       ...['-smp', String(cpus), '-m', String(memory)],
       ...['-kernel', guest.kernel, '-initrd', initramfs],
