@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type GuestResult } from './guest.d.mts';
+import type { GuestResult } from './guest.d.mts';
 import { runInGuest } from './guest.mjs';
 
 const checkout = fileURLToPath(new URL('../..', import.meta.url));

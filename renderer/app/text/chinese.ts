@@ -326,6 +326,7 @@ export const chinese: Shape<typeof english> = {
     join: '经 UDP 连接到',
     joinNone: '不连接',
     noMembers: '{node} 没有可作为成员的接口。',
+    notTaken: '{label}：“{text}”未写入。{reason}',
     wholeNumber: '{least} 到 {most} 之间的整数。',
     number: '{least} 到 {most} 之间的数。',
     required: '此项必填。',

@@ -324,6 +324,7 @@ export const english = {
     join: 'Joined over UDP with',
     joinNone: 'nothing',
     noMembers: 'No interface of {node} can be a member.',
+    notTaken: '{label}: “{text}” was not taken. {reason}',
     wholeNumber: 'A whole number from {least} to {most}.',
     number: 'A number from {least} to {most}.',
     required: 'This must be given.',

@@ -467,6 +467,23 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{name} 已有排队规则（{kind}），且不属于本实验。',
     next: '请用 `tc qdisc del` 删除，或去掉链路损伤。',
   },
+  'nft-missing': {
+    reason: '节点的规则需要程序 nft，而这里没有安装。',
+    next: '请安装软件包 {package} 后重试。',
+  },
+  'nft-refused': { reason: 'nft 拒绝了规则：{message}', next: '请改正规则后重试。' },
+  'program-relative': {
+    reason: '{namespace} 的进程 {name}：程序既不是程序名，也不是绝对路径。',
+    next: '请填程序的完整路径。',
+  },
+  'command-too-large': {
+    reason: '{namespace} 的进程 {name}：命令过长。',
+    next: '请写进文件，再运行该文件。',
+  },
+  'run-stays': {
+    reason: '{namespace} 的进程 {name} 没有结束。',
+    next: '请看看它在等待什么；等待设备的进程无法被结束。',
+  },
   // Plans
   'namespace-taken': {
     reason: '命名空间 {name} 已存在，且不属于本实验。',
