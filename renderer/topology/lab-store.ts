@@ -222,7 +222,19 @@ export const useLab = defineStore('lab', () => {
 
   let saveTimer: ReturnType<typeof setTimeout> | undefined;
   let saving: Promise<void> = Promise.resolve();
-  const saveNow = async () => {
+  /** Texts whose save was not answered in time: each may have reached the file all the same. */
+  const unanswered = new Set<string>();
+  /** Takes over the version of a file that holds what this window wrote; false when somebody else wrote it. */
+  const adoptOwn = async (target: string): Promise<boolean> => {
+    if (unanswered.size === 0) return false;
+    const found = await bridge.call('document.open', { path: target });
+    if (!found.ok || path.value !== target || !unanswered.has(found.value.text)) return false;
+    version = found.value.version;
+    savedText = found.value.text;
+    unanswered.clear();
+    return true;
+  };
+  const saveNow = async (): Promise<void> => {
     clearTimeout(saveTimer);
     saveTimer = undefined;
     const target = path.value;
@@ -233,7 +245,12 @@ export const useLab = defineStore('lab', () => {
     if (result.ok) {
       version = result.value.version;
       savedText = saved;
-    } else if (result.failure.kind === 'storage' || result.failure.kind === 'timeout') {
+      unanswered.clear();
+      return;
+    }
+    if (result.failure.kind === 'timeout') unanswered.add(saved);
+    else if (await adoptOwn(target)) return saveNow();
+    if (result.failure.kind === 'storage' || result.failure.kind === 'timeout') {
       notices.fail(result.failure);
     } else {
       // Refused: the file is no longer the version that this window knows.
@@ -268,6 +285,7 @@ export const useLab = defineStore('lab', () => {
     text.value = opened.text;
     savedText = opened.text;
     version = opened.version;
+    unanswered.clear();
     conflict.value = false;
     past.value = [];
     future.value = [];
@@ -413,11 +431,10 @@ export const useLab = defineStore('lab', () => {
     if (changed.path !== path.value || changed.version === version) return;
     void saving.then(async () => {
       if (changed.version === version) return;
-      if (text.value !== savedText) {
-        conflict.value = true;
-        return;
-      }
-      await reload();
+      const target = path.value;
+      if (target !== null && (await adoptOwn(target))) return save();
+      if (text.value === savedText) await reload();
+      else conflict.value = true;
     });
   });
   const reload = async () => {

@@ -148,6 +148,7 @@ class KernelView {
       for (const name of namespace.names) this.#namespaceByName.set(name, namespace);
     }
     for (const link of inventory?.links ?? []) {
+      if (isFallback(link)) continue;
       const links = this.#linksByNamespace.get(link.namespace);
       if (links === undefined) this.#linksByNamespace.set(link.namespace, [link]);
       else links.push(link);
@@ -695,6 +696,18 @@ function driftedInterface(live: LinkView | null, wanted: readonly string[]): boo
   return live.addresses.some(
     (address) => address.scope !== 'link' && !address.owned && !wanted.includes(address.address),
   );
+}
+
+/** Made by the kernel in every namespace once a tunnel module is there (fb_tunnels_only_for_init_net = 0). */
+const fallbackNames: ReadonlySet<string> = new Set([
+  ...['gre0', 'gretap0', 'erspan0', 'tunl0', 'sit0', 'ip_vti0'],
+  ...['ip6gre0', 'ip6gretap0', 'ip6erspan0', 'ip6tnl0', 'ip6_vti0'],
+]);
+
+/** A fallback device that nobody uses says nothing about the lab; the host inventory has it. */
+function isFallback(link: LinkView): boolean {
+  const used = link.up || link.master !== null || link.alias !== null || link.addresses.length > 0;
+  return fallbackNames.has(link.name) && !used;
 }
 
 function bridgeNote(wanted: readonly string[], live: LinkView | null): string | null {
