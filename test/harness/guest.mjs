@@ -54,7 +54,13 @@ const networkModules = [
  * A real NIC (virtio), `eth0` in the guest, with a gateway that the emulator plays: it answers at 10.0.2.2 and hands
  * nothing on (`restrict`). Without IPv6, whose advertisements would change the guest's network by themselves.
  */
-const networkDevice = 'user,model=virtio-net-pci,restrict=on,ipv6=off';
+function networkDevice(forwardedPort) {
+  const forward =
+    forwardedPort === null
+      ? ''
+      : `,hostfwd=tcp:127.0.0.1:${forwardedPort}-10.0.2.15:${forwardedPort}`;
+  return ['-nic', `user,model=virtio-net-pci,restrict=on,ipv6=off${forward}`];
+}
 const networkDeviceModules = ['virtio_net'];
 
 function findProgram(name) {
@@ -376,12 +382,8 @@ export async function runInGuest({
   const console_ = path.join(own, 'console');
   try {
     writeFileSync(inDirectory('script.sh'), script);
-    const forward =
-      forwardedPort === null
-        ? ''
-        : `,hostfwd=tcp:127.0.0.1:${forwardedPort}-10.0.2.15:${forwardedPort}`;
-    const nic = network || forwardedPort !== null ? `${networkDevice}${forward}` : 'none';
-    const modules = [...networkModules, ...(nic === 'none' ? [] : networkDeviceModules)];
+    const card = network || forwardedPort !== null;
+    const modules = [...networkModules, ...(card ? networkDeviceModules : [])];
     writeFileSync(inDirectory('start.sh'), secondStage({ directory, workingDirectory, modules }));
     const initramfs = path.join(own, 'initramfs');
     writeInitramfs({ guest, directory, file: initramfs });
@@ -395,7 +397,7 @@ export async function runInGuest({
       : ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'Nehalem'];
     const args = [
       ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-      ...['-nic', nic],
+      ...(card ? networkDevice(forwardedPort) : ['-nic', 'none']),
       ...processor,
       ...['-smp', String(cpus), '-m', String(memory)],
       ...['-kernel', guest.kernel, '-initrd', initramfs],
