@@ -11,6 +11,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { AgentInfo } from './api/agent-info.ts';
+import type { Recovery } from './api/lab.ts';
 import { RealmNameSchema } from './api/names.ts';
 import { KeeperRecordSchema, realmFiles } from './api/realm-files.ts';
 import { fail, type Failure, type Result, succeed } from './api/result.ts';
@@ -196,6 +197,8 @@ async function serve(settings: Settings): Promise<number> {
   if (!tracker.ok) return giveUp(tracker.failure);
 
   let server: AgentServer | null = null;
+  /** What was taken back after the start, since nobody confirmed it. */
+  const later: Recovery[] = [];
   const processes = new ProcessService({
     spotOf: (place) => labs.spotOf(place),
     namespaceFd: (namespace) => {
@@ -213,6 +216,10 @@ async function serve(settings: Settings): Promise<number> {
     faults: faultsOf(process.env),
     prepareRemoval: (namespace) => processes.endIn(namespace),
     publish: (event) => server?.publish('labs', event),
+    onRecovery: (recovery) => {
+      later.push(recovery);
+      log({ event: 'recovery', ...recovery });
+    },
     lackOf: (capability) => machineLackOf(capability) ?? lackOf(capability),
   });
   if (!opened.ok) return giveUp(opened.failure);
@@ -238,7 +245,7 @@ async function serve(settings: Settings): Promise<number> {
       recoveries: [...recoveries],
     };
     const handlers = makeHandlers({
-      info: () => info,
+      info: () => ({ ...info, recoveries: [...recoveries, ...later] }),
       // The answer leaves first.
       stop: () => setImmediate(resolve, 'agent.stop'),
       tracker: tracker.value,

@@ -18,6 +18,8 @@ const systemPackages = {
   'iputils-ping': 'ping',
   nftables: 'nft',
   socat: 'socat',
+  passt: 'pasta',
+  slirp4netns: 'slirp4netns',
   uidmap: 'newuidmap',
   procps: 'sysctl',
   'qemu-system-x86': 'qemu-system-x86_64',

@@ -368,10 +368,23 @@ export const MachineNodeSchema = z.strictObject({
 });
 export type MachineNode = z.infer<typeof MachineNodeSchema>;
 
+/**
+ * What lies outside the sandbox: the realm's own network namespace as a router. What it forwards leaves by the realm's
+ * way out, which the person allows realm by realm.
+ */
+export const InternetNodeSchema = z.strictObject({
+  kind: z.literal('internet'),
+  title: LocalizedTextSchema.optional(),
+  /** Ends of links. */
+  interfaces: z.record(InterfaceNameSchema, VethSettingsSchema).optional(),
+});
+export type InternetNode = z.infer<typeof InternetNodeSchema>;
+
 export const NodeSchema = z.discriminatedUnion('kind', [
   NamespaceNodeSchema,
   BridgeNodeSchema,
   MachineNodeSchema,
+  InternetNodeSchema,
 ]);
 export type LabNode = z.infer<typeof NodeSchema>;
 export type NodeKind = LabNode['kind'];
@@ -477,6 +490,24 @@ export interface Endpoint {
 export function parseEndpoint(endpoint: string): Endpoint {
   const [node = '', name = ''] = endpoint.split(':');
   return { node, interface: name };
+}
+
+/** The namespace that a node's interfaces are in, a machine's own for its cards; null is the realm's own. */
+export function namespaceOfNode(name: string, node: LabNode): string | null {
+  switch (node.kind) {
+    case 'namespace':
+    case 'vm':
+      return name;
+    case 'bridge':
+      return node.namespace ?? null;
+    default:
+      return null;
+  }
+}
+
+/** Whether a lab asks for the world outside its realm. */
+export function asksForInternet({ topology }: LabDocument): boolean {
+  return Object.values(topology.nodes).some(({ kind }) => kind === 'internet');
 }
 
 /** Picks the text for a language, English when it is missing. */

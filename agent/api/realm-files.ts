@@ -1,6 +1,15 @@
 import { z } from 'zod';
 import { RealmNameSchema } from './names.ts';
 
+/** The realm's way out, as the person has allowed it. */
+export const OutsideRecordSchema = z.strictObject({
+  program: z.enum(['pasta', 'slirp4netns']),
+  /** The process outside that waits for the program; it ends with it. */
+  pid: z.number().int(),
+  startTime: z.string(),
+});
+export type OutsideRecord = z.infer<typeof OutsideRecordSchema>;
+
 /** `keeper.json` in a realm's runtime directory, written by whoever started the keeper. */
 export const KeeperRecordSchema = z.strictObject({
   realm: RealmNameSchema,
@@ -11,6 +20,8 @@ export const KeeperRecordSchema = z.strictObject({
   /** Whether the realm has user namespaces (nsenter then needs -U --preserve-credentials). */
   userNamespace: z.boolean(),
   createdAt: z.string(),
+  /** Missing where nobody has allowed it. */
+  outside: OutsideRecordSchema.optional(),
 });
 export type KeeperRecord = z.infer<typeof KeeperRecordSchema>;
 
@@ -41,6 +52,8 @@ export const realmFiles = {
   streamSocket: 'stream',
   /** The agent's log, JSON lines. */
   log: 'agent.log',
+  /** What the program of the realm's way out says. */
+  internetLog: 'internet.log',
 } as const;
 
 /** File and directory names in a realm's state directory. */

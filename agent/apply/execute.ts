@@ -373,9 +373,11 @@ export class KernelExecutor implements OperationExecutor {
   }
 
   /** Does something to a namespace that bears our mark, or that the document in force lists. */
-  private inOwnNamespace(name: string, action: (door: Door) => Result<void>): Result<void> {
+  /** The realm's own namespace bears nobody's mark: what may be changed there is the planner's to say. */
+  private inOwnNamespace(name: string | null, action: (door: Door) => Result<void>): Result<void> {
     const door = this.doors.open(name);
     if (!door.ok) return door;
+    if (name === null) return this.effect(action(door.value));
     const owned = ownIndex(this.doors, door.value, 'lo');
     return owned.ok ? this.effect(action(door.value)) : owned;
   }

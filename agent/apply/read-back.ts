@@ -194,7 +194,7 @@ function readOfLink(
 
 function readOfNamespace(
   doors: Doors,
-  namespace: string,
+  namespace: string | null,
   shows: (door: Door) => Result<boolean>,
 ): Result<Effect> {
   const door = openIfThere(doors, namespace);

@@ -154,7 +154,9 @@ async function rollBack(
       entry,
       (operations) => fingerprint(operations) === before,
     );
-    const left: Failure[] = [...taken.failures];
+    // What somebody else has taken back already is not there to be taken back again.
+    const whole = remaining.ok && fingerprint(remaining.value) === before;
+    const left: Failure[] = isTaken && whole ? [] : [...taken.failures];
     if (!remaining.ok) left.push(remaining.failure);
     else if (fingerprint(remaining.value) !== before) {
       left.push(...difference(entry.operations, remaining.value));

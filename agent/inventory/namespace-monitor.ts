@@ -228,8 +228,6 @@ export class NamespaceMonitor implements NamespaceState {
 
   /** Looks at our nftables table, of whose changes no event here tells; true when it is another. */
   readRules(): boolean {
-    // No node is the realm's own namespace, whose firewall may be large.
-    if (this.root) return false;
     const rules = this.ruleReader.read(this.fd);
     if (!rules.ok) {
       this.options.onFailure(rules.failure);

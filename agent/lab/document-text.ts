@@ -489,7 +489,9 @@ function knownKeysAt(path: DocumentPath, value: unknown): readonly string[] {
   if (inner === 'interfaces') return ['addresses', 'mac', 'mtu', 'state'];
   if (inner === 'ports') return ['mac', 'mtu', 'state'];
   if (second === 'nodes' && path.length === 3) {
-    return valueAt(value, ['kind']) === 'bridge'
+    const kind = valueAt(value, ['kind']);
+    if (kind === 'internet') return ['kind', 'title', 'interfaces'];
+    return kind === 'bridge'
       ? ['kind', 'title', 'namespace', 'addresses', 'mac', 'mtu', 'state', 'stp', 'ports']
       : ['kind', 'title', 'loopback', 'interfaces', 'routes'];
   }

@@ -8,7 +8,7 @@ import {
   type SomePortSettings,
   type VlanEntry,
 } from '../api/device.ts';
-import { parseEndpoint } from '../api/document.ts';
+import { namespaceOfNode, parseEndpoint } from '../api/document.ts';
 import type {
   BridgeNode,
   BridgePort,
@@ -19,6 +19,7 @@ import type {
   MachineNode,
   NamespaceNode,
 } from '../api/document.ts';
+import { ownershipMark } from '../api/names.ts';
 import {
   canonicalSubnetAddress,
   isInSubnet,
@@ -47,6 +48,15 @@ export interface Network {
    * it its addresses and routes.
    */
   readonly uplinks: ReadonlyMap<string, string>;
+  /** What the realm's own namespace has beside links; null leaves it alone. */
+  readonly internet: NetworkInternet | null;
+}
+
+export interface NetworkInternet {
+  /** Node that it is drawn as. */
+  readonly node: string;
+  /** As `NetworkNamespace.rules`. */
+  readonly rules: string | null;
 }
 
 export interface NetworkNamespace {
@@ -105,6 +115,9 @@ export interface NetworkProcess {
 }
 
 export const defaultMtu = 1500;
+
+/** The realm's way out: an interface in its own namespace, made from outside (`agent/realm/keeper.sh`). */
+export const internetInterface = 'internet0';
 
 /** IPV6_MIN_MTU: an interface with less has no IPv6. */
 export const smallestIpv6Mtu = 1280;
@@ -166,9 +179,12 @@ class NetworkBuilder {
 
   build(): Network {
     const namespaces = new Map<string, NetworkNamespace>();
+    let internet: NetworkInternet | null = null;
     for (const [name, node] of this.nodes) {
       this.findMembers(name, node);
       if (node.kind === 'namespace') namespaces.set(name, namespaceOf(name, node));
+      if (node.kind === 'internet')
+        internet = { node: name, rules: rulesOf(internetRules, ownershipMark(this.document.name)) };
     }
     const links = this.document.topology.links ?? [];
     const uplinks = this.findUplinks(links);
@@ -195,6 +211,7 @@ class NetworkBuilder {
       routes: routesOf(this.nodes, this.links, this.ownUplinks),
       processes: this.processes,
       uplinks,
+      internet,
     };
   }
 
@@ -227,9 +244,8 @@ class NetworkBuilder {
     node: LabNode,
     name: string,
   ): readonly [string | null, Readonly<Record<string, InterfaceSettings | BridgePort>>] {
-    return node.kind === 'bridge'
-      ? [node.namespace ?? null, node.ports ?? {}]
-      : [name, node.interfaces ?? {}];
+    const settings = node.kind === 'bridge' ? node.ports : node.interfaces;
+    return [namespaceOfNode(name, node), settings ?? {}];
   }
 
   private findMembers(name: string, node: LabNode): void {
@@ -427,6 +443,9 @@ class NetworkBuilder {
 function asPort(settings: InterfaceSettings | BridgePort | undefined): BridgePort {
   return (settings ?? {}) as BridgePort;
 }
+
+/** Outside nobody knows the lab's addresses. */
+const internetRules = { nat: [{ kind: 'masquerade' as const, out: internetInterface }] };
 
 function namespaceOf(name: string, node: NamespaceNode): NetworkNamespace {
   const { forwarding } = node;

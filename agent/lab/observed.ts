@@ -35,8 +35,8 @@ export interface ObservedRoute extends Omit<NetworkRoute, 'dev' | 'metricStated'
 /** The inventory, indexed by the names that operations use. */
 export interface Observed {
   readonly namespacesByName: ReadonlyMap<string, NamespaceView>;
-  /** The realm's own. */
-  readonly root: NamespaceView | undefined;
+  /** The realm's own namespace. */
+  readonly realm: NamespaceView | undefined;
   /** The name that operations use for a namespace, null for the realm's own, undefined when it has none. */
   readonly nameOf: (namespace: string) => string | null | undefined;
   readonly links: ReadonlyMap<string, ObservedLink>;
@@ -106,7 +106,7 @@ export function observe(inventory: Inventory, isKnown: (name: string) => boolean
     id === null ? undefined : linksById.get(id);
   return {
     namespacesByName,
-    root: inventory.namespaces.find(({ root }) => root),
+    realm: inventory.namespaces.find(({ root }) => root),
     nameOf: (namespace) => names.get(namespace),
     links,
     linksByNamespace,

@@ -144,7 +144,7 @@ export type Operation =
     }
   | {
       readonly kind: 'change-forwarding';
-      readonly namespace: string;
+      readonly namespace: string | null;
       readonly family: 'ipv4' | 'ipv6';
       readonly before: boolean;
       readonly after: boolean;
@@ -152,7 +152,7 @@ export type Operation =
   | {
       /** Our nftables table, as canonical JSON (`rules.ts`); null takes it away. */
       readonly kind: 'change-rules';
-      readonly namespace: string;
+      readonly namespace: string | null;
       readonly before: string | null;
       readonly after: string | null;
     }
@@ -276,14 +276,14 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
     }),
     z.strictObject({
       kind: z.literal('change-forwarding'),
-      namespace: z.string(),
+      namespace: NamespaceSchema,
       family: z.enum(['ipv4', 'ipv6']),
       before: z.boolean(),
       after: z.boolean(),
     }),
     z.strictObject({
       kind: z.literal('change-rules'),
-      namespace: z.string(),
+      namespace: NamespaceSchema,
       before: z.string().nullable(),
       after: z.string().nullable(),
     }),

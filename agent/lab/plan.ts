@@ -18,8 +18,15 @@ import { isInSubnet, parseHostAddress, parseSubnetAddress } from './address.ts';
 import type { CommandContext } from './command.ts';
 import { beginsWithDefaultMtu, overheadOf, parentOf, sameDevice } from './device.ts';
 import { initialOf } from './inverse.ts';
-import { defaultMtu, linkKey, networkOf, routeKey, smallestIpv6Mtu } from './network.ts';
-import type { Network, NetworkLink, NetworkRoute } from './network.ts';
+import {
+  defaultMtu,
+  internetInterface,
+  linkKey,
+  networkOf,
+  routeKey,
+  smallestIpv6Mtu,
+} from './network.ts';
+import type { Network, NetworkLink, NetworkNamespace, NetworkRoute } from './network.ts';
 import { givenAddresses, observe, ownershipOf, routeOfOperation } from './observed.ts';
 import type { GivenAddress, Observed, ObservedLink, ObservedRoute, Ownership } from './observed.ts';
 import type { LinkSettings, Operation, VethEnd } from './operation.ts';
@@ -40,6 +47,11 @@ export interface PlanInput {
   readonly lackOf?: (capability: string) => string | null;
   /** The chain of the realm's own firewall that drops what crosses a bridge there; null or absent when there is none. */
   readonly bridgedDrop?: string | null;
+  /**
+   * Whether the realm has a way out for a lab that asks for one; unless said, the inventory tells. `host` is the machine
+   * itself, which has its own.
+   */
+  readonly internet?: 'allowed' | 'host';
 }
 
 export interface LabPlan {
@@ -92,6 +104,7 @@ export function planLab(input: PlanInput): LabPlan {
       planner.warnings.push(warningOf('bridge-filtered', name, { name, chain: bridgedDrop }));
     }
   }
+  refuseInternet(input, planner, desired, observed);
   const refused = planner.refusals.length > 0;
   const drawing = drawingOf(desired, base);
   const context = contextOf(desired, observed);
@@ -107,6 +120,22 @@ export function planLab(input: PlanInput): LabPlan {
   };
 }
 
+/** The way out is the person's to open, before anything is applied. */
+function refuseInternet(
+  { internet }: PlanInput,
+  { refusals }: Planner,
+  desired: Network,
+  observed: Observed,
+): void {
+  if (desired.internet === null || internet === 'allowed') return;
+  const { node } = desired.internet;
+  if (internet === 'host') {
+    refusals.push(failureOf('refused', 'internet-in-host', node, { node }));
+  } else if (!observed.links.has(linkKey(null, internetInterface))) {
+    refusals.push(failureOf('not-allowed', 'internet-not-allowed', node, { node }));
+  }
+}
+
 const emptyNetwork: Network = {
   namespaces: new Map(),
   links: new Map(),
@@ -114,6 +143,7 @@ const emptyNetwork: Network = {
   routes: new Map(),
   processes: [],
   uplinks: new Map(),
+  internet: null,
 };
 
 /** A pair may be made in the realm's own namespace, as the notes do, if neither name is or will be there. */
@@ -260,6 +290,7 @@ class Planner {
       this.planRoutes(name);
       this.planNamespaceExtras(name, namespaces.kept.has(name));
     }
+    this.planInternet();
     return phases.flatMap((phase) => this.byPhase.get(phase) ?? []);
   }
 
@@ -696,7 +727,10 @@ class Planner {
     const automatic = smallestMtu(this.observed.portsOf(bridge).map((port) => port.view.mtu));
     const pinsMtu = (listed?.mtu ?? null) !== null || view.mtu !== automatic;
     const pinsMac = (listed?.mac ?? null) !== null && view.mac !== null;
-    const settings = differing(view.bridge ?? {}, initialBridge);
+    const settings = differing(
+      lastingSettings(view.bridge ?? {}, listed?.bridge ?? null),
+      initialBridge,
+    );
     const after: LinkSettings = {
       ...(pinsMtu ? { mtu: view.mtu } : {}),
       ...(pinsMac && view.mac !== null ? { mac: view.mac } : {}),
@@ -1150,11 +1184,7 @@ class Planner {
     early: Change,
     late: Change,
   ): void {
-    const before: SomeBridgeSettings = differing(observed, wanted);
-    // Within a topology change a bridge shows a shorter time (__br_set_topology_change).
-    if (observed.stp === true && before.ageingTime === 2 * (observed.forwardDelay ?? 0)) {
-      delete before.ageingTime;
-    }
+    const before: SomeBridgeSettings = differing(lastingSettings(observed, null), wanted);
     const { stp, ...others } = before;
     const fields = Object.keys(others).length === 0 ? null : others;
     if (fields !== null) early.setBridge(fields, pick(wanted, fields));
@@ -1221,14 +1251,41 @@ class Planner {
   private planNamespaceExtras(name: string, kept: boolean): void {
     const wanted = this.desired.namespaces.get(name);
     if (wanted === undefined) return;
-    const view = kept ? this.observed.namespacesByName.get(name) : undefined;
+    this.planExtras(name, kept ? this.observed.namespacesByName.get(name) : undefined, wanted);
+  }
+
+  /** The realm's own namespace is nobody's: of what a router needs there, only what a lab asks for is changed. */
+  private planInternet(): void {
+    const wanted = this.desired.internet;
+    const had = this.base?.internet ?? null;
+    if (wanted === null && had === null) return;
+    const view = this.observed.realm;
+    const rules = view?.rules ?? null;
+    // Rules bear the name of their lab: those that are as wanted are ours.
+    if (wanted !== null && had === null && rules !== null && rules !== wanted.rules) {
+      this.refusals.push(
+        failureOf('name-taken', 'internet-taken', wanted.node, { node: wanted.node }),
+      );
+      return;
+    }
+    this.planExtras(null, view, {
+      forwarding: { ipv4: wanted !== null, ipv6: view?.forwarding.ipv6 ?? false },
+      rules: wanted?.rules ?? null,
+    });
+  }
+
+  private planExtras(
+    namespace: string | null,
+    view: NamespaceView | undefined,
+    wanted: Pick<NetworkNamespace, 'forwarding' | 'rules'>,
+  ): void {
     for (const family of ['ipv4', 'ipv6'] as const) {
       const before = view?.forwarding[family] ?? false;
       const after = wanted.forwarding[family];
       if (before === after) continue;
       this.push('forwarding', {
         kind: 'change-forwarding',
-        namespace: name,
+        namespace,
         family,
         before,
         after,
@@ -1236,7 +1293,7 @@ class Planner {
     }
     const before = view?.rules ?? null;
     if (before === wanted.rules) return;
-    this.push('rules', { kind: 'change-rules', namespace: name, before, after: wanted.rules });
+    this.push('rules', { kind: 'change-rules', namespace, before, after: wanted.rules });
   }
 
   /** What a namespace that is made anew lacks of what this one has. */
@@ -1257,9 +1314,9 @@ class Planner {
       this.desired.processes.map((process) => [linkKey(process.namespace, process.name), process]),
     );
     const running = new Set<string>();
-    const { root } = this.observed;
+    const { realm } = this.observed;
     const views: readonly (readonly [string | null, NamespaceView])[] = [
-      ...(root === undefined ? [] : [[null, root] as const]),
+      ...(realm === undefined ? [] : [[null, realm] as const]),
       ...this.observed.namespacesByName,
     ];
     for (const [namespace, view] of views) {
@@ -1669,6 +1726,20 @@ function differing<T extends object>(
     ([key, value]) => value !== undefined && value !== (other as Record<string, unknown>)[key],
   );
   return Object.fromEntries(entries) as Partial<T>;
+}
+
+/**
+ * What a bridge shows but for the shorter time of a topology change of its spanning tree (__br_set_topology_change):
+ * instead of it what the bridge was given, where that is known.
+ */
+function lastingSettings(
+  observed: SomeBridgeSettings,
+  given: BridgeSettings | null,
+): SomeBridgeSettings {
+  const { ageingTime, ...others } = observed;
+  const isPassing = observed.stp === true && ageingTime === 2 * (observed.forwardDelay ?? 0);
+  if (!isPassing) return observed;
+  return given === null ? others : { ...others, ageingTime: given.ageingTime };
 }
 
 /** The fields of `one` that `fields` has. */

@@ -29,6 +29,7 @@ export function requirementsOf(network: Network): readonly Requirement[] {
   for (const { name, rules } of network.namespaces.values()) {
     if (rules !== null) need('program:nft', name);
   }
+  if (network.internet !== null) need('program:nft', network.internet.node);
   for (const { devices, namespace, name, command } of network.processes) {
     const machine = machineOfProcess(name);
     if (machine === null) {

@@ -132,6 +132,7 @@ const ItemSchema = z.union([
       ...table,
       chain: z.enum(chainNames),
       expr: z.array(StatementSchema).min(1),
+      comment: z.string().optional(),
     }),
   }),
 ]);
@@ -140,8 +141,11 @@ type Item = z.infer<typeof ItemSchema>;
 
 const ListSchema = z.array(z.unknown());
 
-/** Canonical text of the rules that a node asks for; null when it asks for none. Addresses and ports must be valid. */
-export function rulesOf(node: Pick<NamespaceNode, 'nat' | 'filter'>): string | null {
+/**
+ * Canonical text of the rules that a node asks for; null when it asks for none. Addresses and ports must be valid. Where
+ * no namespace tells whose they are, each bears `mark` as its comment.
+ */
+export function rulesOf(node: Pick<NamespaceNode, 'nat' | 'filter'>, mark?: string): string | null {
   const chains: Item[] = [];
   const rules: Item[] = [];
   const addChain = (
@@ -151,7 +155,10 @@ export function rulesOf(node: Pick<NamespaceNode, 'nat' | 'filter'>): string | n
   ): void => {
     const place = { family: ruleFamily, table: ruleTable } as const;
     chains.push({ chain: { ...place, name, hook: name, policy, ...chainKinds[name] } });
-    for (const expr of statements) rules.push({ rule: { ...place, chain: name, expr: [...expr] } });
+    const comment = mark === undefined ? {} : { comment: mark };
+    for (const expr of statements) {
+      rules.push({ rule: { ...place, chain: name, expr: [...expr], ...comment } });
+    }
   };
   for (const name of ['input', 'forward', 'output'] as const) {
     const chain = node.filter?.[name];
@@ -385,7 +392,9 @@ function itemText(item: Item): string {
     const { name, type, hook, prio, policy } = item.chain;
     return `chain ${place} ${name} { type ${type} hook ${hook} priority ${prio}; policy ${policy}; }`;
   }
-  return `rule ${place} ${item.rule.chain} ${item.rule.expr.map(statementText).join(' ')}`;
+  const { chain, expr, comment } = item.rule;
+  const note = comment === undefined ? '' : ` comment "${comment}"`;
+  return `rule ${place} ${chain} ${expr.map(statementText).join(' ')}${note}`;
 }
 
 function statementText(statement: Statement): string {

@@ -109,6 +109,18 @@ export const sentences = {
     reason: '{interface} is a bridge; its settings are at its own node.',
     next: 'Move them to the node {interface}.',
   },
+  'internet-twice': {
+    reason: 'The lab has two nodes for the outside: {other} and {node}.',
+    next: 'Keep one of them.',
+  },
+  'internet-without-address': {
+    reason: '{interface} of {node} has no IPv4 address: nothing can be routed through it.',
+    next: 'Give it an address that the others have as their gateway.',
+  },
+  'no-route-to-internet': {
+    reason: '{node} is next to {internet} and has no default route.',
+    next: 'Add a route to `default` via {gateway}.',
+  },
   'not-a-namespace': {
     reason: '{node} is not a namespace node.',
     next: 'Name a node of the kind namespace.',
@@ -433,6 +445,18 @@ export const sentences = {
   'machine-on-host': {
     reason: '{node} is a virtual machine; those run in sandboxes only.',
     next: 'Bring the lab up in a sandbox.',
+  },
+  'internet-not-allowed': {
+    reason: '{node} stands for the outside, and the realm has no way out.',
+    next: 'Allow it for this realm: plan again in the window, or netloom up FILE --internet.',
+  },
+  'internet-in-host': {
+    reason: '{node} stands for the outside of a sandbox, and the host realm is outside already.',
+    next: 'Use the machine’s own interfaces, or bring the lab up in a sandbox.',
+  },
+  'internet-taken': {
+    reason: 'Another lab in this realm has its own way out, or somebody has set our rules there.',
+    next: 'Take that lab down, or bring this one up in a realm of its own.',
   },
   'queueing-taken': {
     reason: '{name} has a queueing discipline ({kind}) that is not of this lab.',

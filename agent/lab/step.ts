@@ -12,6 +12,8 @@ import { describeRules } from './rules.ts';
 /** How a document draws the interfaces of a namespace: an end at a bridge belongs to the bridge. */
 export interface Drawing {
   readonly linkAt: (namespace: string | null, name: string) => NetworkLink | undefined;
+  /** Node that the realm's own namespace is drawn as. */
+  readonly realmNode: string | null;
 }
 
 /** Looks a link up in the networks in turn. */
@@ -25,6 +27,7 @@ export function drawingOf(...networks: readonly (Network | null)[]): Drawing {
       }
       return undefined;
     },
+    realmNode: networks.find((network) => network?.internet)?.internet?.node ?? null,
   };
 }
 
@@ -42,6 +45,15 @@ function targetsOf(drawing: Drawing, namespace: string | null, name: string): St
   const node = link?.node ?? namespace;
   if (node === null) return [];
   return [{ node, interface: name === 'lo' ? null : name }];
+}
+
+/** A namespace as the object of a step. */
+function placeOf(
+  { realmNode }: Drawing,
+  namespace: string | null,
+): Pick<PlanStep, 'label' | 'targets'> {
+  const node = namespace ?? realmNode;
+  return { label: node ?? 'realm', targets: node === null ? [] : [{ node, interface: null }] };
 }
 
 export function routeLabel(route: Pick<Route, 'to' | 'via' | 'dev'>): string {
@@ -124,8 +136,7 @@ function describe(operation: Operation, drawing: Drawing): Omit<PlanStep, 'id' |
       return {
         verb: 'change',
         object: 'namespace',
-        label: operation.namespace,
-        targets: [{ node: operation.namespace, interface: null }],
+        ...placeOf(drawing, operation.namespace),
         changes: [change(field, onOff(operation.before), onOff(operation.after))],
       };
     }
@@ -133,8 +144,7 @@ function describe(operation: Operation, drawing: Drawing): Omit<PlanStep, 'id' |
       return {
         verb: operation.before === null ? 'add' : operation.after === null ? 'remove' : 'change',
         object: 'rules',
-        label: operation.namespace,
-        targets: [{ node: operation.namespace, interface: null }],
+        ...placeOf(drawing, operation.namespace),
         changes: [
           change(
             'rules',

@@ -1,4 +1,4 @@
-import { parseEndpoint } from '../api/document.ts';
+import { namespaceOfNode, parseEndpoint } from '../api/document.ts';
 import type {
   BridgeNode,
   BridgePort,
@@ -139,6 +139,7 @@ class Validator {
     this.checkMacs();
     this.checkAddresses();
     this.checkLinkSubnets();
+    this.checkInternet();
     for (const [name, node] of this.nodes) {
       if (node.kind === 'vm') this.checkMachine(name, node);
       if (node.kind !== 'namespace') continue;
@@ -197,7 +198,7 @@ class Validator {
         const item: Interface = {
           label: `${nodeName}:${name}`,
           node: nodeName,
-          namespace: atBridge ? (node.namespace ?? null) : nodeName,
+          namespace: namespaceOfNode(nodeName, node),
           name,
           settings,
           path,
@@ -271,7 +272,7 @@ class Validator {
         const end: Interface = {
           label: text,
           node: nodeName,
-          namespace: atBridge ? (node.namespace ?? null) : nodeName,
+          namespace: namespaceOfNode(nodeName, node),
           name,
           settings: settings ?? {},
           path: settings === undefined ? endPath : ['topology', 'nodes', nodeName, key, name],
@@ -329,7 +330,7 @@ class Validator {
     for (const [name, node] of this.nodes) {
       const key = node.kind === 'bridge' ? 'ports' : 'interfaces';
       const settings = (node.kind === 'bridge' ? node.ports : node.interfaces) ?? {};
-      const namespace = node.kind === 'bridge' ? (node.namespace ?? null) : name;
+      const namespace = namespaceOfNode(name, node);
       for (const interfaceName of Object.keys(settings)) {
         const made = this.interfaces.get(linkKey(namespace, interfaceName));
         if (made?.node === name && !made.isBridge) continue;
@@ -655,6 +656,11 @@ class Validator {
     const [local, remote] = [ends.local, ends.remote].map((text) =>
       text === null ? null : parseHostAddress(text),
     );
+    if (remote !== null && remote !== undefined && this.bearerOf(item.namespace, remote.text)) {
+      const values = { node: item.namespace ?? item.node };
+      this.report('tunnel-to-itself', item.label, values, [...item.path, 'remote']);
+      return;
+    }
     if (local === null || local === undefined) return;
     if (remote !== null && remote !== undefined && remote.family !== local.family) {
       const values = { local: local.text, remote: remote.text };
@@ -996,6 +1002,35 @@ class Validator {
       const address = parseSubnetAddress(text);
       return address === null || address.host.family !== family ? [] : [address];
     });
+  }
+
+  // The outside
+
+  private checkInternet(): void {
+    const [first, ...others] = [...this.nodes].filter(([, { kind }]) => kind === 'internet');
+    if (first === undefined) return;
+    const [internet] = first;
+    for (const [node] of others) {
+      this.report('internet-twice', node, { node, other: internet }, ['topology', 'nodes', node]);
+    }
+    for (const [left, right] of this.wires) {
+      const near = left.node === internet ? left : right;
+      const far = near === left ? right : left;
+      if (near.node !== internet) continue;
+      const [own] = this.subnetsAt(near, 'ipv4');
+      if (own === undefined) {
+        const values = { node: internet, interface: near.name };
+        this.advise('internet-without-address', near.label, values, near.path);
+        continue;
+      }
+      const neighbour = this.nodes.get(far.node);
+      if (neighbour?.kind !== 'namespace') continue;
+      if (neighbour.routes?.some(({ to }) => to === 'default' || to === '0.0.0.0/0') === true) {
+        continue;
+      }
+      const values = { node: far.node, internet, gateway: own.host.text };
+      this.advise('no-route-to-internet', far.node, values, ['topology', 'nodes', far.node]);
+    }
   }
 
   // Routes

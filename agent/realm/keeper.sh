@@ -4,6 +4,7 @@
 #   sh keeper.sh start --name N --runtime DIR --state DIR --app DIR --node FILE --setup FILE
 #     [--keep PATH]... [--seal PATH]... [--cgroup DIR]...
 #   sh keeper.sh enter KEEPER COMMAND [ARGUMENT]...
+#   sh keeper.sh outside KEEPER pasta|slirp4netns
 #
 # One file, several stages, because each change of identity needs an exec: a process that enters a user namespace has
 # every capability there, loses them at the next exec while no id is mapped, and regains them at an exec afterwards.
@@ -16,6 +17,9 @@
 #   first     pid 1 of the realm, in U2 (user, child of U1) with its own network, pid, ipc and uts namespaces
 #   second    the same, with capabilities in U2
 #   hold      the same in M2, a copy of M1: as U2 has less privilege than U1, the kernel locks every mount of M1 in it
+#   outside   gives the realm a way out, for whoever owns it; then in U1 and M1, and in the realm's pid namespace:
+#   carry     in the machine's network: the program that carries what goes out, and what it needs before it starts
+#   border    in a network of its own between that program and the realm: a router that nobody in the realm rules
 #
 # POSIX sh and util-linux rather than Node: what stays behind costs 2 MB, not 45, and holds no file of the machine open.
 
@@ -108,8 +112,32 @@ build() {
     kill -9 "$keeper"
     fail keeper-ended "The keeper ended before it was ready: $word $rest"
   }
+  # A name for U1, which no process stays in: `outside` enters by it. After M2 has been copied, so that it is not there;
+  # this /proc knows the keeper as 1, and us only inside its pid namespace.
+  nsenter --target 1 --pid -- mount --bind /proc/self/ns/user /.gate/user || {
+    kill -9 "$keeper"
+    fail mount-refused 'The name of the outer user namespace was refused.'
+  }
   printf 'ready %s\n' "$keeper"
 }
+
+# Sets `gate`: the process that `unshare --fork` waits in, the parent of the keeper. Read from `status`, not `stat`: the
+# name in it can be changed inside, and only here it cannot imitate a field.
+find_gate() {
+  gate=
+  while read -r key value; do
+    [ "$key" = PPid: ] && gate=$value && break
+  done 2>/dev/null <"/proc/$1/status"
+  [ -n "$gate" ] && [ "$(readlink "/proc/$gate/ns/user")" = "$(readlink "/proc/$1/ns/user")" ] ||
+    fail gate-gone 'The keeper or the process that waits for it has ended.'
+}
+
+# Where the way out runs: 192.0.0.0/24 (RFC 6890) is no network's own. The border is .1, the realm .2; on the other side
+# .130 is the program's gateway and .228 the border, which is what slirp4netns makes of 192.0.0.128/25.
+border_address=192.0.0.1/30
+realm_address=192.0.0.2/30
+gateway=192.0.0.1
+realm_link=internet0
 
 case $stage in
   enter)
@@ -122,19 +150,85 @@ case $stage in
     # Between setns and exec the process that enters is in sight of the realm, with the machine's nsenter as its
     # /proc/PID/exe. The uid of the machine's root may write that file, so root starts from M1, where it is read-only
     # and where nobody in the realm can mount anything; the /proc there knows the keeper as 1.
-    gate=
     if [ "$(id -u)" = 0 ]; then
-      # From `status`, not `stat`: the name in it can be changed inside, and only here it cannot imitate a field.
-      while read -r key value; do
-        [ "$key" = PPid: ] && gate=$value && break
-      done 2>/dev/null <"/proc/$keeper/status"
-      [ -n "$gate" ] && [ "$(readlink "/proc/$gate/ns/user")" = "$(readlink "/proc/$keeper/ns/user")" ] ||
-        fail gate-gone 'The keeper or the process that waits for it has ended.'
+      find_gate "$keeper"
       # /tmp and /run of M1 are those of the realm: nothing from there may become ours.
       unset LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT
       PATH=$given_path exec "$door" --mount="/proc/$gate/ns/mnt" -- "$door" --target 1 "$@"
     fi
     PATH=$given_path exec "$door" --target "$keeper" "$@"
+    ;;
+
+  outside)
+    close_leaks outside "$@"
+    keeper=$1
+    shift
+    find_gate "$keeper"
+    # In U1 we may join what belongs to U2, and nobody in U2 has a privilege over us, though they see us: we live in
+    # their pid namespace, so that the kernel ends us with the keeper.
+    unset LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT
+    exec nsenter --user="/proc/$gate/root/.gate/user" --preserve-credentials --mount="/proc/$gate/ns/mnt" \
+      --pid="/proc/$keeper/ns/pid" -- sh "$0" carry "$@"
+    ;;
+
+  carry)
+    program=$1
+    umask 077
+    cd / || exit 1
+    border=/.gate/net
+    in_border() {
+      nsenter --net=$border -- "$@"
+    }
+    # What is left of an earlier program: with the network goes its end in the realm.
+    umount $border 2>/dev/null
+    nsenter --target 1 --net -- ip link delete $realm_link 2>/dev/null
+    unshare --net=$border -- sh "$0" border >&2 || fail outside-refused 'The way out of the realm could not be made.'
+    # Says so when the program's interface is in the border, and ends when the program has ended. The keeper reaps it.
+    ( (
+      tries=0
+      until in_border ip -4 address show dev outside 2>/dev/null | grep -q 'inet '; do
+        tries=$((tries + 1))
+        [ $tries -lt 200 ] && kill -0 $$ || exit 1
+        sleep 0.05
+      done
+      echo ready
+    ) 2>/dev/null & )
+    exec </dev/null >&2
+    # No port of the machine leads into the realm. The border speaks IPv4 only.
+    case $program in
+      pasta)
+        exec pasta --foreground --stderr --quiet --runas 0:0 --netns-only --netns $border --no-netns-quit --config-net \
+          --ns-ifname outside --ipv4-only --address 192.0.0.228 --netmask 25 --gateway 192.0.0.130 --mtu 1500 \
+          --tcp-ports none --udp-ports none --tcp-ns none --udp-ns none --no-map-gw \
+          --dns none --search none --no-dhcp --no-dhcpv6 --no-ndp --no-ra
+        ;;
+      slirp4netns)
+        exec slirp4netns --configure --mtu=1500 --cidr=192.0.0.128/25 --disable-host-loopback --disable-dns \
+          --netns-type=path $border outside
+        ;;
+    esac
+    ;;
+
+  border)
+    set -e
+    # Packets for 127.0.0.0/8 and 0.0.0.0 that somebody crafts in the realm would have pasta connect to the machine's
+    # own listeners. A router drops them where they come in (ip_route_input), whatever they are made of.
+    ip link add inside type veth peer name $realm_link netns /proc/1/ns/net
+    ip address add $border_address dev inside
+    ip link set inside up
+    echo 0 >/proc/sys/net/ipv4/conf/all/route_localnet
+    echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+    echo 1 >/proc/sys/net/ipv4/ip_forward
+    # For the program's interface, which is still to come: it asks who has the realm's address.
+    echo 1 >/proc/sys/net/ipv4/conf/default/proxy_arp
+    nsenter --target 1 --net -- sh "$0" arrive
+    ;;
+
+  arrive)
+    set -e
+    ip address add $realm_address dev $realm_link
+    ip link set $realm_link up
+    ip route add default via $gateway dev $realm_link
     ;;
 
   start)

@@ -153,6 +153,13 @@ function shareTree(): void {
   }
 }
 
+/** Where keeper.sh mounts namespaces that have to have a name. Nobody in the realm can change the directory. */
+function furnishGate(): void {
+  const target = join(newRoot, '.gate');
+  mkdirSync(target);
+  for (const name of ['user', 'net']) makeFile(join(target, name));
+}
+
 function mapsGroup(group: number): boolean {
   return readFileSync('/proc/self/gid_map', 'utf8')
     .trim()
@@ -323,6 +330,7 @@ function furnish(): void {
   writeFileSync('/proc/sys/user/max_cgroup_namespaces', '0');
 
   shareTree();
+  furnishGate();
   furnishDevices();
   furnishProc();
   furnishSys(cgroup);

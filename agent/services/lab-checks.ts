@@ -25,6 +25,13 @@ const concurrentChecks = 32;
 /** Pause after a refusal, until the next try within a check's time. */
 const retryMilliseconds = 250;
 
+/**
+ * How long a network may take to settle once it is up: the kernel announces a carrier within a second
+ * (linkwatch_schedule_work) and drops what is sent until then; IPv6 looks for duplicates for up to two (RFC 4862, 5.4).
+ */
+const settleMilliseconds = 3000;
+const settlePollMilliseconds = 50;
+
 /** Echoes whose median is the round trip, where it has bounds. */
 const measuredEchoes = 5;
 
@@ -35,6 +42,8 @@ export interface CheckRun {
   readonly document: LabDocument;
   /** Descriptor of a namespace by its name. */
   readonly namespaceFd: (namespace: string) => Result<number>;
+  /** Whether the lab's links carry what they are given, and with `ipv6` its addresses of that family are in use. */
+  readonly isSettled: (wants: { readonly ipv6: boolean }) => boolean;
   readonly signal: AbortSignal;
   readonly onResult: (result: CheckResult) => void;
 }
@@ -45,8 +54,12 @@ type Finding = Omit<CheckResult, 'index' | 'label'>;
 /** Results in the document's order; those that a cancellation prevented are missing. */
 export async function runChecks(run: CheckRun): Promise<readonly CheckResult[]> {
   const checks = [...(run.document.checks ?? []).entries()];
+  const isNegative = (check: LabCheck): boolean =>
+    check.check !== 'rate' && check.expect === 'unreachable';
+  const positive = checks.filter(([, check]) => check.check !== 'rate' && !isNegative(check));
+  // That nothing answers says something only once the network is settled: what has to answer has waited for that.
+  const negative = checks.filter(([, check]) => isNegative(check));
   // A measurement of rate fills links and this thread: it waits until it is alone.
-  const light = checks.filter(([, check]) => check.check !== 'rate');
   const heavy = checks.filter(([, check]) => check.check === 'rate');
   const results: CheckResult[] = [];
   const workOff = async (queue: [number, LabCheck][]): Promise<void> => {
@@ -60,10 +73,26 @@ export async function runChecks(run: CheckRun): Promise<readonly CheckResult[]> 
       run.onResult(result);
     }
   };
-  const workers = Math.min(concurrentChecks, light.length);
-  await Promise.all(Array.from({ length: workers }, () => workOff(light)));
+  const workOffTogether = async (queue: [number, LabCheck][]): Promise<void> => {
+    const workers = Math.min(concurrentChecks, queue.length);
+    await Promise.all(Array.from({ length: workers }, () => workOff(queue)));
+  };
+  await workOffTogether(positive);
+  if (negative.length > 0) await settle(negative, run);
+  await workOffTogether(negative);
   await workOff(heavy);
   return results.sort((a, b) => a.index - b.index);
+}
+
+async function settle(checks: readonly [number, LabCheck][], run: CheckRun): Promise<void> {
+  const ipv6 = checks.some(([, check]) => {
+    const resolved = resolveCheck(run.document, check);
+    return resolved.ok && resolved.value.family === 'ipv6';
+  });
+  const deadline = performance.now() + settleMilliseconds;
+  while (!run.isSettled({ ipv6 }) && !run.signal.aborted && performance.now() < deadline) {
+    await delay(settlePollMilliseconds);
+  }
 }
 
 async function carryOut(index: number, check: LabCheck, run: CheckRun): Promise<CheckResult> {

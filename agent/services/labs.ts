@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { PlanTarget } from '../api/calls.ts';
-import type { LabDocument } from '../api/document.ts';
+import { type LabDocument, namespaceOfNode } from '../api/document.ts';
 import type { InterfaceStateChange } from '../api/interface-state.ts';
 import type {
   ApplyOutcome,
@@ -48,6 +48,7 @@ import { relayOf } from '../lab/tunnel.ts';
 import { InterfaceStates, unknownNode } from './interface-states.ts';
 import { runChecks } from './lab-checks.ts';
 import type { Spot } from './processes.ts';
+import { isSettled } from './settled.ts';
 
 export interface LabServiceOptions {
   /** `host` or `sandbox:NAME`. */
@@ -62,6 +63,8 @@ export interface LabServiceOptions {
   /** Ends what we run in a namespace before the namespace goes. */
   readonly prepareRemoval: (namespace: string) => Promise<void>;
   readonly publish: (event: LabEvent) => void;
+  /** Told when a change was taken back that nobody confirmed in time. */
+  readonly onRecovery?: (recovery: Recovery) => void;
   /** Why this machine lacks a capability; null when it has it. */
   readonly lackOf?: (capability: string) => string | null;
 }
@@ -358,11 +361,15 @@ export class LabService {
     const { pending } = this;
     if (pending === null) return;
     const { lab } = pending.entry;
-    await this.runner.exclusively(lab, async () => {
+    const settled = await this.runner.exclusively(lab, async () => {
       const claimed = pending.deadline.claim('reverting');
       this.options.publish({ kind: 'transaction', progress: progressOfRollBack(pending.entry) });
       return this.finishPending(pending, claimed.ok && claimed.value);
     });
+    const operations = pending.entry.operations.length;
+    this.options.onRecovery?.(
+      settled.ok ? settled.value : { lab, outcome: 'failed', operations, failure: settled.failure },
+    );
     this.announce(lab);
   }
 
@@ -393,6 +400,7 @@ export class LabService {
         const tracked = this.options.tracker.namespaceHandle(namespace);
         return tracked.ok ? succeed(tracked.value.fd) : tracked;
       },
+      isSettled: ({ ipv6 }) => isSettled(this.options.tracker.snapshot(), lab, ipv6),
       signal,
       onResult,
     });
@@ -460,7 +468,7 @@ export class LabService {
     const node = nodes.get(place.node);
     if (node === undefined) return fail(unknownNode(place.lab, place.node));
     if (node.kind === 'vm') return this.machineAt(place.lab, place.node);
-    const namespace = node.kind === 'namespace' ? place.node : (node.namespace ?? null);
+    const namespace = namespaceOfNode(place.node, node);
     const owned = namespace === null ? succeed(undefined) : this.checkNode(place.lab, namespace);
     return owned.ok ? succeed({ namespace, machine: null }) : owned;
   }
@@ -617,6 +625,7 @@ export class LabService {
       inventory: tracker.snapshot(),
       bridgedDrop,
       ...(lackOf === undefined ? {} : { lackOf }),
+      ...(realm === 'host' ? { internet: 'host' as const } : {}),
     });
     const refusals = [...planned.refusals];
     if (realm === 'host') refusals.push(...refusalsOfRuns(planned.operations, caller));

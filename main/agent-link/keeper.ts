@@ -13,6 +13,7 @@ import {
   succeed,
 } from '../../agent/api/index.ts';
 import type { RealmDirectories } from './directories.ts';
+import { awaitOutsideEnd } from './outside.ts';
 import { type DetachedProcess, run, searchPath, startDetached } from './process.ts';
 import { readRealmFile, rewriteRealmFile } from './realm-file.ts';
 import {
@@ -302,6 +303,7 @@ export async function endKeeper(realm: string, runtime: string): Promise<Result<
     if (gate !== null && gate.pid > 1 && uidOf(gate.pid) === process.geteuid?.()) {
       await waitForEnd(gate.pid, gate.startTime, 1_000);
     }
+    await awaitOutsideEnd(keeper);
   }
   rmSync(runtime, { recursive: true, force: true });
   return succeed(undefined);

@@ -29,6 +29,7 @@ import { publishHostEnrolment } from './enrolment.ts';
 import { ensureIdentity } from './identity.ts';
 import { endKeeper, findKeeper, nameOfUser, readKeeperRecord, startKeeper } from './keeper.ts';
 import { isLocked, withLock } from './lock.ts';
+import { openOutside, outsideOf } from './outside.ts';
 import { writeWhole } from './private-file.ts';
 import {
   isSameProcess,
@@ -127,6 +128,7 @@ export class Realms {
       keeperPid: keeper?.pid ?? null,
       agentPid: agent?.pid ?? null,
       socket,
+      outside: outsideOf(keeper),
     };
     return { sight, keeper, agent };
   }
@@ -226,6 +228,18 @@ export class Realms {
     return this.#locked(realm, async () => {
       const agent = this.findAgent(realm);
       return agent === null ? succeed(undefined) : this.#stop(realm, agent);
+    });
+  }
+
+  /** Opens the way out of a realm that lives; only by the person's word. */
+  async openOutside(realm: RealmName): Promise<Result<void>> {
+    if (realm === 'host') return fail(hostIsOutside());
+    return this.#locked(realm, async () => {
+      const keeper = this.findKeeper(realm);
+      if (keeper === null) return fail(realmGone(realm));
+      const { runtime } = this.directoriesOf(realm);
+      const opened = await openOutside(keeper, runtime, this.#applicationRoot);
+      return opened.ok ? succeed(undefined) : opened;
     });
   }
 
@@ -462,6 +476,17 @@ function hostStays(): Failure {
     object: 'host',
     reason: 'The host realm is the machine itself.',
     next: 'Stop its agent: netloom agent stop --realm host.',
+  };
+}
+
+function hostIsOutside(): Failure {
+  return {
+    kind: 'refused',
+    code: 'internet-in-host',
+    object: 'host',
+    reason: 'The host realm is outside already.',
+    next: 'Use the machine’s own interfaces, or bring the lab up in a sandbox.',
+    values: { node: 'host' },
   };
 }
 

@@ -17,6 +17,7 @@ interface Tracked {
   sight: RealmSight | null;
   keeper: Pick<ProcessSight, 'pid' | 'startTime'> | null;
   agent: ProcessSight | null;
+  outside: Pick<ProcessSight, 'pid' | 'startTime'> | null;
   watcher: FSWatcher | null;
 }
 
@@ -103,10 +104,10 @@ export class RealmWatcher {
   }
 
   #poll(): void {
-    for (const [name, { keeper, agent }] of this.#tracked) {
+    for (const [name, { keeper, agent, outside }] of this.#tracked) {
       const isGone = (one: Pick<ProcessSight, 'pid' | 'startTime'> | null): boolean =>
         one !== null && !isSameProcess(one.pid, one.startTime);
-      if (isGone(keeper) || isGone(agent)) {
+      if (isGone(keeper) || isGone(agent) || isGone(outside)) {
         this.#look(name);
       }
     }
@@ -119,11 +120,14 @@ export class RealmWatcher {
       sight: null,
       keeper: null,
       agent: null,
+      outside: null,
       watcher: null,
     };
     this.#tracked.set(name, tracked);
     tracked.keeper = keeper;
     tracked.agent = agent;
+    // One that has ended is looked at no more.
+    tracked.outside = sight.outside === 'open' ? (keeper?.outside ?? null) : null;
     if (name !== 'host' && keeper === null) {
       tracked.watcher?.close();
       tracked.watcher = null;
@@ -141,6 +145,7 @@ function isEqual(left: RealmSight, right: RealmSight): boolean {
     left.state === right.state &&
     left.keeperPid === right.keeperPid &&
     left.agentPid === right.agentPid &&
-    left.socket === right.socket
+    left.socket === right.socket &&
+    left.outside === right.outside
   );
 }

@@ -97,6 +97,8 @@ export const RealmOverviewSchema = z.strictObject({
   /** As seen by the caller, outside the realm. */
   agentPid: z.number().int().nullable(),
   socket: z.string().nullable(),
+  /** Its way out: `closed` unless the person allowed it; `lost` when its program has ended since. */
+  outside: z.enum(['closed', 'open', 'lost']),
   labs: z.array(LabNameSchema),
   agent: AgentInfoSchema.nullable(),
 });
@@ -312,6 +314,16 @@ export const bridgeCalls = {
   'realm.startAgent': describeCall({
     args: z.strictObject({ realm: RealmNameSchema }),
     result: RealmOverviewSchema,
+    effect: 'write',
+    timeout: 60_000,
+  }),
+  /**
+   * The person allows a realm a way out, until the realm ends. Opens it where the realm is there, else when it is made;
+   * by nothing but an answer of theirs.
+   */
+  'realm.allowInternet': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema }),
+    result: empty,
     effect: 'write',
     timeout: 60_000,
   }),

@@ -56,14 +56,15 @@ function chooseRealm(options: RealmChoice): RealmName | ExitCode {
 }
 
 function describeRealms(realms: readonly RealmOverview[]): string {
-  const rows = realms.map(({ realm, state, keeperPid, agentPid, labs }) => [
+  const rows = realms.map(({ realm, state, keeperPid, agentPid, outside, labs }) => [
     realm,
     state,
     keeperPid === null ? '–' : String(keeperPid),
     agentPid === null ? '–' : String(agentPid),
+    outside,
     labs.length === 0 ? '–' : labs.join(' '),
   ]);
-  return formatTable(['REALM', 'STATE', 'KEEPER', 'AGENT', 'LABS'], rows);
+  return formatTable(['REALM', 'STATE', 'KEEPER', 'AGENT', 'OUTSIDE', 'LABS'], rows);
 }
 
 export async function agentStart(

@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline/promises';
 import {
   type ApplyOutcome,
+  asksForInternet,
   type CheckResult,
   fail,
   type Failure,
@@ -43,6 +44,7 @@ export interface UpOptions {
   readonly revision?: number;
   /** Seconds. */
   readonly confirmWithin?: number | 'never';
+  readonly internet?: boolean;
 }
 
 /** A plan; an agent that is lost is started again first, since the plan is there to be applied. */
@@ -164,9 +166,16 @@ async function carryOut(
     readonly json: boolean;
     readonly checks: boolean;
     readonly confirmWithin?: number | null | undefined;
+    /** Whether the person allows the realm a way out. */
+    readonly internet?: boolean;
   },
 ): Promise<ExitCode> {
   const { json } = options;
+  if (options.internet === true) {
+    const { workbench } = context;
+    const allowed = await workbench.allowInternet(options.realm ?? (await workbench.realmOf(lab)));
+    if (!allowed.ok) return printFailure(allowed.failure, json);
+  }
   const planned = await planToApply(context, target, lab, options.realm);
   if (!planned.ok) return printFailure(planned.failure, json);
   const plan = planned.value;
@@ -253,13 +262,14 @@ export async function up(context: Context, word: string, options: UpOptions): Pr
   const json = options.json === true;
   const confirmWithin = options.confirmWithin === 'never' ? null : options.confirmWithin;
   const common = { yes: options.yes === true, json, checks: true, confirmWithin };
+  const internet = options.internet === true;
   if (options.revision !== undefined) {
     const lab = await labOf(context, word);
     if (!lab.ok) return printFailure(lab.failure, json);
     const realm = parseRealm(options.realm, lab.value);
     if (!realm.ok) return printFailure(realm.failure, json);
     const target = { kind: 'revision', lab: lab.value, revision: options.revision } as const;
-    return carryOut(context, target, lab.value, { ...common, realm: realm.value });
+    return carryOut(context, target, lab.value, { ...common, internet, realm: realm.value });
   }
   const source = await readSource(context, word);
   if (!source.ok) return printFailure(source.failure, json);
@@ -272,7 +282,14 @@ export async function up(context: Context, word: string, options: UpOptions): Pr
   const realm = parseRealm(options.realm, document.name);
   if (!realm.ok) return printFailure(realm.failure, json);
   const target = { kind: 'document', text, path, replace: options.replace === true } as const;
-  return carryOut(context, target, document.name, { ...common, realm: realm.value });
+  const asks = asksForInternet(document);
+  if (internet && !asks) {
+    printProgress(
+      'advice: --internet: the lab has no node of the kind internet; nothing is opened.',
+    );
+  }
+  const allows = { internet: internet && asks };
+  return carryOut(context, target, document.name, { ...common, ...allows, realm: realm.value });
 }
 
 export async function plan(

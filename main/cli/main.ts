@@ -103,6 +103,7 @@ function buildProgram(): Program {
     .description('bring a lab up, or change it to its file; then run its checks')
     .addOption(realmOption())
     .option('--yes', 'apply without asking')
+    .option('--internet', 'let the lab’s realm reach what you can reach, until it ends')
     .option('--replace', 'take the lab’s name over from another file')
     .option('--revision <n>', 'bring up a kept revision instead of the file', parseRevision)
     .option(

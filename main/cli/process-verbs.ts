@@ -136,7 +136,10 @@ function feed(
   };
 }
 
-/** The command's own exit status, or 1–3 when it could not be run. */
+/** What shells end with when there is no such program. */
+const unknownProgram = 127;
+
+/** The command's own exit status, 127 when there is no such program, or 1–3 when it could not be run. */
 async function runIn(
   context: Context,
   word: string,
@@ -152,7 +155,9 @@ async function runIn(
   const place: ProcessPlace =
     node === null ? { kind: 'realm' } : { kind: 'node', lab: lab.value, node };
   const ended = await converse(agent.value, place, command, terminal, console);
-  return ended.ok ? statusOf(ended.value) : printFailure(ended.failure);
+  if (ended.ok) return statusOf(ended.value);
+  const status = printFailure(ended.failure);
+  return ended.failure.code === 'program-missing' ? unknownProgram : status;
 }
 
 export function exec(

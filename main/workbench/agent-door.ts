@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { type RealmName, type Result, succeed } from '../../agent/api/index.ts';
 import type { Directories } from '../agent-link/directories.ts';
+import { findOutsideProgram } from '../agent-link/outside.ts';
 import { type ConnectedAgent, Realms } from '../agent-link/realms.ts';
 import { RealmWatcher } from '../agent-link/watch.ts';
 import type { AgentConnection, RealmDoor } from './realm-door.ts';
@@ -63,6 +64,11 @@ export function agentDoor(options: AgentDoorOptions): RealmDoor {
     connect: (realm) => connected(realms.connect(realm)),
     start: (realm, options) => connected(realms.ensure(realm, options)),
     restart: (realm) => connected(realms.startAgent(realm)),
+    canOpenOutside: () => {
+      const found = findOutsideProgram();
+      return found.ok ? succeed(undefined) : found;
+    },
+    openOutside: (realm) => realms.openOutside(realm),
     stop: (realm) => realms.stopAgent(realm),
     end: (realm) => realms.end(realm),
     discard: async (realm) => {

@@ -116,6 +116,10 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
 
     'realm.list': async () => succeed({ realms: [...(await workbench.realms())] }),
     'realm.startAgent': ({ realm }) => workbench.startAgent(realm),
+    'realm.allowInternet': async ({ realm }) => {
+      const allowed = await workbench.allowInternet(realm);
+      return allowed.ok ? succeed({}) : allowed;
+    },
     'inventory.snapshot': ({ realm }) => workbench.inventory(realm),
 
     'bridge.fdb': async ({ realm, ...place }) => {

@@ -11,6 +11,7 @@ import {
   succeed,
 } from '../../agent/api/index.ts';
 import { findNode } from '../agent-link/agent-process.ts';
+import { findOutsideProgram } from '../agent-link/outside.ts';
 import { run } from '../agent-link/process.ts';
 import type { AgentConnection, RealmDoor } from './realm-door.ts';
 import { inThrowAwayRealm } from './throw-away-realm.ts';
@@ -184,6 +185,17 @@ async function probeElectron(applicationRoot: string): Promise<Capability> {
   return existsSync(binary) ? { name, available: true, reason: null, remedy: null } : missing;
 }
 
+/** For labs that ask for the outside; nothing is opened. */
+function probeInternet(): Capability {
+  const found = findOutsideProgram();
+  return {
+    name: 'internet',
+    available: found.ok,
+    reason: found.ok ? null : found.failure.reason,
+    remedy: found.ok ? null : 'sudo apt-get install passt',
+  };
+}
+
 function probeDisplay(): Capability {
   const display = process.env['WAYLAND_DISPLAY'] ?? process.env['DISPLAY'] ?? '';
   return {
@@ -205,6 +217,7 @@ export async function examineMachine(options: DoctorOptions): Promise<readonly C
     sandboxCapability(kernel.ok ? null : kernel.failure),
     ...(kernel.ok ? kernel.value : []),
     ...tried,
+    probeInternet(),
     electron,
     probeDisplay(),
   ];

@@ -10,7 +10,7 @@ export function invalidDocument(object: string, problems: readonly Failure[]): F
     object,
     reason:
       count === 1 ? 'The document has a problem.' : `The document has ${String(count)} problems.`,
-    next: 'Correct them and try again.',
+    next: `Correct ${count === 1 ? 'it' : 'them'} and try again.`,
     values: { count },
     causes: problems.slice(0, 1000),
     ...(place === undefined ? {} : { place }),

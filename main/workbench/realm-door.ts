@@ -68,6 +68,10 @@ export interface RealmDoor {
   start(realm: RealmName, options?: StartOptions): Promise<Result<AgentConnection>>;
   /** Starts the agent into the realm that is there; one that has ended is not made again. */
   restart(realm: RealmName): Promise<Result<AgentConnection>>;
+  /** Whether this machine has a program that could carry what leaves a sandbox; `unsupported` where it has none. */
+  canOpenOutside(): Result<void>;
+  /** Opens the way out of a realm that is there; open already counts as done. */
+  openOutside(realm: RealmName): Promise<Result<void>>;
   /** Ends the agent; the realm and its labs go on. */
   stop(realm: RealmName): Promise<Result<void>>;
   /** Ends the realm and everything in it; its state stays. */

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import {
   type ApplyOutcome,
+  asksForInternet,
   assertNever,
   type CheckResult,
   emptyInventory,
@@ -103,6 +104,8 @@ export class Workbench {
   readonly #settling = new Map<string, NodeJS.Timeout>();
   /** What was published last of each realm and lab. */
   readonly #lastNews = new Map<string, string>();
+  /** Realms that are still to be made and may have a way out then. */
+  readonly #allowedInternet = new Set<RealmName>();
   /** Texts of kept revisions; they never change. */
   readonly #revisionTexts = new Map<string, string>();
   #stopWatching: (() => void) | null = null;
@@ -163,9 +166,23 @@ export class Workbench {
     return stopped;
   }
 
+  /** The person allows the realm a way out until it ends: at once where it is there, else when it is made. */
+  async allowInternet(realm: RealmName): Promise<Result<void>> {
+    const sight = await this.#door.look(realm);
+    if (isThere(sight.state) || realm === 'host') {
+      const opened = await this.#door.openOutside(realm);
+      await this.#announceRealm(realm);
+      return opened;
+    }
+    const possible = this.#door.canOpenOutside();
+    if (possible.ok) this.#allowedInternet.add(realm);
+    return possible;
+  }
+
   /** Ends a realm and everything in it. */
   async endRealm(realm: RealmName): Promise<Result<void>> {
     this.#sessions.get(realm)?.close();
+    this.#allowedInternet.delete(realm);
     const ended = await this.#door.end(realm);
     await this.#announceRealm(realm);
     return ended;
@@ -274,6 +291,11 @@ export class Workbench {
     const refusal = remembered.plan.refusals[0];
     if (refusal !== undefined) return fail(refusal);
     const { plan, realm } = remembered;
+    // It was allowed, and a person who brings such a lab up counts on it.
+    if (asksForWayOut(plan) && (await this.#door.look(realm)).outside === 'lost') {
+      const opened = await this.#door.openOutside(realm);
+      if (!opened.ok) return opened;
+    }
     const outcome = remembered.byAgent
       ? await this.#applyPlan(realm, planId, planId, options)
       : await this.#applyFirst(remembered, planId, options);
@@ -477,7 +499,13 @@ export class Workbench {
     if (document === null || problems.length > 0) {
       return fail(invalidDocument(path ?? lab, problems));
     }
-    const planned = planLab({ lab, desired: document, base: null, inventory: emptyInventory });
+    const planned = planLab({
+      lab,
+      desired: document,
+      base: null,
+      inventory: emptyInventory,
+      ...(this.#allowedInternet.has(realm) ? { internet: 'allowed' as const } : {}),
+    });
     const taken =
       target.kind === 'document' &&
       !target.replace &&
@@ -547,14 +575,13 @@ export class Workbench {
     const before = await this.#door.look(realm);
     const started = await this.#session(realm).start();
     if (!started.ok) return started;
-    const outcome = await this.#applyInNewRealm(
-      started.value,
-      plan,
-      realm,
-      target,
-      shownId,
-      options,
-    );
+    // The word was given for a realm of this name that was to be made; it is spent with that.
+    const allowed = this.#allowedInternet.delete(realm);
+    const opened =
+      allowed && asksForWayOut(plan) ? await this.#door.openOutside(realm) : succeed(undefined);
+    const outcome = opened.ok
+      ? await this.#applyInNewRealm(started.value, plan, realm, target, shownId, options)
+      : opened;
     // A realm that was made for this and holds nothing is not left behind.
     if (!outcome.ok && !isThere(before.state)) await this.#endIfEmpty(realm);
     return outcome;
@@ -822,4 +849,10 @@ function goalAgainstNothing(
     default:
       return assertNever(target);
   }
+}
+
+/** Whether what a plan leads to stands for more than its realm. */
+function asksForWayOut({ document }: Plan): boolean {
+  const read = document === null ? null : readLab(document).document;
+  return read !== null && asksForInternet(read);
 }

@@ -27,6 +27,7 @@ export const shortcuts = {
   addRouter: { keys: 'R', group: 'canvas', text: 'palette.addRouter' },
   addBridge: { keys: 'B', group: 'canvas', text: 'palette.addBridge' },
   addMachine: { keys: 'V', group: 'canvas', text: 'palette.addMachine' },
+  addInternet: { keys: 'I', group: 'canvas', text: 'palette.addInternet' },
   wire: { keys: 'W', group: 'canvas', text: 'canvas.wire', elsewhere: true },
   addDevice: { keys: 'A', group: 'canvas', text: 'palette.addDevice', elsewhere: true },
   remove: { keys: 'Delete', group: 'canvas', text: 'canvas.remove' },

@@ -1,4 +1,4 @@
-import { labNamePattern } from '../../agent/api/index.ts';
+import { labNamePattern, namespaceOfNode } from '../../agent/api/index.ts';
 import type { GalleryEntry, LibraryEntry, OpenDocument } from '../../main/bridge/contract.ts';
 import { useBridge } from '../bridge/bridge.ts';
 import { useConsoles } from '../console/console-store.ts';
@@ -127,7 +127,7 @@ export function useWindowActions() {
       }
       // A bridge has no processes of its own: its console is that of the namespace it sits in.
       const found = node === null ? undefined : lab.document?.topology.nodes[node];
-      const place = found?.kind === 'bridge' ? (found.namespace ?? null) : node;
+      const place = node === null || found === undefined ? node : namespaceOfNode(node, found);
       consoles.open(
         overview.realm,
         place === null ? { kind: 'realm' } : { kind: 'node', lab: lab.name, node: place },

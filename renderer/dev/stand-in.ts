@@ -173,6 +173,7 @@ class StandIn {
       keeperPid: state === 'gone' ? null : 4711,
       agentPid: state === 'running' ? 4720 : null,
       socket: null,
+      outside: 'closed',
       labs: [lab],
       agent:
         state === 'running'

@@ -17,6 +17,7 @@ import type {
   OpenDocument,
   Validation,
 } from '../../main/bridge/contract.ts';
+import { useDialogs } from '../app/dialog-store.ts';
 import { useNotices } from '../app/notice-store.ts';
 import { useSettings } from '../app/settings-store.ts';
 import { useText } from '../app/text/text.ts';
@@ -74,6 +75,7 @@ export const useLab = defineStore('lab', () => {
   const notices = useNotices();
   const settings = useSettings();
   const realms = useRealms();
+  const dialogs = useDialogs();
 
   const path = ref<string | null>(null);
   const name = ref('');
@@ -222,7 +224,19 @@ export const useLab = defineStore('lab', () => {
 
   let saveTimer: ReturnType<typeof setTimeout> | undefined;
   let saving: Promise<void> = Promise.resolve();
-  const saveNow = async () => {
+  /** Texts whose save was not answered in time: each may have reached the file all the same. */
+  const unanswered = new Set<string>();
+  /** Takes over the version of a file that holds what this window wrote; false when somebody else wrote it. */
+  const adoptOwn = async (target: string): Promise<boolean> => {
+    if (unanswered.size === 0) return false;
+    const found = await bridge.call('document.open', { path: target });
+    if (!found.ok || path.value !== target || !unanswered.has(found.value.text)) return false;
+    version = found.value.version;
+    savedText = found.value.text;
+    unanswered.clear();
+    return true;
+  };
+  const saveNow = async (): Promise<void> => {
     clearTimeout(saveTimer);
     saveTimer = undefined;
     const target = path.value;
@@ -233,7 +247,12 @@ export const useLab = defineStore('lab', () => {
     if (result.ok) {
       version = result.value.version;
       savedText = saved;
-    } else if (result.failure.kind === 'storage' || result.failure.kind === 'timeout') {
+      unanswered.clear();
+      return;
+    }
+    if (result.failure.kind === 'timeout') unanswered.add(saved);
+    else if (await adoptOwn(target)) return saveNow();
+    if (result.failure.kind === 'storage' || result.failure.kind === 'timeout') {
       notices.fail(result.failure);
     } else {
       // Refused: the file is no longer the version that this window knows.
@@ -268,6 +287,7 @@ export const useLab = defineStore('lab', () => {
     text.value = opened.text;
     savedText = opened.text;
     version = opened.version;
+    unanswered.clear();
     conflict.value = false;
     past.value = [];
     future.value = [];
@@ -287,6 +307,24 @@ export const useLab = defineStore('lab', () => {
   const unsettled = new Set<Promise<unknown>>();
   const settled = async () => {
     await Promise.allSettled([...unsettled]);
+  };
+
+  /** Asks the person whether the lab's realm may have a way out; true when it may, from now on. */
+  const allowInternet = async (realm: string): Promise<boolean> => {
+    const asked = name.value;
+    const { t } = useText();
+    const choice = await dialogs.confirm({
+      title: t('internet.title'),
+      sentence: t('internet.sentence', { realm }),
+      confirm: t('internet.allow'),
+      tone: 'plain',
+    });
+    if (choice !== 'confirm' || asked !== name.value) return false;
+    activity.value = 'planning';
+    const allowed = await bridge.call('realm.allowInternet', { realm });
+    activity.value = null;
+    if (!allowed.ok) notices.fail(allowed.failure);
+    return allowed.ok;
   };
 
   /** Makes the plan and shows it; null when it cannot be made. */
@@ -311,6 +349,8 @@ export const useLab = defineStore('lab', () => {
       notices.fail(result.failure, takeOver);
       return null;
     }
+    const asks = result.value.refusals.length > 0 && result.value.refusals.every(isAboutInternet);
+    if (asks && (await allowInternet(result.value.realm))) return makePlan(wish, replace);
     shownPlan.value = {
       plan: result.value,
       wish,
@@ -413,11 +453,10 @@ export const useLab = defineStore('lab', () => {
     if (changed.path !== path.value || changed.version === version) return;
     void saving.then(async () => {
       if (changed.version === version) return;
-      if (text.value !== savedText) {
-        conflict.value = true;
-        return;
-      }
-      await reload();
+      const target = path.value;
+      if (target !== null && (await adoptOwn(target))) return save();
+      if (text.value === savedText) await reload();
+      else conflict.value = true;
     });
   });
   const reload = async () => {
@@ -580,6 +619,10 @@ export const useLab = defineStore('lab', () => {
     },
   };
 });
+
+function isAboutInternet({ code }: Failure): boolean {
+  return code === 'internet-not-allowed';
+}
 
 function identityOf(failure: Failure): string {
   return `${failure.code} ${failure.object} ${failure.reason}`;

@@ -7,6 +7,7 @@ import {
   type LabLink,
   type LinkView,
   type NamespaceView,
+  namespaceOfNode,
   parseEndpoint,
 } from '../../agent/api/index.ts';
 import type { Impairment, VlanEntry } from '../../agent/api/index.ts';
@@ -241,7 +242,7 @@ export function namespaceOf(
   const wanted = document.topology.nodes[node];
   // A machine is behind the namespace that its cards lead to, and in none.
   if (inventory === null || wanted === undefined || wanted.kind === 'vm') return null;
-  const name = wanted.kind === 'bridge' ? (wanted.namespace ?? null) : node;
+  const name = namespaceOfNode(node, wanted);
   return (
     inventory.namespaces.find((each) => (name === null ? each.root : each.names.includes(name))) ??
     null

@@ -13,6 +13,11 @@ export function stepsFor(
   );
 }
 
+/** The way out of a realm is made of rules alone. */
+function isRealmRules(step: PlanStep): boolean {
+  return step.object === 'rules' && step.commands.every((command) => !command.includes('netns'));
+}
+
 /**
  * What a plan does to a node or to an interface, as one mark: what makes or removes the object itself says add or
  * remove; anything less is a change.
@@ -28,6 +33,8 @@ export function verbOf(
       ? step.object === 'namespace' || step.object === 'bridge'
       : step.object === 'veth' || step.object === 'interface',
   );
+  const wayOut = name === null ? steps.find(isRealmRules) : undefined;
+  if (wayOut !== undefined) return wayOut.verb;
   if (own !== undefined) return own.verb;
   return steps.length > 0 ? 'change' : null;
 }

@@ -120,6 +120,14 @@ describe('an interface', () => {
   });
 });
 
+describe('exec', () => {
+  it('of a program that is not there ends with 127 and says so', async () => {
+    const ran = await netloom.run(['exec', 'two-namespaces', 'r1', '--', 'no-such-program']);
+    expect(ran).toMatchObject({ status: 127, stdout: '' });
+    expect(ran.stderr).toContain('no-such-program');
+  });
+});
+
 describe('a transaction', () => {
   /** Enough work to be overtaken in. */
   const hosts = Array.from({ length: 120 }, (_, index) => `h${String(index)}`);

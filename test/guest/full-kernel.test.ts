@@ -7,11 +7,9 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { readDocument } from '../../agent/lab/document-text.ts';
-import { networkOf } from '../../agent/lab/network.ts';
-import { requirementsOf } from '../../agent/lab/requirements.ts';
 import { GuestFailure, GuestUnavailable, prepareGuest, runInGuest } from '../harness/guest.mjs';
 import type { GuestResult } from '../harness/guest.d.mts';
+import { needsFullKernel } from '../harness/lab-mutations.ts';
 import {
   checkout,
   gallery,
@@ -47,26 +45,14 @@ const features: Readonly<Record<string, string>> = {
 };
 const featureNames = Object.keys(features);
 
-/** What every kernel has that these tests run on. */
-const usual: ReadonlySet<string> = new Set([
-  ...['link:bridge', 'link:veth', 'link:tap', 'link:tun', 'link:vxlan'],
-  ...['queueing:tbf', 'program:nft', 'program:socat'],
-  ...['program:qemu-system-x86_64', 'guest-system'],
-]);
-
-/** The labs that need more than that; the others are tried on the machine's own kernel (test/cli/lab-gallery.test.ts). */
+/** The labs that need more than every kernel has; the others are tried on the machine's own (test/cli/lab-gallery.test.ts). */
 const labs = readdirSync(gallery)
-  .filter((name) => name.endsWith('.yaml'))
-  .filter((name) => {
-    const { document } = readDocument(readFileSync(path.join(gallery, name), 'utf8'));
-    if (document === null) return true;
-    return requirementsOf(networkOf(document)).some(({ capability }) => !usual.has(capability));
-  })
+  .filter((name) => name.endsWith('.yaml') && needsFullKernel(name))
   .sort();
 
-/** The kernel tier's tests of what links the kernel can make. */
+/** The kernel tier's tests of what links the kernel can make, and of the labs that need them. */
 const kernelTests = readdirSync(path.join(checkout, 'test/kernel'))
-  .filter((name) => /^(?:device|netlink)-.*\.test\.ts$/.test(name))
+  .filter((name) => /^(?:device|netlink|full-kernel)-.*\.test\.ts$/.test(name))
   .sort();
 
 const people = [
@@ -128,7 +114,7 @@ echo 1 >/proc/sys/net/core/fb_tunnels_only_for_init_net
   took 'labs as root'
 ) &
 root=$!
-unshare --net --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh \\
+NETLOOM_FULL_KERNEL=1 unshare --net --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh \\
   ${vitest} --outputFile.json=${at('vitest.json')} >${at('vitest.log')} 2>&1
 took 'kernel tests'
 echo 0 >/proc/sys/net/core/fb_tunnels_only_for_init_net

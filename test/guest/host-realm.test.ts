@@ -1,6 +1,7 @@
 /**
  * The host realm on a machine that is one: test/cli/host-realm.test.ts in a guest with Debian's full kernel and a NIC,
- * where root, /run, /var/lib and the machine's own network namespace are the guest's. Each test there is a test here.
+ * where root, /run, /var/lib and the machine's own network namespace are the guest's. Of the tests there, those that such
+ * a machine may answer otherwise; the rest is tried by the tier cli alone, since the guest is slow.
  */
 import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -21,6 +22,13 @@ interface VitestReport {
   }[];
 }
 
+/** Beginnings or parts of names; each is to be found among those that ran. */
+const wanted = [
+  ...['is as it was with an agent', 'keeps its NIC', 'brings the lab', 'holds several labs'],
+  ...['of a namespace is refused', 'of a tap is refused', 'runs as the person', 'by tester runs'],
+  ...['at kill-after:3 leaves'],
+];
+
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function writeScript(results: string): string {
@@ -28,7 +36,7 @@ function writeScript(results: string): string {
     .concat(['--config', 'test/vitest.config.ts', '--dir', 'test/cli'])
     .concat(['--reporter=verbose', '--reporter=json'])
     .concat([`--outputFile.json=${path.join(results, 'report.json')}`])
-    .concat(['test/cli/host-realm.test.ts'])
+    .concat(['test/cli/host-realm.test.ts', '-t', wanted.join('|')])
     .map(quote)
     .join(' ');
 }
@@ -93,17 +101,19 @@ if (missing !== null) {
 if (run !== null) {
   describe('in the guest', () => {
     const file = readReport()?.testResults[0];
+    const ran = (file?.assertionResults ?? []).filter(
+      ({ status }) => status === 'passed' || status === 'failed',
+    );
 
     it('the tests are loaded and run', () => {
       expect(file, run.output.slice(-4000)).toBeDefined();
-      expect(file?.assertionResults, file?.message).not.toEqual([]);
-      const ran = file?.assertionResults.filter(({ status }) => status === 'passed') ?? [];
-      expect(ran.length).toBeGreaterThan(20);
+      const names = ran.map(({ fullName }) => fullName);
+      const unseen = wanted.filter((part) => !names.some((name) => name.includes(part)));
+      expect(unseen, file?.message).toEqual([]);
     });
 
-    for (const { fullName, status, failureMessages } of file?.assertionResults ?? []) {
-      it(fullName, (test) => {
-        if (status === 'pending' || status === 'skipped' || status === 'todo') test.skip();
+    for (const { fullName, status, failureMessages } of ran) {
+      it(fullName, () => {
         const reason = [...(failureMessages ?? []), file?.message ?? ''].join('\n');
         expect(status, reason).toBe('passed');
       });

@@ -23,6 +23,8 @@ export interface GuestRun {
   readonly results?: string;
   /** Gives it a NIC, `eth0`, down; the emulator answers at 10.0.2.2, and nothing else is behind it. */
   readonly network?: boolean;
+  /** TCP port of this machine's loopback that leads to the same port of 10.0.2.15, a NIC of the guest. */
+  readonly forwardedPort?: number | null;
   readonly receive?: (chunk: Buffer) => void;
 }
 

@@ -54,7 +54,7 @@ const networkModules = [
  * A real NIC (virtio), `eth0` in the guest, with a gateway that the emulator plays: it answers at 10.0.2.2 and hands
  * nothing on (`restrict`). Without IPv6, whose advertisements would change the guest's network by themselves.
  */
-const networkDevice = ['-nic', 'user,model=virtio-net-pci,restrict=on,ipv6=off'];
+const networkDevice = 'user,model=virtio-net-pci,restrict=on,ipv6=off';
 const networkDeviceModules = ['virtio_net'];
 
 function findProgram(name) {
@@ -353,7 +353,8 @@ const lastLines = (text) => text.trim().split('\n').slice(-15).join('\n');
 /**
  * Boots a guest, runs a shell script in it as root and ends it. In the script `$NETLOOM_GUEST_RESULTS` is a directory
  * that both sides write; it is `results` when that is given, and gone afterwards when not. `memory` is in MiB.
- * `network` gives it a NIC. `receive` is called with what the script prints while it runs. Throws GuestUnavailable or GuestFailure.
+ * `network` gives it a NIC; `forwardedPort` does too, and leads from that port of this machine's loopback to the same port of
+ * 10.0.2.15, which the script has to give to `eth0`. `receive` is called with what the script prints while it runs. Throws GuestUnavailable or GuestFailure.
  */
 export async function runInGuest({
   script,
@@ -363,6 +364,7 @@ export async function runInGuest({
   workingDirectory = process.cwd(),
   results,
   network = false,
+  forwardedPort = null,
   receive = () => undefined,
 }) {
   const guest = prepareGuest();
@@ -373,7 +375,12 @@ export async function runInGuest({
   const console_ = path.join(own, 'console');
   try {
     writeFileSync(inDirectory('script.sh'), script);
-    const modules = [...networkModules, ...(network ? networkDeviceModules : [])];
+    const forward =
+      forwardedPort === null
+        ? ''
+        : `,hostfwd=tcp:127.0.0.1:${forwardedPort}-10.0.2.15:${forwardedPort}`;
+    const nic = network || forwardedPort !== null ? `${networkDevice}${forward}` : 'none';
+    const modules = [...networkModules, ...(nic === 'none' ? [] : networkDeviceModules)];
     writeFileSync(inDirectory('start.sh'), secondStage({ directory, workingDirectory, modules }));
     const initramfs = path.join(own, 'initramfs');
     writeInitramfs({ guest, directory, file: initramfs });
@@ -387,7 +394,7 @@ export async function runInGuest({
       : ['-accel', 'tcg,thread=multi,tb-size=512', '-cpu', 'Nehalem'];
     const args = [
       ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
-      ...(network ? networkDevice : ['-nic', 'none']),
+      ...['-nic', nic],
       ...processor,
       ...['-smp', String(cpus), '-m', String(memory)],
       ...['-kernel', guest.kernel, '-initrd', initramfs],

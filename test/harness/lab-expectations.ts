@@ -238,6 +238,14 @@ route web default 10.20.0.1
 route private default 10.20.0.1
 route outside 10.20.0.0/24 203.0.113.1
 forward router
+ip netns exec outside nft -f - <<'RULES'
+table inet netloom {
+  chain input {
+    type filter hook input priority 0; policy accept;
+    ip saddr 10.20.0.0/24 ct state new drop
+  }
+}
+RULES
 ip netns exec router nft -f - <<'RULES'
 table inet netloom {
   chain forward {
@@ -301,12 +309,12 @@ ip link add sw type bridge vlan_filtering 1
 ip link set sw up
 at sw p-red 192.168.10.2/24 red eth0
 at sw p-blue 192.168.20.2/24 blue eth0
-at sw p-green1 192.168.10.3/24 green1 eth0
-at sw p-green2 192.168.10.4/24 green2 eth0
+at sw p-green1 192.168.30.2/24 green1 eth0
+at sw p-green2 192.168.30.3/24 green2 eth0
 ip link add trunk type veth peer name eth0 netns router
 ip link set trunk master sw up
 ip -n router link set eth0 up
-for v in 10 20; do
+for v in 10 20 30; do
   ip -n router link add eth0.$v link eth0 type vlan id $v
   ip -n router address add 192.168.$v.1/24 dev eth0.$v
   ip -n router link set eth0.$v up
@@ -320,6 +328,8 @@ access p-green1 30
 access p-green2 30
 route red default 192.168.10.1
 route blue default 192.168.20.1
+route green1 default 192.168.30.1
+route green2 default 192.168.30.1
 forward router
 `,
   'layer3-switch.yaml': `
@@ -452,6 +462,8 @@ ip -n compute link set vnet1 master br-int
 ip -n compute link set vnet2 master br-int
 route vm1 default 192.168.100.1
 route vm2 default 192.168.100.1
+route manager 192.168.100.0/24 172.16.0.12
+route compute 192.168.100.0/24 172.16.0.12
 forward network
 ip netns exec network nft -f - <<'RULES'
 table inet netloom {

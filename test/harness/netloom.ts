@@ -156,6 +156,7 @@ export interface RealmRow {
   readonly keeperPid: number | null;
   readonly agentPid: number | null;
   readonly socket: string | null;
+  readonly outside: string;
   readonly labs: readonly string[];
 }
 
@@ -176,6 +177,8 @@ export interface RunningRealm {
 export interface NetloomOptions {
   /** Uid and gid of the person; whoever runs the tests unless given. */
   readonly user?: number;
+  /** Words that run the command in another network (`outer-world.ts`). */
+  readonly enter?: readonly string[];
 }
 
 /**
@@ -202,10 +205,12 @@ export class Netloom {
   readonly home: string;
   readonly directories: Directories;
   private readonly environment: Readonly<Record<string, string>>;
+  private readonly enter: readonly string[];
 
   constructor(options: NetloomOptions = {}) {
     this.installation = install();
     this.user = options.user ?? process.getuid?.() ?? 0;
+    this.enter = options.enter ?? [];
     this.home = temporaryDirectory('home');
     const make = (name: string): string => {
       const directory = path.join(this.home, name);
@@ -255,8 +260,16 @@ export class Netloom {
   /** Starts the command; for what is not over at once. */
   start(args: readonly string[], options: RunOptions = {}): ChildProcess {
     const { root, node } = this.installation;
-    return spawn(node, [path.join(root, 'main/cli/netloom.mjs'), ...args], {
-      ...this.identity,
+    const command = [node, path.join(root, 'main/cli/netloom.mjs'), ...args];
+    // Only root may enter, and becomes the person after it.
+    const uid = String(this.user);
+    const become = ['setpriv', '--reuid', uid, '--regid', uid, '--clear-groups', '--'];
+    const [program = node, ...words] =
+      this.enter.length === 0
+        ? command
+        : [...this.enter, ...(this.isOther ? become : []), ...command];
+    return spawn(program, words, {
+      ...(this.enter.length === 0 ? this.identity : {}),
       cwd: options.cwd ?? '/',
       env: { ...this.environment, ...options.environment },
       stdio: ['pipe', 'pipe', 'pipe'],

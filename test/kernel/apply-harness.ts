@@ -77,6 +77,8 @@ export interface BenchOptions {
   readonly state?: string;
   readonly fault?: string;
   readonly incarnation?: string;
+  /** As the agent asks the kernel; unless given, a lab is tried whatever the kernel lacks. */
+  readonly lackOf?: (capability: string) => string | null;
 }
 
 export function makeFaults(fault: string | undefined): Faults {
@@ -102,6 +104,7 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
     faults: makeFaults(options.fault),
     prepareRemoval: () => Promise.resolve(),
     publish: (event) => events.push(event),
+    ...(options.lackOf === undefined ? {} : { lackOf: options.lackOf }),
   });
   if (!opened.ok) throw new Error(JSON.stringify(opened.failure));
   return {

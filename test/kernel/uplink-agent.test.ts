@@ -201,6 +201,9 @@ describe('a change that awaits its confirmation', () => {
     process.kill(watchdogOf(first.token), 'SIGKILL');
     await expectBack();
     await expect.poll(status, { timeout: 30_000 }).toEqual([]);
+    expect(must(await link.call('agent.info', {})).recoveries).toMatchObject([
+      { lab: 'uplink', outcome: 'not-confirmed', failure: null },
+    ]);
     const second = await up();
     process.kill(watchdogOf(second.token), 'SIGKILL');
     await kill();
@@ -278,6 +281,39 @@ describe('a change that awaits its confirmation', () => {
     await expectBack();
     await start();
     expect(await status()).toEqual([]);
+  });
+
+  it('gets back from the next agent what the watchdog leaves to it: a process', async () => {
+    const text = (bridge: string, run: string): string => `netloom: 1
+name: uplink
+topology:
+  nodes:
+    br-ex: { kind: bridge${bridge} }
+    vm: { kind: namespace${run} }
+`;
+    const apply = async (document: string): Promise<Awaiting | null> => {
+      const { id } = must(await link.call('lab.plan', { target: documentTarget(document) }));
+      return must(await link.call('lab.apply', { plan: id ?? '', confirmWithin: 3600 })).awaiting;
+    };
+    const inVm = (): string => runHere(['ip', 'netns', 'pids', 'vm']).trim();
+    await apply(text('', ', run: [{ name: nap, command: [sleep, "3600"] }]'));
+    expect(inVm()).not.toBe('');
+    const up = readNetworkState(runHere);
+    const awaiting = await apply(text(`, uplink: ${nic}`, ''));
+    expect(inVm()).toBe('');
+    await kill();
+    expire(awaiting?.token ?? '');
+    await expect.poll(() => addressesOf(nic), { timeout: 30_000 }).toEqual((exact as unknown[])[0]);
+    await start();
+    expect(must(await link.call('agent.info', {})).recoveries).toMatchObject([
+      { lab: 'uplink', outcome: 'not-confirmed', failure: null },
+    ]);
+    // A bridge keeps the MAC that it was given once as one that was set.
+    const differences = networkDifferences(up, readNetworkState(runHere));
+    expect(differences.filter((line) => !line.startsWith('//links/br-ex/mac:'))).toEqual([]);
+    const down = must(await link.call('lab.plan', { target: { kind: 'down', lab: 'uplink' } }));
+    must(await link.call('lab.apply', { plan: down.id ?? '' }));
+    await expectBack();
   });
 
   it('changes nothing when the watchdog cannot start', async () => {

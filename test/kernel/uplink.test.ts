@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Plan } from '../../agent/api/plan.ts';
 import { stateFiles } from '../../agent/api/realm-files.ts';
+import { Deadline } from '../../agent/apply/deadline.ts';
 import {
   networkDifferences,
   type NetworkState,
@@ -147,6 +148,37 @@ describe('an uplink that is not ours', () => {
       bench.labs.apply(id, new AbortController().signal, () => undefined, null);
     expect(await bare()).toMatchObject({ ok: false, failure: { code: 'uplink-needs-deadline' } });
     expectAsBefore();
+  });
+
+  it('is decided once, whoever decides', async () => {
+    const token = await up();
+    const [one, other] = [new Deadline(bench.state, token), new Deadline(bench.state, token)];
+    expect([one.verdict(), must(one.claim('confirmed'))]).toEqual(['pending', true]);
+    expect([other.verdict(), must(other.claim('reverting'))]).toEqual(['confirmed', false]);
+    expect(await bench.labs.revert('uplink', token)).toMatchObject({
+      ok: true,
+      value: { up: true },
+    });
+    expect(bench.labs.list()).toMatchObject([
+      { record: { up: true, revision: 1 }, awaiting: null },
+    ]);
+    must(await apply(bench, { kind: 'down', lab: 'uplink' }));
+    const second = await up();
+    const third = new Deadline(bench.state, second);
+    expect(must(third.claim('reverting'))).toBe(true);
+    expect(await bench.labs.confirm('uplink', second)).toMatchObject({
+      ok: false,
+      failure: { code: 'confirmed-too-late' },
+    });
+    expectAsBefore();
+  });
+
+  it('does the same by the commands of its plan', () => {
+    const { steps } = plan(bench, documentTarget(lab()));
+    for (const command of steps.flatMap((step) => step.commands)) runHere(['sh', '-ec', command]);
+    expect([addressesOf('br-ex'), routesThrough('br-ex')]).toEqual(exact);
+    expect([addressesOf(nic), routesThrough(nic)]).toEqual([[], []]);
+    expect(answers()).toBe(true);
   });
 
   it('keeps the files of the deadline to their owner, and the script self-contained', async () => {

@@ -89,7 +89,14 @@ describe('a lab with NAT, by hand', () => {
     await person.address('server', 'eth0', '203.0.113.80/24');
     await person.route('h1', 'default via 192.168.1.1');
     await person.route('h2', 'default via 192.168.1.1');
+    // What cannot be written does not vanish without a word.
+    await person.point(person.port('h1:eth0'));
+    await page.getByRole('textbox', { name: 'Address of eth0' }).fill('192.168.1.300/24');
     await person.point(person.card('gw').locator('.card-title'));
+    await expect
+      .poll(() => page.getByText('“192.168.1.300/24” was not taken').isVisible())
+      .toBe(true);
+    await expect.poll(() => person.port('h1:eth0').innerText()).toContain('192.168.1.11/24');
     await person.inspector().getByRole('button', { name: 'masquerade', exact: true }).click();
     await expect.poll(() => person.card('gw').innerText()).toContain('NAT');
     await picture('nat-rule');

@@ -10,6 +10,7 @@ export const chinese: Shape<typeof english> = {
   kind: {
     namespace: '网络命名空间',
     bridge: '网桥',
+    internet: '互联网',
     router: '路由器',
     vm: '虚拟机',
     link: '链路',
@@ -143,6 +144,16 @@ export const chinese: Shape<typeof english> = {
     takenBack: '已撤回，一切恢复原状。',
     passed: '未在期限内确认，一切已恢复原状。',
   },
+  internet: {
+    title: '允许本实验访问外部网络？',
+    sentence:
+      '本实验需要访问外部网络。允许后，{realm} 中运行的一切都能访问您所能访问的：互联网、本地网络，以及本机各地址上的服务。它们还能读取您的文件，因而可能将其发送出去。到该运行环境结束为止一直有效。',
+    allow: '允许',
+    open: '外部网络',
+    openHelp: '该运行环境中运行的一切都能访问您所能访问的网络，直到运行环境结束。',
+    lost: '外部网络已断开',
+    lostHelp: '负责外部连接的程序已结束。再次应用即可重新打开。',
+  },
   notices: { title: '通知' },
   failure: {
     'invalid-request': '请求格式有误',
@@ -256,6 +267,7 @@ export const chinese: Shape<typeof english> = {
     addRouter: '添加路由器',
     addBridge: '添加网桥',
     addMachine: '添加虚拟机',
+    addInternet: '添加互联网',
     nodes: '节点',
     devices: '设备',
     addDevice: '为选中的节点添加设备',
@@ -288,6 +300,8 @@ export const chinese: Shape<typeof english> = {
     realmItself: '运行环境本身',
     interfaces: '接口',
     ports: '端口',
+    internetHelp:
+      '把运行环境自身的命名空间用作路由器：发往外部的流量经地址转换后从 internet0 出去，前提是您已允许该运行环境访问外部网络。仅支持 IPv4；其他节点需要有经过它的路由。',
     noInterfaces: '还没有：从该节点拉一条连线，或添加设备。',
     interfaceOf: '{node} 的接口',
     settingsOf: '{name} 的设置',
@@ -332,6 +346,7 @@ export const chinese: Shape<typeof english> = {
     join: '经 UDP 连接到',
     joinNone: '不连接',
     noMembers: '{node} 没有可作为成员的接口。',
+    notTaken: '{label}：“{text}”未写入。{reason}',
     wholeNumber: '{least} 到 {most} 之间的整数。',
     number: '{least} 到 {most} 之间的数。',
     required: '此项必填。',

@@ -7,6 +7,7 @@ export const english = {
   kind: {
     namespace: 'Namespace',
     bridge: 'Bridge',
+    internet: 'Internet',
     router: 'Router',
     vm: 'Virtual machine',
     link: 'Link',
@@ -140,6 +141,16 @@ export const english = {
     takenBack: 'Taken back: everything is as before.',
     passed: 'Nobody kept the change in time: everything is as before.',
   },
+  internet: {
+    title: 'Let this lab reach the outside?',
+    sentence:
+      'This lab asks for the outside. What runs in {realm} can then reach what you can reach: the Internet, your local network, and what this machine offers on its addresses. It can also read your files, and so send them. This holds until the realm ends.',
+    allow: 'Allow',
+    open: 'outside',
+    openHelp: 'What runs in this realm reaches what you can reach, until the realm ends.',
+    lost: 'outside lost',
+    lostHelp: 'The program of the way out has ended. Apply again to open it anew.',
+  },
   notices: { title: 'Notices' },
   failure: {
     'invalid-request': 'The request was malformed',
@@ -254,6 +265,7 @@ export const english = {
     addRouter: 'Add a router',
     addBridge: 'Add a bridge',
     addMachine: 'Add a virtual machine',
+    addInternet: 'Add the Internet',
     nodes: 'Nodes',
     devices: 'Devices',
     addDevice: 'Add a device to the selected node',
@@ -287,6 +299,8 @@ export const english = {
     realmItself: 'the realm itself',
     interfaces: 'Interfaces',
     ports: 'Ports',
+    internetHelp:
+      'The realm’s own namespace as a router: what the lab sends through it leaves by internet0, under the realm’s address, once you have allowed that for the realm. IPv4 only; other nodes need a route to it.',
     noInterfaces: 'None yet: draw a wire from this node, or add a device.',
     interfaceOf: 'Interface of {node}',
     settingsOf: 'Settings of {name}',
@@ -331,6 +345,7 @@ export const english = {
     join: 'Joined over UDP with',
     joinNone: 'nothing',
     noMembers: 'No interface of {node} can be a member.',
+    notTaken: '{label}: “{text}” was not taken. {reason}',
     wholeNumber: 'A whole number from {least} to {most}.',
     number: 'A number from {least} to {most}.',
     required: 'This must be given.',

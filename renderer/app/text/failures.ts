@@ -234,6 +234,18 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{interface} 是网桥，它的设置在自己的节点上。',
     next: '请移到节点 {interface}。',
   },
+  'internet-twice': {
+    reason: '实验中有两个代表外部网络的节点：{other} 和 {node}。',
+    next: '请只保留一个。',
+  },
+  'internet-without-address': {
+    reason: '{node} 的 {interface} 没有 IPv4 地址，无法经它转发。',
+    next: '请为它设置一个地址，供其他节点作为网关。',
+  },
+  'no-route-to-internet': {
+    reason: '{node} 与 {internet} 相邻，却没有默认路由。',
+    next: '请添加一条经 {gateway} 的 `default` 路由。',
+  },
   'not-a-namespace': {
     reason: '{node} 不是网络命名空间节点。',
     next: '请填一个命名空间节点。',
@@ -512,9 +524,46 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{object} 需要 {capability}，而本机没有（{reason}）。',
     next: '`netloom doctor` 会说明如何补上；也可以从实验中删除它。',
   },
+  'internet-not-allowed': {
+    reason: '{node} 代表外部网络，而该运行环境还没有获准访问外部。',
+    next: '请为该运行环境允许：在窗口中重新规划，或运行 netloom up FILE --internet。',
+  },
+  'internet-in-host': {
+    reason: '{node} 代表沙箱之外，而主机环境本来就在外面。',
+    next: '请使用本机自己的接口，或在沙箱中启动该实验。',
+  },
+  'internet-taken': {
+    reason: '该运行环境中另一个实验已占用外部出口，或有人在那里设置了我们的规则。',
+    next: '请停止那个实验，或让本实验使用自己的运行环境。',
+  },
+  'internet-missing': {
+    reason: 'pasta 和 slirp4netns 都没有安装；沙箱访问外部网络需要其中之一。',
+    next: '请安装：sudo apt-get install passt。',
+  },
+  'internet-refused': {
+    reason: '未能为 {realm} 打开外部出口。',
+    next: '请确认本机自己有默认路由，并查看该运行环境目录中的 internet.log。',
+  },
   'queueing-taken': {
     reason: '{name} 已有排队规则（{kind}），且不属于本实验。',
     next: '请用 `tc qdisc del` 删除，或去掉链路损伤。',
+  },
+  'nft-missing': {
+    reason: '节点的规则需要程序 nft，而这里没有安装。',
+    next: '请安装软件包 {package} 后重试。',
+  },
+  'nft-refused': { reason: 'nft 拒绝了规则：{message}', next: '请改正规则后重试。' },
+  'program-relative': {
+    reason: '{namespace} 的进程 {name}：程序既不是程序名，也不是绝对路径。',
+    next: '请填程序的完整路径。',
+  },
+  'command-too-large': {
+    reason: '{namespace} 的进程 {name}：命令过长。',
+    next: '请写进文件，再运行该文件。',
+  },
+  'run-stays': {
+    reason: '{namespace} 的进程 {name} 没有结束。',
+    next: '请看看它在等待什么；等待设备的进程无法被结束。',
   },
   // Plans
   'namespace-taken': {

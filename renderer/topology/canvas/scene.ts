@@ -17,6 +17,7 @@ import {
   type Plan,
   type PlanStep,
 } from '../../../agent/api/index.ts';
+import { internetInterface } from '../../../agent/lab/network.ts';
 import { impairmentOf } from '../../../agent/lab/device.ts';
 import { addressesOf, deviceKindOf, homeOf, isDeviceKind, sameHost } from '../document/devices.ts';
 import {
@@ -74,7 +75,7 @@ export interface SceneNode {
   /** Node name, or `foreign:` and the inventory's id. */
   readonly id: string;
   readonly title: string;
-  readonly kind: 'namespace' | 'bridge' | 'vm' | 'device';
+  readonly kind: 'namespace' | 'bridge' | 'vm' | 'internet' | 'device';
   readonly presence: Presence;
   readonly difference: Difference;
   readonly drifted: boolean;
@@ -151,6 +152,7 @@ class KernelView {
       for (const name of namespace.names) this.#namespaceByName.set(name, namespace);
     }
     for (const link of inventory?.links ?? []) {
+      if (isFallback(link)) continue;
       const links = this.#linksByNamespace.get(link.namespace);
       if (links === undefined) this.#linksByNamespace.set(link.namespace, [link]);
       else links.push(link);
@@ -201,6 +203,11 @@ class PlanView {
 
   node(name: string): Difference {
     return differenceOf(this.#node.get(name) ?? [], new Set(['namespace', 'bridge', 'machine']));
+  }
+
+  /** The realm's own namespace is there anyway; its rules make it the way out. */
+  internet(name: string): Difference {
+    return differenceOf(this.#node.get(name) ?? [], new Set(['rules']));
   }
 
   interface(id: string): Difference {
@@ -306,12 +313,19 @@ export function buildScene(input: SceneInput): Scene {
     const namespace = namespaceOfNode(kernel, nodes, name);
     const own = node.kind === 'bridge' ? kernel.link(namespace, name) : null;
     const machine = node.kind === 'vm' ? machineRunOf(input.inventory, input.lab, name) : null;
+    const wayOut =
+      node.kind === 'internet'
+        ? kernel.links(namespace).find((link) => link.name === internetInterface)
+        : undefined;
+    if (wayOut !== undefined) drawn.add(wayOut.id);
     const exists =
       node.kind === 'vm'
         ? machine !== null
         : node.kind === 'bridge'
           ? own !== null
-          : namespace !== null;
+          : node.kind === 'internet'
+            ? (namespace?.rules ?? null) !== null
+            : namespace !== null;
     if (own !== null) drawn.add(own.id);
     const filtering =
       node.kind === 'bridge' && (own?.bridge?.vlanFiltering ?? node.vlanFiltering ?? false);
@@ -361,7 +375,7 @@ export function buildScene(input: SceneInput): Scene {
       title: name,
       kind: node.kind,
       presence: exists ? 'real' : 'wanted',
-      difference: pending(plan.node(name), exists),
+      difference: pending(node.kind === 'internet' ? plan.internet(name) : plan.node(name), exists),
       drifted: node.kind === 'bridge' && own !== null && input.drifted && isOddState(own, node),
       within: node.kind === 'bridge' ? (node.namespace ?? null) : null,
       ...nodeFacts(node, namespace),
@@ -372,9 +386,11 @@ export function buildScene(input: SceneInput): Scene {
               input.document === null ? [] : heldAddresses(input.document, name, name).addresses,
               own,
             )
-          : node.kind === 'vm' || (node.run ?? []).length > 0
-            ? null
-            : processNote(namespace),
+          : node.kind === 'internet'
+            ? (wayOut?.name ?? null)
+            : node.kind === 'vm' || (node.run ?? []).length > 0
+              ? null
+              : processNote(namespace),
       root: roots.has(name),
       interfaces: [...wanted, ...outward, ...foreign],
     };
@@ -702,6 +718,7 @@ function namespaceOfNode(
   name: string,
 ): NamespaceView | null {
   const node = nodes[name];
+  if (node?.kind === 'internet') return kernel.root;
   if (node?.kind !== 'bridge') return kernel.namespace(name);
   return node.namespace === undefined ? kernel.root : kernel.namespace(node.namespace);
 }
@@ -735,6 +752,18 @@ function driftedInterface(live: LinkView | null, wanted: readonly string[]): boo
   return live.addresses.some(
     (address) => address.scope !== 'link' && !address.owned && !wanted.includes(address.address),
   );
+}
+
+/** Made by the kernel in every namespace once a tunnel module is there (fb_tunnels_only_for_init_net = 0). */
+const fallbackNames: ReadonlySet<string> = new Set([
+  ...['gre0', 'gretap0', 'erspan0', 'tunl0', 'sit0', 'ip_vti0'],
+  ...['ip6gre0', 'ip6gretap0', 'ip6erspan0', 'ip6tnl0', 'ip6_vti0'],
+]);
+
+/** A fallback device that nobody uses says nothing about the lab; the host inventory has it. */
+function isFallback(link: LinkView): boolean {
+  const used = link.up || link.master !== null || link.alias !== null || link.addresses.length > 0;
+  return fallbackNames.has(link.name) && !used;
 }
 
 function bridgeNote(wanted: readonly string[], live: LinkView | null): string | null {

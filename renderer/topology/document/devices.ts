@@ -4,6 +4,7 @@ import {
   type InterfaceSettings,
   type LabDocument,
   type LabNode,
+  namespaceOfNode,
   parseEndpoint,
 } from '../../../agent/api/index.ts';
 import {
@@ -72,7 +73,7 @@ export function interfaceNamesOf(document: LabDocument, node: string): string[] 
 /** The namespace node that a node is or sits in; null for the realm's own namespace. */
 export function homeOf(document: LabDocument, node: string): string | null {
   const wanted = document.topology.nodes[node];
-  return wanted?.kind === 'bridge' ? (wanted.namespace ?? null) : node;
+  return wanted === undefined ? node : namespaceOfNode(node, wanted);
 }
 
 /** What a device of a node may stand on: its interfaces, and the bridges in its namespace. */
@@ -116,6 +117,22 @@ export function addressesOf(document: LabDocument, node: string): HeldAddress[] 
   return found;
 }
 
+const overlays: ReadonlySet<string> = new Set([
+  ...['tap', 'tun', 'vxlan', 'gre', 'gretap', 'ipip', 'geneve'],
+]);
+
+/** Addresses that a tunnel may run between: not those inside of one. */
+function outerAddressesOf(document: LabDocument, node: string): SubnetAddress[] {
+  return addressesOf(document, node)
+    .filter((held) => {
+      const owner = document.topology.nodes[held.node];
+      const settings = owner?.kind === 'namespace' ? owner.interfaces?.[held.interface] : undefined;
+      const kind = settings === undefined ? null : deviceKindOf(settings);
+      return kind === null || !overlays.has(kind);
+    })
+    .map((held) => held.address);
+}
+
 /**
  * The addresses between which a tunnel of two nodes would run: the first pair of one subnet, otherwise the first
  * address of each. Null where a node has none.
@@ -125,8 +142,8 @@ export function guessUnderlay(
   one: string,
   other: string,
 ): readonly [string, string] | null {
-  const here = addressesOf(document, one).map((held) => held.address);
-  const there = addressesOf(document, other).map((held) => held.address);
+  const here = outerAddressesOf(document, one);
+  const there = outerAddressesOf(document, other);
   for (const near of here) {
     for (const far of there) {
       if (near.subnet === far.subnet && near.text !== far.text) {
@@ -145,7 +162,7 @@ function guessTunnel(
   node: string,
   kind: DeviceKind,
 ): { local?: string; remote?: string; id?: number } {
-  const own = addressesOf(document, node).map((held) => held.address);
+  const own = outerAddressesOf(document, node);
   for (const settings of allDevices(document, node)) {
     if (settings.kind !== kind || !('remote' in settings)) continue;
     const found = own.find((address) => address.host.text === settings.remote);

@@ -18,6 +18,7 @@ import {
   type LabNode,
   type LocalizedText,
   type NodeKind,
+  namespaceOfNode,
   parseEndpoint,
   type Result,
   succeed,
@@ -599,6 +600,7 @@ const nodeStems: Readonly<Record<NewNodeKind, string>> = {
   router: 'r',
   bridge: 'br',
   vm: 'vm',
+  internet: 'internet',
 };
 
 export function newNode(kind: NewNodeKind): LabNode {
@@ -607,14 +609,17 @@ export function newNode(kind: NewNodeKind): LabNode {
 
 /** The first free name for a node of that kind: `ns1`, `r1`, `br1` … */
 export function freeNodeName(document: LabDocument, kind: NewNodeKind): string {
-  return firstFree(nodeStems[kind], 1, (name) => name in document.topology.nodes);
+  const taken = (name: string) => name in document.topology.nodes;
+  // There is one of them in a lab.
+  if (kind === 'internet' && !taken(nodeStems.internet)) return nodeStems.internet;
+  return firstFree(nodeStems[kind], 1, taken);
 }
 
 /** Interface names that a node uses, with those that share its namespace. */
 export function interfaceNames(document: LabDocument, node: string): Set<string> {
   const namespaceOf = (name: string): string => {
     const settings = document.topology.nodes[name];
-    return settings?.kind === 'bridge' ? (settings.namespace ?? '') : name;
+    return settings === undefined ? name : (namespaceOfNode(name, settings) ?? '');
   };
   const names = new Set<string>();
   for (const [name, settings] of Object.entries(document.topology.nodes)) {

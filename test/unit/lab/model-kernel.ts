@@ -654,8 +654,9 @@ export class ModelKernel {
     return link;
   }
 
-  private ownSpace(name: string): ModelNamespace {
-    this.mustBeOurs(this.link(name, 'lo'));
+  /** The realm's own bears no mark, and is the planner's to spare. */
+  private ownSpace(name: string | null): ModelNamespace {
+    if (name !== null) this.mustBeOurs(this.link(name, 'lo'));
     return this.space(name);
   }
 

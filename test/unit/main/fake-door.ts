@@ -29,6 +29,8 @@ export type Answers = {
 /** Realms on paper: what the workbench asks of them, and an agent that answers what a test says. */
 export class FakeDoor implements RealmDoor {
   readonly states = new Map<RealmName, RealmSight['state']>();
+  /** Realms with a way out. */
+  readonly outside = new Set<RealmName>();
   readonly records = new Map<string, LabRecord>();
   readonly events: string[] = [];
   answers: Answers = {};
@@ -82,6 +84,16 @@ export class FakeDoor implements RealmDoor {
     return this.start(realm);
   }
 
+  canOpenOutside(): Result<void> {
+    return succeed(undefined);
+  }
+
+  openOutside(realm: RealmName): Promise<Result<void>> {
+    this.events.push(`open ${realm}`);
+    this.outside.add(realm);
+    return Promise.resolve(succeed(undefined));
+  }
+
   stop(realm: RealmName): Promise<Result<void>> {
     this.become(realm, 'agent-lost');
     return Promise.resolve(succeed(undefined));
@@ -106,6 +118,7 @@ export class FakeDoor implements RealmDoor {
       keeperPid: there ? 1 : null,
       agentPid: state === 'running' ? 2 : null,
       socket: null,
+      outside: there && this.outside.has(realm) ? 'open' : 'closed',
     };
   }
 

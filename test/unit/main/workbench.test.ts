@@ -104,6 +104,41 @@ describe('a plan without a realm', () => {
     ]);
   });
 
+  it('opens the way out of the realm that it makes where that was allowed, once', async () => {
+    const asking = {
+      ...target,
+      text: 'netloom: 1\nname: wire\ntopology: { nodes: { out: { kind: internet } } }\n',
+    };
+    expect((await planned(asking, null)).refusals).toMatchObject([
+      { code: 'internet-not-allowed' },
+    ]);
+    expect(await workbench.allowInternet(realm)).toMatchObject({ ok: true });
+    expect(door.events).toEqual([]);
+    const plan = await planned(asking, null);
+    expect(plan.refusals).toEqual([]);
+    agentAgrees(plan);
+    expect(await workbench.apply(plan.id ?? '')).toMatchObject({ ok: true });
+    expect(door.events.slice(0, 4)).toEqual([
+      `start ${realm}`,
+      'lab.list',
+      `open ${realm}`,
+      'lab.plan',
+    ]);
+    door.outside.clear();
+    door.become(realm, 'gone');
+    expect((await planned(asking, null)).refusals).toMatchObject([
+      { code: 'internet-not-allowed' },
+    ]);
+  });
+
+  it('opens nothing for a lab that does not ask for it', async () => {
+    expect(await workbench.allowInternet(realm)).toMatchObject({ ok: true });
+    const plan = await planned(target, null);
+    agentAgrees(plan);
+    expect(await workbench.apply(plan.id ?? '')).toMatchObject({ ok: true });
+    expect(door.events).not.toContain(`open ${realm}`);
+  });
+
   it('is stale when the realm would do something else, and the realm is not left behind', async () => {
     const plan = await planned(target, null);
     agentAgrees({ ...plan, steps: plan.steps.slice(1) });

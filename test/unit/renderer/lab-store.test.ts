@@ -325,6 +325,34 @@ describe('a file that somebody else changes', () => {
     });
     expect(lab.conflict).toBe(false);
   });
+
+  it('is no conflict when it was this window, whose save was answered too late', async () => {
+    let inFile = { path, text: textOf('first'), version: 'v1' };
+    let late = true;
+    main.answers['document.save'] = ({ text, version }: { text: string; version: string }) => {
+      if (version !== inFile.version) return fail(failure('refused'));
+      inFile = { path, text, version: `v${Number(inFile.version.slice(1)) + 1}` };
+      return late ? fail(failure('timeout')) : succeed(inFile);
+    };
+    main.answers['document.open'] = () => succeed(inFile);
+    lab.edit(setTitle('mine'));
+    await vi.advanceTimersByTimeAsync(1000);
+    late = false;
+    lab.edit(setTitle('mine still'));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(lab.conflict).toBe(false);
+    expect(inFile.text).toBe(textOf('mine still'));
+    // The same, told by the file's own change.
+    late = true;
+    lab.edit(setTitle('more'));
+    await vi.advanceTimersByTimeAsync(1000);
+    late = false;
+    lab.edit(setTitle('most'));
+    main.emit('document', { path, version: inFile.version });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(lab.conflict).toBe(false);
+    expect(inFile.text).toBe(textOf('most'));
+  });
 });
 
 function outcome(revision: number) {

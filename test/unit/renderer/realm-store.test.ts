@@ -46,6 +46,7 @@ const overview = (state: RealmOverview['state']): RealmOverview => ({
   keeperPid: null,
   agentPid: null,
   socket: null,
+  outside: 'closed',
   labs: [],
   agent: null,
 });

@@ -104,6 +104,32 @@ describe('a tunnel of taps', () => {
     expect(guessUnderlay(lab, 'b', 'a')).toEqual(['10.0.0.2', '10.0.0.1']);
   });
 
+  it('does not run inside of itself, whatever got its address first', () => {
+    const sites: LabDocument = {
+      netloom: 1,
+      name: 'sites',
+      topology: {
+        nodes: {
+          west: {
+            kind: 'namespace',
+            interfaces: {
+              tun0: { kind: 'tun', addresses: ['10.40.0.1/30'] },
+              eth0: { addresses: ['198.51.100.2/24'] },
+            },
+          },
+          east: {
+            kind: 'namespace',
+            interfaces: {
+              tun0: { kind: 'tun', addresses: ['10.40.0.2/30'] },
+              eth0: { addresses: ['203.0.113.2/24'] },
+            },
+          },
+        },
+      },
+    };
+    expect(guessUnderlay(sites, 'west', 'east')).toEqual(['198.51.100.2', '203.0.113.2']);
+  });
+
   it('is not guessed between nodes without a common family', () => {
     expect(guessUnderlay(lab, 'a', 'c')).toBe(null);
     expect(guessUnderlay(lab, 'a', 'far')).toBe(null);

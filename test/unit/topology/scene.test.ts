@@ -150,6 +150,21 @@ describe('the scene', () => {
     expect(real.wires[0]).toMatchObject({ presence: 'real', carrier: true, index: 0 });
   });
 
+  it('leaves out the fallback tunnels that the kernel puts into every namespace', () => {
+    const x0 = inventory.links.find((link) => link.name === 'x0');
+    if (x0 === undefined) throw new Error('no x0');
+    const names = (change: Partial<LinkView>) => {
+      const links = [...inventory.links, { ...x0, id: `${x0.namespace}/99`, index: 99, ...change }];
+      return buildScene({ ...input, inventory: { ...inventory, links } }).nodes.flatMap((node) =>
+        node.interfaces.map((item) => item.name),
+      );
+    };
+    expect(names({ name: 'gre0', kind: 'gre', up: false })).not.toContain('gre0');
+    // Somebody uses it, or it is none of them.
+    expect(names({ name: 'gre0', kind: 'gre', up: true })).toContain('gre0');
+    expect(names({ name: 'gre7', kind: 'gre', up: false })).toContain('gre7');
+  });
+
   it('flags an interface that is down against the document, once the lab has drifted', () => {
     const links = inventory.links.map((link) =>
       link.name === 'a' ? { ...link, up: false } : link,

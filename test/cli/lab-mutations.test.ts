@@ -1,0 +1,89 @@
+/** Every check of the gallery fails when what it guards is broken, and no other: on the real kernel, a realm a lab. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AgentClient } from '../../main/agent-link/client.ts';
+import {
+  type LabDoor,
+  type MutationResult,
+  mutations,
+  needsFullKernel,
+  tryMutations,
+} from '../harness/lab-mutations.ts';
+import { Netloom } from '../harness/netloom.ts';
+
+/** Most of the time goes to answers that do not come: lanes wait beside each other, each in a realm of its own. */
+const lanes = 6;
+/** The longest first, so that no lane is left with one at the end. */
+const files = Object.keys(mutations).sort((one, other) => length(other) - length(one));
+
+/** A spanning tree takes its time. */
+function length(file: string): number {
+  return file === 'stp-ring.yaml' ? Infinity : (mutations[file]?.length ?? 0);
+}
+
+function doorOf(client: AgentClient): LabDoor {
+  return {
+    apply: async (target) => {
+      const planned = await client.call('lab.plan', { target });
+      if (!planned.ok) return planned;
+      const [refusal] = planned.value.refusals;
+      if (refusal !== undefined) return { ok: false, failure: refusal };
+      return client.call('lab.apply', { plan: planned.value.id ?? '' });
+    },
+    check: (lab) => client.call('lab.check', { lab }),
+  };
+}
+
+let netloom: Netloom;
+const tried = new Map<string, Promise<readonly MutationResult[]>>();
+
+beforeAll(async () => {
+  netloom = new Netloom();
+  const link = netloom.link();
+  const doors = await Promise.all(
+    Array.from({ length: lanes }, async (_, lane) => {
+      const realm = await netloom.emptyRealm(`mutations-${String(lane)}`);
+      const connected = await link.connect(realm.realm);
+      if (!connected.ok) throw new Error(connected.failure.reason);
+      return doorOf(connected.value.client);
+    }),
+  );
+  const queue = [...files];
+  const settle = new Map<string, (result: Promise<readonly MutationResult[]>) => void>();
+  for (const file of files) {
+    const result = new Promise<readonly MutationResult[]>((resolve) => settle.set(file, resolve));
+    result.catch(() => undefined);
+    tried.set(file, result);
+  }
+  for (const door of doors) {
+    void (async () => {
+      for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+        const result = tryMutations(door, file);
+        settle.get(file)?.(result);
+        await result.catch(() => undefined);
+      }
+    })();
+  }
+});
+afterAll(() => netloom.dispose());
+
+describe('what breaks a lab turns its checks red, and no other', () => {
+  it.each([...files].reverse())('%s', async (file) => {
+    const trial = tried.get(file);
+    if (trial === undefined) throw new Error(`${file} was not tried`);
+    const result = await trial.catch((error: unknown) => String(error));
+    if (typeof result === 'string') {
+      // The guest tier tries it (test/kernel/full-kernel-mutations.test.ts).
+      expect(result, file).toContain('"kind":"unsupported"');
+      expect(needsFullKernel(file), result).toBe(true);
+      return;
+    }
+    expectMutations(file, result);
+  });
+});
+
+function expectMutations(file: string, results: readonly MutationResult[]): void {
+  expect(results).toHaveLength(1 + (mutations[file]?.length ?? 0));
+  for (const { what, expected, red, sentences } of results) {
+    expect({ what, red }, sentences.join('\n')).toEqual({ what, red: expected });
+  }
+}

@@ -1,0 +1,881 @@
+/**
+ * Labs of the gallery with one setting wrong, and which of their checks must then fail: written by hand, as a person
+ * would break them. A check that no mutation turns red proves nothing.
+ */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { PlanTarget } from '../../agent/api/calls.ts';
+import type { CheckResult } from '../../agent/api/lab.ts';
+import type { Result } from '../../agent/api/result.ts';
+import { readDocument } from '../../agent/lab/document-text.ts';
+import { networkOf } from '../../agent/lab/network.ts';
+import { requirementsOf } from '../../agent/lab/requirements.ts';
+import { gallery } from './netloom.ts';
+
+/** A text that occurs once in the document, above its checks, and what stands there instead. */
+type Edit = readonly [before: string, after: string];
+
+export interface Mutation {
+  readonly what: string;
+  readonly edits: readonly Edit[];
+  /** Indexes of the checks that fail, in order; all others pass. Empty where the lab has to bear the change. */
+  readonly red: readonly number[];
+  /** Made while the lab is up, where coming up takes long; otherwise the changed lab comes up from nothing. */
+  readonly live?: true;
+}
+
+/** A mutation that is no lab: the code of the problem that the document then has. */
+export interface RefusedMutation {
+  readonly what: string;
+  readonly edits: readonly Edit[];
+  readonly code: string;
+}
+
+const isolate = (...ports: readonly string[]): string =>
+  `ports: { ${ports.map((port) => `${port}: { isolated: true }`).join(', ')} }`;
+/** Two ports of a bridge that do not exchange frames; the text before is the bridge's kind and what follows it. */
+const isolated = (name: string, ...ports: readonly string[]): Edit => [
+  `    ${name}:\n      kind: bridge\n`,
+  `    ${name}:\n      kind: bridge\n      ${isolate(...ports)}\n`,
+];
+const noForwarding: Edit = ['      forwarding: true\n', ''];
+
+export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
+  'two-namespaces.yaml': [
+    {
+      what: 'one end of the wire is down',
+      edits: [['addresses: [172.16.0.2/24]', 'addresses: [172.16.0.2/24]\n          state: down']],
+      red: [0],
+    },
+  ],
+  'one-bridge.yaml': [
+    { what: 'h1 and h2 are isolated', edits: [isolated('br0', 'port1', 'port2')], red: [0] },
+    { what: 'h2 and h3 are isolated', edits: [isolated('br0', 'port2', 'port3')], red: [1] },
+    { what: 'h3 and h1 are isolated', edits: [isolated('br0', 'port3', 'port1')], red: [2] },
+    {
+      what: 'the port of h2 is down',
+      edits: [
+        [
+          '    br0:\n      kind: bridge\n',
+          '    br0: { kind: bridge, ports: { port2: { state: down } } }\n',
+        ],
+      ],
+      red: [0, 1],
+    },
+  ],
+  'isolated-bridges.yaml': [
+    {
+      what: 'a cable joins the bridges',
+      edits: [['  links:\n', '  links:\n    - endpoints: [red:r-blue, blue:b-red]\n']],
+      red: [2, 3],
+    },
+    {
+      what: 'blue1 is plugged into red',
+      edits: [['[blue1:eth0, blue:b-port1]', '[blue1:eth0, red:r-port3]']],
+      red: [1, 2],
+    },
+    {
+      what: 'red2 is plugged into blue',
+      edits: [['[red2:eth0, red:r-port2]', '[red2:eth0, blue:b-port3]']],
+      red: [0, 3],
+    },
+  ],
+  'bridge-chain.yaml': [
+    {
+      what: 'the cable between the bridges is gone',
+      edits: [['    - endpoints: [left:uplink1, right:uplink2]\n', '']],
+      red: [1, 2],
+    },
+    { what: 'h1 and h2 are isolated', edits: [isolated('left', 'l-port1', 'l-port2')], red: [0] },
+    {
+      what: 'the bridge has an address of another subnet',
+      edits: [['addresses: [10.1.0.254/24]', 'addresses: [10.1.9.254/24]']],
+      red: [2],
+    },
+  ],
+  'bridged.yaml': [
+    {
+      what: 'the NIC is down',
+      edits: [
+        [
+          'addresses: [192.168.0.97/24]\n',
+          'addresses: [192.168.0.97/24]\n      ports: { enp1s0: { state: down } }\n',
+        ],
+      ],
+      red: [1, 2, 3],
+    },
+    { what: 'the guests are isolated', edits: [isolated('br-ex', 'vnet1', 'vnet2')], red: [0] },
+    {
+      what: 'the machine’s address is of another subnet',
+      edits: [['addresses: [192.168.0.97/24]', 'addresses: [192.168.9.97/24]']],
+      red: [3],
+    },
+    {
+      what: 'vm1 has a route to the other subnet',
+      edits: [
+        [
+          'eth0: { addresses: [192.168.0.101/24] }\n',
+          'eth0: { addresses: [192.168.0.101/24] }\n      routes: [{ to: 203.0.113.0/24, via: 192.168.0.10 }]\n',
+        ],
+      ],
+      red: [4],
+    },
+  ],
+  'stp-ring.yaml': [
+    {
+      what: 'one cable of the ring is cut, and the blocked port takes over',
+      edits: [['    - endpoints: [b1:b1-b2, b2:b2-b1]\n', '']],
+      red: [],
+      live: true,
+    },
+    {
+      what: 'two cables of the ring are cut',
+      edits: [
+        ['    - endpoints: [b1:b1-b2, b2:b2-b1]\n', ''],
+        ['    - endpoints: [b2:b2-b3, b3:b3-b2]\n', ''],
+      ],
+      red: [0, 1],
+      live: true,
+    },
+    {
+      what: 'the host of b3 is cut off as well',
+      edits: [
+        ['    - endpoints: [b1:b1-b2, b2:b2-b1]\n', ''],
+        ['    - endpoints: [b2:b2-b3, b3:b3-b2]\n', ''],
+        ['    - endpoints: [b3:b3-b1, b1:b1-b3]\n', ''],
+      ],
+      red: [0, 1, 2],
+      live: true,
+    },
+  ],
+  'bond.yaml': [
+    {
+      what: 'the active member fails, and the other takes over',
+      edits: [
+        [
+          '    a:\n      kind: namespace\n      interfaces:\n        eth0: {}\n',
+          '    a:\n      kind: namespace\n      interfaces:\n        eth0: { state: down }\n',
+        ],
+      ],
+      red: [],
+      live: true,
+    },
+    {
+      what: 'both members fail',
+      edits: [
+        [
+          '    a:\n      kind: namespace\n      interfaces:\n        eth0: {}\n        eth1: {}\n',
+          '    a:\n      kind: namespace\n      interfaces:\n        eth0: { state: down }\n        eth1: { state: down }\n',
+        ],
+      ],
+      red: [0, 1],
+      live: true,
+    },
+    {
+      what: 'b has the address that nobody has',
+      edits: [['addresses: [10.50.0.2/24]', 'addresses: [10.50.0.2/24, 10.50.0.99/24]']],
+      red: [2],
+    },
+  ],
+  'ipv6-pair.yaml': [
+    {
+      what: 'the route is gone',
+      edits: [
+        [
+          "      routes:\n        # The second subnet of v2 is behind v2's first address.\n        - { to: 'fd00:66::/64', via: 'fd00:6::2' }\n",
+          '',
+        ],
+      ],
+      red: [1],
+    },
+    {
+      what: 'v2 is down',
+      edits: [
+        [
+          "['fd00:6::2/64', 'fd00:66::2/64']",
+          "['fd00:6::2/64', 'fd00:66::2/64']\n          state: down",
+        ],
+      ],
+      red: [0, 1],
+    },
+    {
+      what: 'v2 has the address that nobody has',
+      edits: [
+        ["['fd00:6::2/64', 'fd00:66::2/64']", "['fd00:6::2/64', 'fd00:66::2/64', 'fd00:6::99/64']"],
+      ],
+      red: [2],
+    },
+  ],
+  'routed.yaml': [
+    { what: 'the router does not forward', edits: [noForwarding], red: [1, 2] },
+    { what: 'h1 and h2 are isolated', edits: [isolated('inner', 'in-h1', 'in-h2')], red: [0] },
+    {
+      what: 'h2 has no route',
+      edits: [
+        [
+          'eth0: { addresses: [10.10.0.12/24] }\n      routes:\n        - { to: default, via: 10.10.0.1 }\n',
+          'eth0: { addresses: [10.10.0.12/24] }\n',
+        ],
+      ],
+      red: [2],
+    },
+    {
+      what: 'knows has no route',
+      edits: [['      routes:\n        - { to: 10.10.0.0/24, via: 203.0.113.1 }\n', '']],
+      red: [1, 2],
+    },
+    {
+      what: 'the router and lost are isolated',
+      edits: [isolated('outer', 'out-router', 'out-lost')],
+      red: [3],
+    },
+    {
+      what: 'lost has a route',
+      edits: [
+        [
+          'eth0: { addresses: [203.0.113.20/24] }\n',
+          'eth0: { addresses: [203.0.113.20/24] }\n      routes: [{ to: 10.10.0.0/24, via: 203.0.113.1 }]\n',
+        ],
+      ],
+      red: [4, 5],
+    },
+    {
+      what: 'the router translates, so that lost has somebody to answer',
+      edits: [
+        [
+          'out0: { addresses: [203.0.113.1/24] }\n',
+          'out0: { addresses: [203.0.113.1/24] }\n      nat: [{ kind: masquerade, out: out0 }]\n',
+        ],
+      ],
+      red: [4],
+    },
+  ],
+  'ipv6-router.yaml': [
+    {
+      what: 'r1 does not forward',
+      edits: [['      # IPv6 has a switch of its own.\n      forwarding: { ipv6: true }\n', '']],
+      red: [0, 1],
+    },
+    {
+      what: 'r1 forwards IPv4 only',
+      edits: [
+        [
+          '      # IPv6 has a switch of its own.\n      forwarding: { ipv6: true }\n',
+          '      forwarding: { ipv4: true }\n',
+        ],
+      ],
+      red: [0, 1],
+    },
+    {
+      what: 'r2 has no route back',
+      edits: [["      routes:\n        - { to: '2001:db8:1::/64', via: '2001:db8:ff::1' }\n", '']],
+      red: [0, 1],
+    },
+    { what: 'h2 and mute are isolated', edits: [isolated('lan2', 'p-h2', 'p-mute')], red: [2] },
+    {
+      what: 'mute has a route',
+      edits: [
+        [
+          "eth0: { addresses: ['2001:db8:2::20/64'] }\n",
+          "eth0: { addresses: ['2001:db8:2::20/64'] }\n      routes: [{ to: default, via: '2001:db8:2::1' }]\n",
+        ],
+      ],
+      red: [3],
+    },
+    {
+      what: 'h2 has the address that nobody has',
+      edits: [["['2001:db8:2::10/64']", "['2001:db8:2::10/64', '2001:db8:2::99/64']"]],
+      red: [4],
+    },
+  ],
+  'nat.yaml': [
+    {
+      what: 'nothing is translated',
+      edits: [
+        [
+          "      nat:\n        # `from` keeps the rule to the inner network's own addresses.\n        - { kind: masquerade, out: out0, from: 192.168.1.0/24 }\n",
+          '',
+        ],
+      ],
+      red: [0, 1],
+    },
+    {
+      what: 'only h1 is translated',
+      edits: [['from: 192.168.1.0/24', 'from: 192.168.1.11']],
+      red: [1],
+    },
+    { what: 'the router does not forward', edits: [noForwarding], red: [0, 1] },
+    {
+      what: 'the router drops what comes to itself from outside',
+      edits: [
+        [
+          '      nat:\n',
+          '      filter: { input: { rules: [{ action: drop, in: out0 }] } }\n      nat:\n',
+        ],
+      ],
+      red: [2],
+    },
+    {
+      what: 'the server has a route to the inside',
+      edits: [
+        [
+          'eth0: { addresses: [203.0.113.80/24] }\n',
+          'eth0: { addresses: [203.0.113.80/24] }\n      routes: [{ to: 192.168.1.0/24, via: 203.0.113.1 }]\n',
+        ],
+      ],
+      red: [3],
+    },
+  ],
+  'port-forward.yaml': [
+    {
+      what: 'another port is forwarded',
+      edits: [['port: 8080, to: 10.20.0.80', 'port: 8081, to: 10.20.0.80']],
+      red: [0],
+    },
+    {
+      what: 'nothing is forwarded',
+      edits: [
+        [
+          '        - { kind: dnat, in: out0, protocol: tcp, port: 8080, to: 10.20.0.80, toPort: 80 }\n',
+          '',
+        ],
+      ],
+      red: [0],
+    },
+    {
+      what: 'port 80 is forwarded instead',
+      edits: [['port: 8080, to: 10.20.0.80', 'port: 80, to: 10.20.0.80']],
+      red: [0, 1],
+    },
+    {
+      what: 'the filter has no rule for web',
+      edits: [
+        [
+          '            - { action: accept, in: out0, to: 10.20.0.80, protocol: tcp, port: 80 }\n',
+          '',
+        ],
+      ],
+      red: [0],
+    },
+    { what: 'the filter lets through', edits: [['policy: drop', 'policy: accept']], red: [2, 3] },
+    {
+      what: 'the rule for web holds for everybody inside',
+      edits: [['in: out0, to: 10.20.0.80, protocol: tcp', 'in: out0, protocol: tcp']],
+      red: [2],
+    },
+    {
+      what: 'the rule for web holds for every protocol',
+      edits: [['to: 10.20.0.80, protocol: tcp, port: 80 }\n\n', 'to: 10.20.0.80 }\n\n']],
+      red: [3],
+    },
+    {
+      what: 'the filter forgets connections',
+      edits: [['            - { action: accept, state: [established, related] }\n', '']],
+      red: [4],
+    },
+    {
+      what: 'the inside may not go out',
+      edits: [['            - { action: accept, in: in0, out: out0 }\n', '']],
+      red: [4],
+    },
+    {
+      what: 'nothing that leaves is translated',
+      edits: [['        - { kind: masquerade, out: out0, from: 10.20.0.0/24 }\n', '']],
+      red: [4],
+    },
+    { what: 'the router does not forward', edits: [noForwarding], red: [0, 4] },
+    {
+      what: 'web and private are isolated',
+      edits: [isolated('inner', 'in-web', 'in-private')],
+      red: [5],
+    },
+  ],
+  'vlan-trunk.yaml': [
+    {
+      what: 'blue1 is in the VLAN of red',
+      edits: [['sw1-blue: { vlan: 20 }', 'sw1-blue: { vlan: 10 }']],
+      red: [1, 2],
+    },
+    {
+      what: 'blue2 is in the VLAN of red',
+      edits: [['sw2-blue: { vlan: 20 }', 'sw2-blue: { vlan: 10 }']],
+      red: [1, 3],
+    },
+    {
+      what: 'VLAN 20 is off the trunk at one end',
+      edits: [['trunk1: { trunk: [10, 20] }', 'trunk1: { trunk: [10] }']],
+      red: [1],
+    },
+    {
+      what: 'VLAN 10 is off the trunk at one end',
+      edits: [['trunk2: { trunk: [10, 20] }', 'trunk2: { trunk: [20] }']],
+      red: [0],
+    },
+    {
+      what: 'the switches filter no VLANs',
+      edits: [
+        [
+          '      vlanFiltering: true\n      ports:\n        sw1-red: { vlan: 10 }\n        sw1-blue: { vlan: 20 }\n        trunk1: { trunk: [10, 20] }\n',
+          '',
+        ],
+        [
+          '      vlanFiltering: true\n      ports:\n        sw2-red: { vlan: 10 }\n        sw2-blue: { vlan: 20 }\n        trunk2: { trunk: [10, 20] }\n',
+          '',
+        ],
+      ],
+      red: [2, 3],
+    },
+  ],
+  'vlan-router.yaml': [
+    { what: 'the router does not forward', edits: [noForwarding], red: [1, 2] },
+    {
+      what: 'blue has no route',
+      edits: [
+        [
+          'eth0: { addresses: [192.168.20.2/24] }\n      routes:\n        - { to: default, via: 192.168.20.1 }\n',
+          'eth0: { addresses: [192.168.20.2/24] }\n',
+        ],
+      ],
+      red: [1, 2],
+    },
+    {
+      what: 'green1 is in VLAN 10',
+      edits: [['p-green1: { vlan: 30 }', 'p-green1: { vlan: 10 }']],
+      red: [3, 4, 5],
+    },
+    {
+      what: 'the router’s cable for VLAN 10 is in VLAN 30',
+      edits: [['up10: { vlan: 10 }', 'up10: { vlan: 30 }']],
+      red: [0, 1, 2, 5],
+    },
+    {
+      what: 'red is in VLAN 30',
+      edits: [['p-red: { vlan: 10 }', 'p-red: { vlan: 30 }']],
+      red: [0, 1, 2, 4],
+    },
+  ],
+  'router-on-a-stick.yaml': [
+    { what: 'the router does not forward', edits: [noForwarding], red: [1, 2] },
+    {
+      what: 'VLAN 30 is on the trunk',
+      edits: [['trunk: [10, 20]', 'trunk: [10, 20, 30]']],
+      red: [4, 5],
+    },
+    { what: 'VLAN 20 is off the trunk', edits: [['trunk: [10, 20]', 'trunk: [10]']], red: [1, 2] },
+    {
+      what: 'VLAN 10 is off the trunk',
+      edits: [['trunk: [10, 20]', 'trunk: [20]']],
+      red: [0, 1, 2],
+    },
+    {
+      what: 'the router’s device for VLAN 20 takes the tag 40',
+      edits: [['parent: eth0, id: 20', 'parent: eth0, id: 40']],
+      red: [1, 2],
+    },
+    {
+      what: 'green1 is in VLAN 20',
+      edits: [['p-green1: { vlan: 30 }', 'p-green1: { vlan: 20 }']],
+      red: [3],
+    },
+  ],
+  'layer3-switch.yaml': [
+    { what: 'the switch does not route', edits: [noForwarding], red: [1, 2] },
+    {
+      what: 'the bridge’s own door is closed to VLAN 20',
+      edits: [
+        ['      vlans: [10, 20]\n', '      vlans: [10]\n'],
+        [
+          'vlan20: { kind: vlan, parent: fabric, id: 20,',
+          'vlan20: { kind: vlan, parent: fabric, id: 10,',
+        ],
+        ['vlan10: { kind: vlan, parent: fabric, id: 10,', 'vlan10: { kind: dummy,'],
+      ],
+      red: [1, 2],
+    },
+    {
+      what: 'red2 is in VLAN 20',
+      edits: [['port2: { vlan: 10 }', 'port2: { vlan: 20 }']],
+      red: [0, 2],
+    },
+    {
+      what: 'green1 is in VLAN 10',
+      edits: [['port4: { vlan: 30 }', 'port4: { vlan: 10 }']],
+      red: [3, 4, 5],
+    },
+  ],
+  'rate-limit.yaml': [
+    {
+      what: 'home is down',
+      edits: [['          # Upload.\n', '          state: down\n']],
+      red: [0, 1, 2],
+    },
+    {
+      what: 'upload is not limited',
+      edits: [['          # Upload.\n          impairment: { rate: 4mbit }\n', '']],
+      red: [1],
+    },
+    { what: 'upload is slower', edits: [['rate: 4mbit', 'rate: 2mbit']], red: [1] },
+    {
+      what: 'download is not limited',
+      edits: [['          # Download.\n          impairment: { rate: 20mbit }\n', '']],
+      red: [2],
+    },
+    { what: 'download is slower', edits: [['rate: 20mbit', 'rate: 10mbit']], red: [2] },
+  ],
+  'impairment.yaml': [
+    {
+      what: 'the line delays one way only',
+      edits: [['          impairment: { delay: 20, rate: 10mbit, loss: 0 }\n\n', '\n']],
+      red: [1],
+    },
+    {
+      what: 'the line delays and limits at the far end only',
+      edits: [['line: { impairment: { delay: 20, rate: 10mbit, loss: 0 } }', 'line: {}']],
+      red: [1, 2],
+    },
+    {
+      what: 'the line is not limited',
+      edits: [
+        [
+          'line: { impairment: { delay: 20, rate: 10mbit, loss: 0 } }',
+          'line: { impairment: { delay: 20 } }',
+        ],
+      ],
+      red: [2],
+    },
+    {
+      what: 'the line loses everything',
+      edits: [
+        [
+          'line: { impairment: { delay: 20, rate: 10mbit, loss: 0 } }',
+          'line: { impairment: { loss: 100 } }',
+        ],
+      ],
+      red: [1, 2],
+    },
+    {
+      what: 'near is as far',
+      edits: [
+        [
+          'eth0: { addresses: [10.80.0.2/24] }',
+          'eth0: { addresses: [10.80.0.2/24], impairment: { delay: 60 } }',
+        ],
+      ],
+      red: [0],
+    },
+    {
+      what: 'the rest of the LAN is as slow',
+      edits: [
+        ['      ports:\n', '      ports:\n        port2: { impairment: { rate: 10mbit } }\n'],
+      ],
+      red: [3],
+    },
+  ],
+  'tun-tunnel.yaml': [
+    {
+      what: 'the tunnel is gone',
+      edits: [
+        [
+          '    - type: tunnel\n      endpoints: [west:tun0, east:tun0]\n      underlay: [198.51.100.2, 203.0.113.2]\n',
+          '',
+        ],
+      ],
+      red: [0, 1, 2],
+    },
+    {
+      what: 'west has no route through the tunnel',
+      edits: [
+        [
+          "        # The other site's network, through the tunnel.\n        - { to: 192.168.20.0/24, via: 10.40.0.2 }\n",
+          '',
+        ],
+      ],
+      red: [1, 2],
+    },
+    {
+      what: 'the underlay does not forward',
+      edits: [['网络 }\n      forwarding: true\n', '网络 }\n']],
+      red: [0, 1, 2],
+    },
+    {
+      what: 'files has the address that nobody has',
+      edits: [['addresses: [192.168.20.10/24]', 'addresses: [192.168.20.10/24, 192.168.20.99/24]']],
+      red: [3],
+    },
+    {
+      what: 'the underlay has a route into the site',
+      edits: [
+        [
+          'eth1: { addresses: [203.0.113.1/24] }\n',
+          'eth1: { addresses: [203.0.113.1/24] }\n      routes: [{ to: 192.168.20.0/24, via: 203.0.113.2 }]\n',
+        ],
+      ],
+      red: [4],
+    },
+  ],
+  'tap-tunnel.yaml': [
+    { what: 'the underlay does not forward', edits: [noForwarding], red: [0, 1, 2, 3] },
+    {
+      what: 'the tunnel is gone',
+      edits: [
+        [
+          '    - type: tunnel\n      endpoints: [west:tap0, east:tap0]\n      # The addresses that the UDP packets go between, in the same order.\n      underlay: [198.51.100.2, 203.0.113.2]\n',
+          '',
+        ],
+      ],
+      red: [1, 2, 3],
+    },
+    {
+      what: 'the IPv6 address of east is gone',
+      edits: [["[10.30.0.2/24, 'fd00:30::2/64']", '[10.30.0.2/24]']],
+      red: [3],
+    },
+    {
+      what: 'east has the address that nobody has',
+      edits: [
+        ["[10.30.0.2/24, 'fd00:30::2/64']", "[10.30.0.2/24, 10.30.0.99/24, 'fd00:30::2/64']"],
+      ],
+      red: [4],
+    },
+    {
+      what: 'the underlay has a route into the tunnel',
+      edits: [
+        [
+          'eth1: { addresses: [203.0.113.1/24] }\n',
+          'eth1: { addresses: [203.0.113.1/24] }\n      routes: [{ to: 10.30.0.0/24, via: 198.51.100.2 }]\n',
+        ],
+      ],
+      red: [5],
+    },
+  ],
+  'gre.yaml': [
+    {
+      what: 'the keys differ',
+      edits: [['remote: 203.0.113.2, key: 100', 'remote: 203.0.113.2, key: 101']],
+      red: [2, 3],
+    },
+    ...overlay(70),
+  ],
+  'vxlan.yaml': [
+    {
+      what: 'the network identifiers differ',
+      edits: [['id: 100, local: 198.51.100.2', 'id: 101, local: 198.51.100.2']],
+      red: [2, 3],
+    },
+    ...overlay(60),
+  ],
+  'three-node-site.yaml': [
+    {
+      what: 'manager and compute are isolated',
+      edits: [isolated('mgmt-net', 'm-manager', 'm-compute')],
+      red: [0],
+    },
+    {
+      what: 'manager and network are isolated',
+      edits: [isolated('mgmt-net', 'm-manager', 'm-network')],
+      red: [1],
+    },
+    {
+      what: 'manager and internet are isolated',
+      edits: [isolated('ext-net', 'e-manager', 'e-internet')],
+      red: [2],
+    },
+    {
+      what: 'the instances are isolated',
+      edits: [
+        [
+          '      namespace: compute\n',
+          '      namespace: compute\n      ports: { vnet1: { isolated: true }, vnet2: { isolated: true } }\n',
+        ],
+      ],
+      red: [3],
+    },
+    {
+      what: 'the gateway answers nobody inside',
+      edits: [['            - { action: accept, in: int0, to: 192.168.100.1 }\n', '']],
+      red: [4],
+    },
+    { what: 'the network node does not forward', edits: [noForwarding], red: [5] },
+    {
+      what: 'nothing is translated',
+      edits: [
+        ['      nat:\n        - { kind: masquerade, out: ext0, from: 192.168.100.0/24 }\n', ''],
+      ],
+      red: [5],
+    },
+    {
+      what: 'the filter forgets connections',
+      edits: [['            - { action: accept, state: [established, related] }\n', '']],
+      red: [5],
+    },
+    {
+      what: 'the instances may not go out',
+      edits: [['            - { action: accept, in: int0, out: ext0 }\n', '']],
+      red: [5],
+    },
+    { what: 'the filter lets through', edits: [['policy: drop', 'policy: accept']], red: [7, 8] },
+    {
+      what: 'the filter lets through, and the internet has a route inside',
+      edits: [
+        ['policy: drop', 'policy: accept'],
+        [
+          'eth0: { addresses: [203.0.113.80/24] }\n',
+          'eth0: { addresses: [203.0.113.80/24] }\n      routes: [{ to: 192.168.100.0/24, via: 203.0.113.12 }]\n',
+        ],
+      ],
+      red: [6, 7, 8],
+    },
+    {
+      what: 'the network node answers the instances everywhere',
+      edits: [['            - { action: drop, in: int0 }\n', '']],
+      red: [9],
+    },
+  ],
+};
+
+/** Of the two labs with guests on two hosts and a tunnel between. */
+function overlay(subnet: number): readonly Mutation[] {
+  const own = (host: number): string => `addresses: [10.${String(subnet)}.0.${String(host)}/24]`;
+  return [
+    { what: 'the underlay does not forward', edits: [noForwarding], red: [0, 2, 3] },
+    {
+      what: 'guests of one host are isolated',
+      edits: [
+        [
+          '      namespace: host1\n      ports:\n',
+          '      namespace: host1\n      ports:\n        vnet1: { isolated: true }\n        vnet2: { isolated: true }\n',
+        ],
+      ],
+      red: [1],
+    },
+    {
+      what: 'vm2 has the address that nobody has',
+      edits: [[own(2), own(2).replace(']', `, 10.${String(subnet)}.0.99/24]`)]],
+      red: [4],
+    },
+    {
+      what: 'the underlay router is plugged in among the guests',
+      edits: [
+        [
+          'eth1: { addresses: [203.0.113.1/24] }\n',
+          `eth1: { addresses: [203.0.113.1/24] }\n        eth2: { ${own(200)} }\n`,
+        ],
+        [
+          '    - endpoints: [core:eth1, host2:eth0]\n',
+          '    - endpoints: [core:eth1, host2:eth0]\n    - { endpoints: [core:eth2, br2:vnet9], mtu: 1450 }\n',
+        ],
+      ],
+      red: [5],
+    },
+  ];
+}
+
+/** Guards that cannot be taken away: without them the document is refused. */
+export const refusedMutations: Readonly<Record<string, readonly RefusedMutation[]>> = {
+  'stp-ring.yaml': [
+    {
+      what: 'no bridge of the ring runs STP',
+      edits: [1, 2, 3].map((number) => [
+        `b${String(number)}: { kind: bridge, stp: true,`,
+        `b${String(number)}: { kind: bridge,`,
+      ]),
+      code: 'bridge-loop',
+    },
+  ],
+};
+
+export function readGallery(file: string): string {
+  return readFileSync(path.join(gallery, file), 'utf8');
+}
+
+/** What every kernel has that these tests run on. */
+const usual: ReadonlySet<string> = new Set([
+  ...['link:bridge', 'link:veth', 'link:tap', 'link:tun', 'link:vxlan'],
+  ...['queueing:tbf', 'program:nft', 'program:socat'],
+  ...['program:qemu-system-x86_64', 'guest-system'],
+]);
+
+/** Whether a lab of the gallery needs more than every kernel has: the guest tier is where it is sure to run. */
+export function needsFullKernel(file: string): boolean {
+  const { document } = readDocument(readGallery(file));
+  if (document === null) return true;
+  return requirementsOf(networkOf(document)).some(({ capability }) => !usual.has(capability));
+}
+
+/** The lab's text with the edits; throws where one does not fit: it would change nothing, or not what is meant. */
+export function mutate(text: string, edits: readonly Edit[]): string {
+  const at = text.indexOf('\nchecks:\n');
+  if (at < 0) throw new Error('a lab without checks');
+  const [head, checks] = [text.slice(0, at + 1), text.slice(at + 1)];
+  const edited = edits.reduce((current, [before, after]) => {
+    const parts = current.split(before);
+    if (parts.length !== 2) {
+      throw new Error(`stands ${String(parts.length - 1)} times in the lab: ${before}`);
+    }
+    return parts.join(after);
+  }, head);
+  return edited + checks;
+}
+
+/** Where labs go up and down. */
+export interface LabDoor {
+  readonly apply: (target: PlanTarget) => Promise<Result<unknown>>;
+  readonly check: (lab: string) => Promise<Result<{ readonly results: readonly CheckResult[] }>>;
+}
+
+export interface MutationResult {
+  /** Null for the lab as it is. */
+  readonly what: string | null;
+  readonly expected: readonly number[];
+  /** Indexes of the checks that failed. */
+  readonly red: readonly number[];
+  /** What did not pass, in the words of the checks. */
+  readonly sentences: readonly string[];
+}
+
+function documentOf(text: string): PlanTarget {
+  return { kind: 'document', text, path: null, replace: false };
+}
+
+async function must(result: Promise<Result<unknown>>, what: string): Promise<void> {
+  const { ok, ...rest } = await result;
+  if (!ok) throw new Error(`${what}: ${JSON.stringify(rest)}`);
+}
+
+/** The lab as it is, and then with each of its mutations: which checks fail. It is down before and after. */
+export async function tryMutations(
+  door: LabDoor,
+  file: string,
+): Promise<readonly MutationResult[]> {
+  const lab = path.basename(file, '.yaml');
+  const text = readGallery(file);
+  const results: MutationResult[] = [];
+  const judge = async (mutation: Mutation | null): Promise<void> => {
+    const what = mutation?.what ?? null;
+    const checked = await door.check(lab);
+    if (!checked.ok) throw new Error(`${what ?? lab}: ${JSON.stringify(checked.failure)}`);
+    const wrong = checked.value.results.filter(({ outcome }) => outcome !== 'passed');
+    results.push({
+      what,
+      expected: mutation?.red ?? [],
+      // What was skipped is neither: it shows as a number that no check has.
+      red: wrong.map(({ index, outcome }) => (outcome === 'failed' ? index : -1)),
+      sentences: wrong.map(({ index, sentence }) => `${String(index)}: ${sentence}`),
+    });
+  };
+  const down = (): Promise<void> => must(door.apply({ kind: 'down', lab }), `${lab} down`);
+  const all = mutations[file] ?? [];
+  await must(door.apply(documentOf(text)), lab);
+  await judge(null);
+  for (const mutation of all.filter(({ live }) => live === true)) {
+    await must(door.apply(documentOf(mutate(text, mutation.edits))), mutation.what);
+    await judge(mutation);
+  }
+  await down();
+  for (const mutation of all.filter(({ live }) => live !== true)) {
+    await must(door.apply(documentOf(mutate(text, mutation.edits))), mutation.what);
+    await judge(mutation);
+    await down();
+  }
+  return results;
+}
