@@ -613,6 +613,23 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
       red: [4],
     },
   ],
+  'virtual-machine.yaml': [
+    {
+      what: 'the tap is down',
+      edits: [
+        [
+          '    br0:\n      kind: bridge\n',
+          '    br0: { kind: bridge, ports: { tap1: { state: down } } }\n',
+        ],
+      ],
+      red: [0],
+    },
+    {
+      what: 'h1 has the address that nobody has',
+      edits: [['[10.90.0.1/24]', '[10.90.0.1/24, 10.90.0.99/24]']],
+      red: [1],
+    },
+  ],
   'tap-tunnel.yaml': [
     { what: 'the underlay does not forward', edits: [noForwarding], red: [0, 1, 2, 3] },
     {
