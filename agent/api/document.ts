@@ -492,10 +492,11 @@ export function parseEndpoint(endpoint: string): Endpoint {
   return { node, interface: name };
 }
 
-/** The namespace that a node's interfaces are in; null is the realm's own. */
+/** The namespace that a node's interfaces are in, a machine's own for its cards; null is the realm's own. */
 export function namespaceOfNode(name: string, node: LabNode): string | null {
   switch (node.kind) {
     case 'namespace':
+    case 'vm':
       return name;
     case 'bridge':
       return node.namespace ?? null;

@@ -640,6 +640,23 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
       red: [4],
     },
   ],
+  'virtual-machine.yaml': [
+    {
+      what: 'the tap is down',
+      edits: [
+        [
+          '    br0:\n      kind: bridge\n',
+          '    br0: { kind: bridge, ports: { tap1: { state: down } } }\n',
+        ],
+      ],
+      red: [0],
+    },
+    {
+      what: 'h1 has the address that nobody has',
+      edits: [['[10.90.0.1/24]', '[10.90.0.1/24, 10.90.0.99/24]']],
+      red: [1],
+    },
+  ],
   'tap-tunnel.yaml': [
     { what: 'the underlay does not forward', edits: [noForwarding], red: [0, 1, 2, 3] },
     {
@@ -819,6 +836,7 @@ export function readGallery(file: string): string {
 const usual: ReadonlySet<string> = new Set([
   ...['link:bridge', 'link:veth', 'link:tap', 'link:tun', 'link:vxlan'],
   ...['queueing:tbf', 'program:nft', 'program:socat'],
+  ...['program:qemu-system-x86_64', 'guest-system'],
 ]);
 
 /** Whether a lab of the gallery needs more than every kernel has: the guest tier is where it is sure to run. */

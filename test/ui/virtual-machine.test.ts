@@ -95,7 +95,7 @@ describe('a virtual machine', () => {
     }
   }
 
-  it('is added from the palette and wired to a bridge', async () => {
+  it('is added from the palette', async () => {
     const { page, context } = await openWindow(browser, started.url);
     await expect.poll(() => card(page, 'vm1').getAttribute('data-presence')).toBe('real');
     await page.getByTestId('palette-vm').click();
