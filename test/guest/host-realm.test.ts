@@ -27,7 +27,7 @@ const wanted = [
   ...['is as it was with an agent', 'keeps its NIC', 'brings the lab', 'holds several labs'],
   ...['of a namespace is refused', 'of a tap is refused', 'runs as the person'],
   ...['is known again, and ends with its lab', 'by tester runs'],
-  ...['at kill-after:3 leaves'],
+  ...['at kill-after:3 leaves', 'stays once it is confirmed', 'goes back by its deadline'],
 ];
 
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
