@@ -34,7 +34,7 @@ const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function writeScript(results: string): string {
   return [process.execPath, 'node_modules/vitest/vitest.mjs', 'run']
-    .concat(['--config', 'test/vitest.config.ts', '--dir', 'test/cli'])
+    .concat(['--config', 'test/vitest.config.ts', '--dir', 'test/cli', '--testTimeout=600000'])
     .concat(['--reporter=verbose', '--reporter=json'])
     .concat([`--outputFile.json=${path.join(results, 'report.json')}`])
     .concat(['test/cli/host-realm.test.ts', '-t', wanted.join('|')])
