@@ -39,11 +39,14 @@ nft add rule inet bystander c tcp dport 9 counter drop
 ip route add 203.0.113.0/24 via 192.0.2.9
 `;
 
-/** Of a machine with a NIC (the guest): its address, and the way out. */
-const uplink = `
-ip address add 10.0.2.15/24 dev eth0
-ip link set eth0 up
-ip route add default via 10.0.2.2
+/** What the machine reaches the world by: a real NIC in the guest, else one end of a pair whose other end answers. */
+const nic = isGuest
+  ? { name: 'eth0', address: '10.0.2.15/24', gateway: '10.0.2.2' }
+  : { name: 'by-in', address: '198.51.100.2/24', gateway: '198.51.100.1' };
+const wayOut = `
+ip address add ${nic.address} dev ${nic.name}
+ip link set ${nic.name} up
+ip route add default via ${nic.gateway}
 `;
 
 /** What the machine's own kernel has for links; the guest has the labs that need more. */
@@ -108,7 +111,7 @@ describe.skipIf(!isRoot)('the host realm', () => {
   beforeAll(async () => {
     machine = await HostMachine.open();
     machine.script(bystanders);
-    if (isGuest) machine.script(uplink);
+    machine.script(wayOut);
     machine.begin(['ip', 'netns', 'exec', 'bystander', 'sleep', '3601']);
     await waitUntil(() => machine.try(['ip', 'netns', 'pids', 'bystander']).stdout !== '');
     before = machine.state();
@@ -134,17 +137,17 @@ describe.skipIf(!isRoot)('the host realm', () => {
     expect(machine.look(['stat', '-c', '%a %u', '/run/netloom/host'])).toBe('711 0\n');
   });
 
-  it.runIf(isGuest)('keeps its NIC, with address and way out, in use meanwhile', async () => {
+  it('keeps its NIC, with address and way out, in use meanwhile', async () => {
     const ping = (): number | null =>
-      machine.try(['ping', '-c', '1', '-W', '5', '10.0.2.2']).status;
+      machine.try(['ping', '-c', '1', '-W', '5', nic.gateway]).status;
     expect(ping()).toBe(0);
     const came = await up(machine.write('first', pair('first', 'f', '10.77.1')));
     expect(came.status, came.stderr).toBe(0);
     expect(ping()).toBe(0);
-    const taker = `netloom: 1\nname: taker\ntopology:\n  nodes:\n    eth0: { kind: bridge }\n`;
+    const taker = `netloom: 1\nname: taker\ntopology:\n  nodes:\n    ${nic.name}: { kind: bridge }\n`;
     const refused = await up(machine.write('taker', taker));
     expect(refused.status).toBe(1);
-    expect(refused.stderr).toContain('eth0');
+    expect(refused.stderr).toContain(nic.name);
     await machine.must('tester', ['down', 'first']);
     expect(ping()).toBe(0);
     await expectAsBefore();
@@ -427,6 +430,47 @@ mv ${testerHome} ${testerHome}.kept && ln -s /var/lib/closed2/inner ${testerHome
         await expectAsBefore();
       },
     );
+  });
+
+  describe('the uplink of a bridge', () => {
+    const lab = `netloom: 1
+name: way-out
+topology:
+  nodes:
+    br-ex: { kind: bridge, uplink: ${nic.name} }
+`;
+    const reaches = (): boolean =>
+      machine.try(['ping', '-c', '1', '-W', '5', nic.gateway]).status === 0;
+    const addressesOf = (name: string): string =>
+      machine.try(['ip', '-j', 'address', 'show', 'dev', name]).stdout;
+    const [host = ''] = nic.address.split('/');
+
+    it('is the machine’s NIC, and stays once it is confirmed', async () => {
+      const came = await up(machine.write('way-out', lab), '--confirm-within', '600');
+      expect(came.status, came.stderr).toBe(0);
+      const confirmed = await machine.run('tester', ['confirm', 'way-out']);
+      expect(confirmed.status, confirmed.stderr).toBe(0);
+      expect(addressesOf('br-ex')).toContain(host);
+      expect(addressesOf(nic.name)).not.toContain(host);
+      // A port that is new at a bridge waits for its forward delay only with STP.
+      expect(await waitUntil(reaches)).toBe(true);
+      await machine.must('tester', ['undo', 'way-out']);
+      await expectAsBefore();
+      expect(await waitUntil(reaches)).toBe(true);
+    });
+
+    it('goes back by its deadline when nobody confirms it, also without an agent', async () => {
+      const came = await up(machine.write('way-out', lab), '--confirm-within', '5', '--json');
+      expect(came.status, came.stderr).toBe(0);
+      machine.look(['kill', '-9', String(await machine.agentPid())]);
+      const isBack = (): boolean => JSON.stringify(machine.state()) === JSON.stringify(before);
+      await waitUntil(isBack, 60_000);
+      expect(machine.state()).toEqual(before);
+      expect(await waitUntil(reaches)).toBe(true);
+      await machine.must('root', ['agent', 'start', '--realm', 'host']);
+      expect((await machine.run('tester', ['confirm', 'way-out'])).status).not.toBe(0);
+      await expectAsBefore();
+    });
   });
 
   it('warns where the machine’s firewall would drop what crosses a bridge, and leaves it as it is', async () => {

@@ -27,14 +27,14 @@ const wanted = [
   ...['is as it was with an agent', 'keeps its NIC', 'brings the lab', 'holds several labs'],
   ...['of a namespace is refused', 'of a tap is refused', 'runs as the person'],
   ...['is known again, and ends with its lab', 'by tester runs'],
-  ...['at kill-after:3 leaves'],
+  ...['at kill-after:3 leaves', 'stays once it is confirmed', 'goes back by its deadline'],
 ];
 
 const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function writeScript(results: string): string {
   return [process.execPath, 'node_modules/vitest/vitest.mjs', 'run']
-    .concat(['--config', 'test/vitest.config.ts', '--dir', 'test/cli'])
+    .concat(['--config', 'test/vitest.config.ts', '--dir', 'test/cli', '--testTimeout=600000'])
     .concat(['--reporter=verbose', '--reporter=json'])
     .concat([`--outputFile.json=${path.join(results, 'report.json')}`])
     .concat(['test/cli/host-realm.test.ts', '-t', wanted.join('|')])
