@@ -67,7 +67,7 @@ beforeAll(async () => {
 afterAll(() => netloom.dispose());
 
 describe('what breaks a lab turns its checks red, and no other', () => {
-  it.each([...files].reverse())('%s', async (file) => {
+  it.each([...files].reverse())('%s', { timeout: 300_000 }, async (file) => {
     const trial = tried.get(file);
     if (trial === undefined) throw new Error(`${file} was not tried`);
     const result = await trial.catch((error: unknown) => String(error));

@@ -390,6 +390,33 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
       red: [5],
     },
   ],
+  'uplink.yaml': [
+    {
+      what: 'the NIC stays outside the bridge',
+      edits: [['      uplink: enp1s0\n', '']],
+      red: [3, 4],
+    },
+    {
+      what: 'the machine has no default route',
+      edits: [['      routes:\n        - { to: default, via: 192.168.0.1 }\n', '']],
+      red: [1],
+    },
+    {
+      what: 'the router is down',
+      edits: [['203.0.113.10/24] }\n', '203.0.113.10/24], state: down }\n']],
+      red: [0, 1, 2, 3],
+    },
+    {
+      what: 'the guest has a default route',
+      edits: [
+        [
+          'eth0: { addresses: [192.168.0.101/24] }\n',
+          'eth0: { addresses: [192.168.0.101/24] }\n      routes: [{ to: default, via: 192.168.0.1 }]\n',
+        ],
+      ],
+      red: [5],
+    },
+  ],
   'vlan-trunk.yaml': [
     {
       what: 'blue1 is in the VLAN of red',
