@@ -430,6 +430,33 @@ describe('one thing that changes', () => {
   });
 });
 
+describe('a bridge within a topology change of its spanning tree', () => {
+  test.each([{ ageing: '' }, { ageing: ', ageingTime: 100' }])(
+    'is taken down by the same plan as at any other time: $ageing',
+    ({ ageing }) => {
+      const base = lab(
+        `\n  nodes: { br0: { kind: bridge, stp: true, forwardDelay: 4, maximumAge: 6, helloTime: 1${ageing} } }\n`,
+      );
+      const inventory = kernelWith(base).inventory();
+      // The kernel shows twice the forward delay then.
+      const changing = {
+        ...inventory,
+        links: inventory.links.map((link) =>
+          link.bridge === null ? link : { ...link, bridge: { ...link.bridge, ageingTime: 8 } },
+        ),
+      };
+      expect(changing).not.toEqual(inventory);
+      const down = (found: typeof inventory) =>
+        planLab({ lab: 'lab', desired: null, base, inventory: found }).operations;
+      expect(down(changing)).toEqual(down(inventory));
+      expect(JSON.stringify(down(changing))).not.toContain('"ageingTime":8');
+      expect(planLab({ lab: 'lab', desired: base, base, inventory: changing }).operations).toEqual(
+        [],
+      );
+    },
+  );
+});
+
 describe('a tunnel between two nodes', () => {
   const tunnel = `
   nodes:
