@@ -68,7 +68,7 @@ describe.skipIf(missing !== null)('a router on a stick, by hand', () => {
     await person.address('h20', 'eth0', '10.0.20.2/24');
     await person.route('h10', 'default via 10.0.10.1');
     await person.route('h20', 'default via 10.0.20.1');
-    await person.point(person.card('sw').locator('.card-title'));
+    await person.point(person.card('sw').locator('.card-name'));
     const filtering = person.inspector().getByRole('checkbox', { name: 'VLAN filtering' });
     if (!(await filtering.isVisible())) await person.button('More settings').first().click();
     await filtering.check();
@@ -115,7 +115,7 @@ describe.skipIf(missing !== null)('a router on a stick, by hand', () => {
     ) as { vlans: { vlan: number }[] }[];
     expect(vlans[0]?.vlans.map(({ vlan }) => vlan)).toEqual([10, 20]);
     // Each station behind its port, in its VLAN.
-    await person.point(person.card('sw').locator('.card-title'));
+    await person.point(person.card('sw').locator('.card-name'));
     await person.inspector().getByRole('tab', { name: /^Live/ }).click();
     const table = page.getByRole('table', { name: 'Learned addresses' });
     const row = table.locator('tr').filter({ hasText: 'h20:eth0' });

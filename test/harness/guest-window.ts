@@ -40,7 +40,6 @@ cd '${checkout}'
 mkdir -p -m 700 ${home} ${home}/run ${home}/state ${home}/data ${home}/config
 export HOME=${home} XDG_RUNTIME_DIR=${home}/run XDG_STATE_HOME=${home}/state
 export XDG_DATA_HOME=${home}/data XDG_CONFIG_HOME=${home}/config NETLOOM_SHELL=browser
-modprobe virtio_net
 ip address add 10.0.2.15/24 dev eth0
 ip link set eth0 up
 '${process.execPath}' main/start/start.mjs --no-open --port ${port} >"$NETLOOM_GUEST_RESULTS/gateway" 2>&1 &

@@ -45,6 +45,9 @@ export class Person {
     await dialog.getByRole('textbox').fill(name);
     await dialog.getByRole('button', { name: 'Create', exact: true }).click();
     await expect.poll(() => this.page.getByTestId('lab-name').innerText()).toBe(name);
+    // The drawer takes its room before anything is drawn.
+    await this.page.getByRole('tab', { name: /^Checks/ }).click();
+    await expect.poll(() => this.page.getByTestId('checks').isVisible()).toBe(true);
   }
 
   /** Makes room for what is to be drawn. */
@@ -72,7 +75,7 @@ export class Person {
 
   /** Draws a wire from one node to another. */
   async wire(from: string, to: string): Promise<void> {
-    await this.point(this.card(from).locator('.card-title'));
+    await this.point(this.card(from).locator('.card-name'));
     await this.drag(this.page.locator(`[data-handle="${from}"]`), this.card(to));
   }
 
@@ -96,7 +99,7 @@ export class Person {
   }
 
   async route(node: string, route: string): Promise<void> {
-    await this.point(this.card(node).locator('.card-title'));
+    await this.point(this.card(node).locator('.card-name'));
     await this.button('Add route').click();
     const field = this.page.getByRole('textbox', { name: 'New route' });
     await field.fill(route);

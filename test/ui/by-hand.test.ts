@@ -92,7 +92,7 @@ describe('a lab with NAT, by hand', () => {
     // What cannot be written does not vanish without a word.
     await person.point(person.port('h1:eth0'));
     await page.getByRole('textbox', { name: 'Address of eth0' }).fill('192.168.1.300/24');
-    await person.point(person.card('gw').locator('.card-title'));
+    await person.point(person.card('gw').locator('.card-name'));
     await expect
       .poll(() => page.getByText('“192.168.1.300/24” was not taken').isVisible())
       .toBe(true);
@@ -119,7 +119,7 @@ describe('a lab with NAT, by hand', () => {
   });
 
   it('shows what the bridge has learned, and who has it', async () => {
-    await person.point(person.card('inner').locator('.card-title'));
+    await person.point(person.card('inner').locator('.card-name'));
     await person.inspector().getByRole('tab', { name: /^Live/ }).click();
     const table = page.getByRole('table', { name: 'Learned addresses' });
     await expect.poll(() => table.innerText(), { timeout: 10_000 }).toContain('h1:eth0');
@@ -191,7 +191,7 @@ describe('a tunnel of tuns, by hand', () => {
       ['west', '10.40.0.1/30'],
       ['east', '10.40.0.2/30'],
     ] as const) {
-      await person.point(person.card(node).locator('.card-title'));
+      await person.point(person.card(node).locator('.card-name'));
       await page.getByTestId('palette-tun').click();
       await expect.poll(() => person.port(`${node}:tun0`).count()).toBe(1);
       await person.address(node, 'tun0', address);
@@ -226,7 +226,7 @@ describe('a tunnel of tuns, by hand', () => {
   });
 
   it('says in the palette what this kernel has not, and does not add it', async () => {
-    await person.point(person.card('west').locator('.card-title'));
+    await person.point(person.card('west').locator('.card-name'));
     const kinds = ['vlan', 'bond', 'dummy', 'vxlan', 'tap', 'vrf'] as const;
     const run = realmOf('by-hand-tun');
     for (const kind of kinds) {
