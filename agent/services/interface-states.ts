@@ -12,7 +12,7 @@ import { isErrno } from '../kernel/kernel-failure.ts';
 import { getLink, setLink } from '../kernel/links.ts';
 import type { RequestSocket } from '../kernel/netlink-socket.ts';
 import type { Link } from '../kernel/rtnetlink.ts';
-import { type NetworkLink, networkOf } from '../lab/network.ts';
+import { linkKey, type Network, type NetworkLink, networkOf } from '../lab/network.ts';
 
 export interface InterfaceStatesOptions {
   readonly tracker: Pick<InventoryTracker, 'namespaceHandle'>;
@@ -42,14 +42,17 @@ export class InterfaceStates {
 
   /**
    * Fails with `unknown-object` for what the document in force does not have or the kernel does not, `name-taken` for
-   * what is not the lab's, `refused` when it is in that state already and `busy` during a transaction.
+   * what is not the lab's, `refused` when it bears an uplink's addresses or it is in that state already and `busy` during a transaction.
    */
   async set(change: InterfaceStateChange): Promise<Result<void>> {
     const { lab, state, forMilliseconds } = change;
     return this.options.exclusively(lab, () => {
       const found = this.find(change);
       if (!found.ok) return found;
-      const { socket, link, label } = found.value;
+      const { socket, link, label, uplink } = found.value;
+      if (uplink !== null && (state === 'down' || forMilliseconds !== null)) {
+        return fail(bearsUplink(label, uplink));
+      }
       if (link.up === (state === 'up')) return fail(alreadyThere(label, state));
       const set = setLink(socket, link.index, { up: state === 'up' }, label);
       if (!set.ok) return set;
@@ -98,12 +101,15 @@ export class InterfaceStates {
     readonly socket: RequestSocket;
     readonly link: Link;
     readonly label: string;
+    /** Of a bridge: the interface, not the lab's, whose addresses it bears. */
+    readonly uplink: string | null;
   }> {
     const { lab, node, interface: name } = change;
     const document = this.options.inForce(lab);
     if (!document.ok) return document;
     if (!Object.hasOwn(document.value.topology.nodes, node)) return fail(unknownNode(lab, node));
-    const wanted = linkOf(document.value, node, name);
+    const network = networkOf(document.value);
+    const wanted = linkOf(network, node, name);
     if (wanted === null) return fail(unknownInterface(node, name));
     const label = linkLabel(wanted.namespace, name);
     const place = this.options.tracker.namespaceHandle(wanted.namespace);
@@ -116,7 +122,8 @@ export class InterfaceStates {
     // Without a mark it is still the one that the document lists; the mark of another lab says whose it is.
     const mark = labOfMark(link.value.alias ?? null);
     if (mark !== null && mark !== lab) return fail(foreignFailure(lab, label));
-    return succeed({ socket, link: link.value, label });
+    const uplink = network.uplinks.get(linkKey(wanted.namespace, name)) ?? null;
+    return succeed({ socket, link: link.value, label, uplink });
   }
 }
 
@@ -124,8 +131,8 @@ function keyOf({ lab, node, interface: name }: InterfaceStateChange): string {
   return `${lab}/${node}/${name}`;
 }
 
-function linkOf(document: LabDocument, node: string, name: string): NetworkLink | null {
-  for (const link of networkOf(document).links.values()) {
+function linkOf(network: Network, node: string, name: string): NetworkLink | null {
+  for (const link of network.links.values()) {
     if (link.node === node && link.name === name) return link;
   }
   return null;
@@ -150,6 +157,18 @@ function unknownInterface(node: string, name: string): Failure {
     reason: `${node} has no interface ${name}.`,
     next: 'Name an interface of the node, as the lab that is up has it.',
     values: { node, interface: name },
+  };
+}
+
+/** A plan that could cut a person off has a deadline; this has none. */
+function bearsUplink(label: string, uplink: string): Failure {
+  return {
+    kind: 'refused',
+    code: 'interface-bears-uplink',
+    object: label,
+    reason: `${label} bears the addresses of ${uplink}: whoever works through it would be cut off.`,
+    next: 'Change its state in the document; the plan then waits for a confirmation.',
+    values: { uplink },
   };
 }
 

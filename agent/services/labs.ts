@@ -448,7 +448,11 @@ export class LabService {
   /** Takes an interface down or brings it up in the kernel, without a change of the document. */
   setInterfaceState(change: InterfaceStateChange): Promise<Result<void>> {
     const { readOnly } = this.options;
-    return readOnly === null ? this.interfaces.set(change) : Promise.resolve(fail(readOnly));
+    if (readOnly !== null) return Promise.resolve(fail(readOnly));
+    if (this.pending !== null) {
+      return Promise.resolve(fail(awaitingConfirmation(this.pending.entry.lab)));
+    }
+    return this.interfaces.set(change);
   }
 
   /** Document in force of a lab that is up. */

@@ -1,13 +1,5 @@
 /** Netloom in the guest with the full kernel, and a window on this machine in front of it. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -74,10 +66,9 @@ export class GuestWindow {
     });
   }
 
-  /** Boots, and waits until the window can be opened. Throws GuestUnavailable or GuestFailure. */
+  /** Boots, and waits until the window can be opened. Build before: an emulated machine takes minutes for it. Throws GuestUnavailable or GuestFailure. */
   static async open(): Promise<GuestWindow> {
     const directory = mkdtempSync(path.join(tmpdir(), 'netloom-guest-window-'));
-    mkdirSync(directory, { recursive: true });
     const port = await freePort();
     const ended = runInGuest({
       script: script(port),
@@ -97,7 +88,7 @@ export class GuestWindow {
       const url = /Netloom is ready at (?<url>http:\S+)/.exec(said)?.groups?.['url'];
       if (url !== undefined) return new GuestWindow(directory, ended, url);
       if (over) {
-        await ended;
+        await ended.finally(() => rmSync(directory, { recursive: true, force: true }));
         throw new Error(`The guest ended: ${said}`);
       }
       await delay(200);

@@ -1,5 +1,6 @@
 /** Interfaces that are taken down and brought up on purpose; `ip -j` is the witness. */
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { PlanTarget } from '../../agent/api/calls.ts';
 import type { InterfaceStateChange } from '../../agent/api/interface-state.ts';
 import type { Result } from '../../agent/api/result.ts';
 import { probeCapabilities } from '../../agent/kernel/capabilities.ts';
@@ -176,6 +177,42 @@ describe('an interface of a lab', () => {
       failure: { code: 'lab-not-up' },
     });
   });
+});
+
+it('a bridge that bears an uplink’s addresses is not taken down', async () => {
+  ip('link', 'add', 'nic0', 'type', 'veth', 'peer', 'name', 'nic0-far');
+  ip('link', 'set', 'nic0-far', 'up');
+  ip('link', 'set', 'nic0', 'up');
+  const text = `netloom: 1
+name: notes
+topology:
+  nodes:
+    br0: { kind: bridge, uplink: nic0 }
+`;
+  const settle = async (target: PlanTarget): Promise<void> => {
+    const { awaiting } = must(await apply(bench, target));
+    if (awaiting === null) return;
+    expect(await set('br0', 'br0', 'down')).toMatchObject({
+      failure: { code: 'awaiting-confirmation' },
+    });
+    must(await bench.labs.confirm('notes', awaiting.token));
+  };
+  await settle(documentTarget(text));
+  for (const [state, duration] of [
+    ['down', null],
+    ['down', 500],
+  ] as const) {
+    expect(await set('br0', 'br0', state, duration)).toMatchObject({
+      ok: false,
+      failure: { kind: 'refused', code: 'interface-bears-uplink', values: { uplink: 'nic0' } },
+    });
+  }
+  expect(await set('br0', 'nic0', 'down')).toMatchObject({
+    ok: false,
+    failure: { code: 'unknown-interface' },
+  });
+  await settle({ kind: 'down', lab: 'notes' });
+  ip('link', 'delete', 'nic0');
 });
 
 const bonds = must(probeCapabilities()).capabilities.some(

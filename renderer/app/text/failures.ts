@@ -71,6 +71,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   },
   'interface-is-up': { reason: '{object} 已经启用。', next: '无需任何操作。' },
   'interface-is-down': { reason: '{object} 已经停用。', next: '请先启用它。' },
+  'interface-bears-uplink': {
+    reason: '{object} 承载着 {uplink} 的地址，停用会切断经由它的连接。',
+    next: '请在文件中修改它的状态，届时计划会等待确认。',
+  },
   'unknown-bridge': { reason: '这里没有网桥 {bridge}。', next: '请查看现有的对象后重试。' },
   // Realms and processes
   'agent-lost': { reason: '{object} 仍在运行，但代理没有应答。', next: '请重新启动代理。' },
