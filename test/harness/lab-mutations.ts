@@ -650,11 +650,13 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
         ],
       ],
       red: [0],
+      live: true,
     },
     {
       what: 'h1 has the address that nobody has',
       edits: [['[10.90.0.1/24]', '[10.90.0.1/24, 10.90.0.99/24]']],
       red: [1],
+      live: true,
     },
   ],
   'tap-tunnel.yaml': [

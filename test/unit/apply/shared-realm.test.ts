@@ -35,7 +35,7 @@ function handlersOf(shared: boolean) {
         asked.push({ call: 'plan', as: caller });
         return answer;
       },
-      apply: (_plan: unknown, _signal: unknown, _progress: unknown, caller: unknown) => {
+      apply: (...[, , , , caller]: readonly unknown[]) => {
         asked.push({ call: 'apply', as: caller });
         return Promise.resolve(answer);
       },
