@@ -170,8 +170,7 @@ export class WireTable {
       if (candidate.namespace === end.namespace) continue;
       if (candidate.linkNamespaceId === undefined) continue;
       const back = this.namespaceIds.get(candidate.namespace)?.get(candidate.linkNamespaceId);
-      if (back === end.namespace) return candidate;
-      if (back === undefined) possible.push(candidate);
+      if (back === undefined || back === end.namespace) possible.push(candidate);
     }
     // Namespaces that were made one after another are the likeliest pair.
     const own = Number(end.namespace);
@@ -182,21 +181,34 @@ export class WireTable {
         this.pending.add(end.id);
         return undefined;
       }
-      if (this.identifies(end, candidate) || this.identifies(candidate, end)) return candidate;
+      if (this.agree(end, candidate)) return candidate;
     }
     return undefined;
   }
 
-  /** Whether `end` means the namespace of `other`. Remembers what the kernel says. */
-  private identifies(end: KnownEnd, other: KnownEnd): boolean {
+  /**
+   * Whether two ends mean each other's namespace. What one of them says may be from before the other one moved, so that
+   * neither may say otherwise; that the kernel has no id for one of the two ways is usual.
+   */
+  private agree(one: KnownEnd, other: KnownEnd): boolean {
+    const there = this.identifies(one, other);
+    return there !== false && (this.identifies(other, one) ?? there) === true;
+  }
+
+  /** Whether `end` means the namespace of `other`; undefined when the kernel has no id for that. */
+  private identifies(end: KnownEnd, other: KnownEnd): boolean | undefined {
+    if (end.linkNamespaceId === undefined) return false;
+    const known = this.namespaceIds.get(end.namespace)?.get(end.linkNamespaceId);
+    if (known !== undefined) return known === other.namespace;
     this.budget -= 1;
     const id = this.source.identify(end.namespace, other.namespace);
-    if (id === undefined || id < 0) return false;
+    if (id === undefined || id < 0) return undefined;
     let ids = this.namespaceIds.get(end.namespace);
     if (ids === undefined) {
       ids = new Map();
       this.namespaceIds.set(end.namespace, ids);
     }
+    // Remembered: the id stays for as long as both namespaces are there.
     ids.set(id, other.namespace);
     return id === end.linkNamespaceId;
   }
@@ -209,7 +221,9 @@ export class WireTable {
       other !== undefined &&
       other !== end &&
       other.link === end.index &&
-      (other.linkNamespaceId === undefined) === (namespace === end.namespace);
+      (namespace === end.namespace
+        ? other.linkNamespaceId === undefined
+        : this.identifies(other, end) !== false);
     const mate = this.ends.get(id);
     if (mate === undefined) return undefined;
     if (agrees(mate)) return mate;

@@ -129,6 +129,23 @@ describe('wires', () => {
     expect(table.peerOf('2/2')).toBeNull();
   });
 
+  it('do not join an end by what it said before its other end moved on', () => {
+    const machine = new Machine();
+    const table = machine.table();
+    const [moving, staying] = machine.pair('1', '3');
+    for (const device of [moving, staying]) table.put(machine.end(device));
+    // It leaves, another wire's end takes its number, and it comes back with a new one.
+    table.remove(idOf(moving));
+    moving.namespace = '4';
+    for (const device of machine.pair('2', '1')) table.put(machine.end(device));
+    moving.namespace = '1';
+    moving.index = 3;
+    table.put(machine.end(moving));
+    table.settle();
+    expect(table.peerOf('3/2')).toBe('1/3');
+    expect(table.peerOf('1/2')).toBe('2/2');
+  });
+
   it('need few questions for a star and for a chain', () => {
     const machine = new Machine();
     const table = machine.table();
