@@ -160,6 +160,22 @@ function expectedBridge(data: Json): Json {
   };
 }
 
+/** What an address has beyond the ordinary; the kernel's own have none. */
+function expectedParticulars(address: Json, link: Json): Json {
+  if (address['scope'] === 'link' || link['link_type'] === 'loopback') return {};
+  const particulars: Json = {
+    ...('address' in address ? { peer: address['address'] } : {}),
+    ...('broadcast' in address ? { broadcast: address['broadcast'] } : {}),
+    ...('label' in address && address['label'] !== link['ifname']
+      ? { label: address['label'] }
+      : {}),
+    ...('metric' in address ? { metric: address['metric'] } : {}),
+    ...(address['noprefixroute'] === true ? { noPrefixRoute: true } : {}),
+    ...(address['nodad'] === true ? { noDuplicateDetection: true } : {}),
+  };
+  return Object.keys(particulars).length === 0 ? {} : { particulars };
+}
+
 /** A namespace as `ip` shows it, in the words of the contract. */
 function expectedLinks(namespace: string): readonly Json[] {
   const place = namespace === '' ? [] : ['-n', namespace];
@@ -197,6 +213,8 @@ function expectedLinks(namespace: string): readonly Json[] {
             owned: false,
             tentative: address['tentative'] === true,
             duplicate: address['dadfailed'] === true,
+            ...(address['dynamic'] === true ? { dynamic: true } : {}),
+            ...expectedParticulars(address, link),
           }))
           .sort((one, other) =>
             `${one.family} ${one.address}` < `${other.family} ${other.address}` ? -1 : 1,
