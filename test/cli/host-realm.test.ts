@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LabDocument } from '../../agent/api/index.ts';
 import { readDocument } from '../../agent/lab/document-text.ts';
 import { networkOf } from '../../agent/lab/network.ts';
 import { requirementsOf } from '../../agent/lab/requirements.ts';
@@ -54,11 +55,17 @@ const usual: ReadonlySet<string> = new Set([
   ...['link:bridge', 'link:veth', 'link:tap', 'link:tun', 'link:vxlan'],
   ...['queueing:tbf', 'program:nft', 'program:socat'],
 ]);
+function hasMachine(document: LabDocument): boolean {
+  return Object.values(document.topology.nodes).some(({ kind }) => kind === 'vm');
+}
+
 const galleryLabs = readdirSync(gallery)
   .filter((name) => name.endsWith('.yaml'))
   .filter((name) => {
     const { document } = readDocument(readFileSync(path.join(gallery, name), 'utf8'));
     if (document === null) return true;
+    // Refused, see below.
+    if (hasMachine(document)) return false;
     const needs = requirementsOf(networkOf(document));
     const isUsual = needs.every(({ capability }) => usual.has(capability));
     return isGuest ? !isUsual || name === 'nat.yaml' : isUsual;
@@ -168,6 +175,13 @@ describe.skipIf(!isRoot)('the host realm', () => {
       await expectAsBefore();
     },
   );
+
+  it('refuses a virtual machine before anything happens', async () => {
+    const refused = await up(machine.galleryFile('virtual-machine'));
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toContain('those run in sandboxes only');
+    await expectAsBefore();
+  });
 
   it('holds several labs, each of which goes without the others', async () => {
     const first = machine.write('first', pair('first', 'f', '10.77.1'));
