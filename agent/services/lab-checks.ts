@@ -259,7 +259,19 @@ function judgeConnect(check: ResolvedConnectCheck, outcome: ConnectOutcome): Fin
   }
 }
 
+/** A busy machine sends too little at times, which is no verdict: measured again, a few times. */
+const rateMeasurements = 4;
+
 async function measureRate(check: ResolvedRateCheck, run: CheckRun): Promise<Finding> {
+  let found = await measureRateOnce(check, run);
+  for (let done = 1; done < rateMeasurements && found.code === 'rate-not-offered'; done += 1) {
+    if (run.signal.aborted) break;
+    found = await measureRateOnce(check, run);
+  }
+  return found;
+}
+
+async function measureRateOnce(check: ResolvedRateCheck, run: CheckRun): Promise<Finding> {
   const source = run.namespaceFd(check.fromNamespace);
   if (!source.ok) return notDone(source.failure);
   const destination = run.namespaceFd(check.toNamespace);

@@ -879,12 +879,6 @@ export interface MutationResult {
   readonly sentences: readonly string[];
 }
 
-const rateAttempts = 5;
-
-function wasSkipped(checked: Awaited<ReturnType<LabDoor['check']>>): boolean {
-  return checked.ok && checked.value.results.some(({ outcome }) => outcome === 'skipped');
-}
-
 function documentOf(text: string): PlanTarget {
   return { kind: 'document', text, path: null, replace: false };
 }
@@ -904,11 +898,7 @@ export async function tryMutations(
   const results: MutationResult[] = [];
   const judge = async (mutation: Mutation | null): Promise<void> => {
     const what = mutation?.what ?? null;
-    let checked = await door.check(lab);
-    // A busy machine may have sent too little to judge a rate: that is no verdict yet.
-    for (let again = 0; again < rateAttempts && wasSkipped(checked); again += 1) {
-      checked = await door.check(lab);
-    }
+    const checked = await door.check(lab);
     if (!checked.ok) throw new Error(`${what ?? lab}: ${JSON.stringify(checked.failure)}`);
     const wrong = checked.value.results.filter(({ outcome }) => outcome !== 'passed');
     results.push({
