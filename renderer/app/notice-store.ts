@@ -33,6 +33,11 @@ export const useNotices = defineStore('notices', () => {
     if (!stays) setTimeout(() => close(id), shown);
   };
 
+  /** The same sentence twice is no news. */
+  const forget = (title: string) => {
+    notices.value = notices.value.filter((notice) => notice.title !== title || title === '');
+  };
+
   return {
     notices,
     close,
@@ -47,10 +52,12 @@ export const useNotices = defineStore('notices', () => {
       add({ tone: 'bad', title: '', failure, actions }, true);
     },
     tell(title: string, tone: 'good' | 'info' = 'good') {
+      forget(title);
       add({ tone, title, failure: null, actions: [] }, false);
     },
     /** Says what happened while perhaps nobody looked; it stays until it is closed. */
     report(title: string) {
+      forget(title);
       add({ tone: 'info', title, failure: null, actions: [] }, true);
     },
   };
