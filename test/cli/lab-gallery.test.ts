@@ -160,10 +160,14 @@ describe.each(people)('as $who', ({ user }) => {
       const transcript = await netloom.must(['plan', fileOf(file), '--commands']);
       const realm = await netloom.emptyRealm(`by-${labOf(file)}`);
       realm.script(transcript.stdout);
-      expect(
-        networkDifferences(expected, readNetworkState(realm.inRealm)),
-        `${file}:\n${transcript.stdout}`,
-      ).toEqual([]);
+      // A process that a script leaves in the background is another program for a moment.
+      await expect
+        .poll(() => networkDifferences(expected, readNetworkState(realm.inRealm)), {
+          message: `${file}:\n${transcript.stdout}`,
+          timeout: 10_000,
+          interval: 200,
+        })
+        .toEqual([]);
     }
   });
 });

@@ -200,10 +200,10 @@ const settableFlags = new Set([
 
 /**
  * Values of IFLA_INFO_DATA and IFLA_INFO_SLAVE_DATA that are state, not settings. Whether a tap has a packet header
- * (vnet_hdr) is up to the process that is attached to it.
+ * (vnet_hdr) is up to the process that is attached to it; the MAC that a bond's member had before is not its bond's.
  */
 const transientData =
-  /^vnet_hdr$|timer|^root_|^bridge_id|^designated_|topology_change|^state$|^id$|^no$|_qlen|^fdb_n_learned|^multicast_router|^config_pending|^backup/;
+  /^vnet_hdr$|timer|^root_|^bridge_id|^designated_|topology_change|^state$|^id$|^no$|_qlen|^fdb_n_learned|^multicast_router|^config_pending|^backup|^perm_hwaddr$/;
 
 function normaliseLink(
   link: JsonObject,
@@ -220,14 +220,15 @@ function normaliseLink(
       transientData.test(name) || (name === 'ageing_time' && value['stp_state'] === 1);
     return Object.fromEntries(Object.entries(value).filter(([name]) => !isPassing(name)));
   };
+  const inBond = info['info_slave_kind'] === 'bond';
   const flags = Array.isArray(link['flags']) ? (link['flags'] as readonly Json[]) : [];
   return {
     kind: info['info_kind'] ?? link['link_type'] ?? null,
     flags: flags.filter((flag) => settableFlags.has(String(flag))),
     mtu: link['mtu'] ?? null,
     master: link['master'] ?? null,
-    // NET_ADDR_SET (3): a person chose it; anything else is the kernel's own choice.
-    mac: assignType === '3' ? (link['address'] ?? null) : null,
+    // NET_ADDR_SET (3): a person chose it; anything else is the kernel's own choice. A bond gives its own to its members.
+    mac: assignType === '3' && !inBond ? (link['address'] ?? null) : null,
     group: link['group'] ?? null,
     queueLength: link['txqlen'] ?? null,
     peer: peerOf(link, namespace, all),
