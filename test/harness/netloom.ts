@@ -389,33 +389,43 @@ export class Netloom {
     fault: string,
   ): Promise<ConnectedAgent> {
     const { runtime, state } = realmDirectories(realm.realm, this.directories);
-    const log = openSync(path.join(this.home, 'faulty-agent.log'), 'a');
     const { root, node } = this.installation;
-    const child = spawn(
-      'sh',
-      [
-        path.join(root, 'dist/agent/keeper.sh'),
-        ...['enter', String(realm.keeper), node, path.join(root, 'dist/agent/agent.js')],
-        ...['--realm', realm.realm, '--runtime', runtime, '--state', state],
-      ],
-      {
-        cwd: '/',
-        detached: true,
-        stdio: ['ignore', log, log],
-        env: {
-          PATH: systemPath,
-          HOME: this.home,
-          NETLOOM_TESTING: '1',
-          ...(fault === '' ? {} : { NETLOOM_FAULT: fault }),
+    const start = (): ChildProcess => {
+      const log = openSync(path.join(this.home, 'faulty-agent.log'), 'a');
+      const child = spawn(
+        'sh',
+        [
+          path.join(root, 'dist/agent/keeper.sh'),
+          ...['enter', String(realm.keeper), node, path.join(root, 'dist/agent/agent.js')],
+          ...['--realm', realm.realm, '--runtime', runtime, '--state', state],
+        ],
+        {
+          cwd: '/',
+          detached: true,
+          stdio: ['ignore', log, log],
+          env: {
+            PATH: systemPath,
+            HOME: this.home,
+            NETLOOM_TESTING: '1',
+            ...(fault === '' ? {} : { NETLOOM_FAULT: fault }),
+          },
         },
-      },
-    );
-    child.unref();
-    closeSync(log);
+      );
+      child.unref();
+      closeSync(log);
+      return child;
+    };
+    let child = start();
+    let starts = 1;
     const end = Date.now() + 20_000;
     for (;;) {
       const connected = await link.connect(realm.realm);
       if (connected.ok) return connected.value;
+      // One that comes before its predecessor has wholly gone is turned away, and ends.
+      if ((child.exitCode ?? child.signalCode) !== null && starts < 3) {
+        child = start();
+        starts += 1;
+      }
       if (Date.now() > end) throw new Error(connected.failure.reason);
       await delay(10);
     }

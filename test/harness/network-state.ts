@@ -104,7 +104,9 @@ export function readNetworkState(run: RunInRealm): NetworkState {
       links: list(2),
       addresses: list(3),
       routes: [...list(4), ...list(5)],
-      vlans: withoutKeys(parseJson(text(6)), new Set()),
+      vlans: [...list(6)].sort((one, other) =>
+        String(one['ifname']) < String(other['ifname']) ? -1 : 1,
+      ),
       queueing: list(7),
       rules: withoutKeys(parseJson(text(8)), new Set(['handle', 'metainfo', 'packets', 'bytes'])),
       settings: text(9),
