@@ -86,10 +86,6 @@ export const useSettings = defineStore('settings', () => {
       const value = settings.value.layout[key];
       return typeof value === 'string' ? value : otherwise;
     },
-    layoutFlag(key: string, otherwise: boolean): boolean {
-      const value = settings.value.layout[key];
-      return typeof value === 'boolean' ? value : otherwise;
-    },
     setLayout(key: string, value: number | string | boolean) {
       if (settings.value.layout[key] === value) return;
       update({ layout: { ...settings.value.layout, [key]: value } });
