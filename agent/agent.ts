@@ -31,6 +31,9 @@ import { parseProcessStat } from './kernel/process-table.ts';
 import { makeHandlers } from './services/handlers.ts';
 import { LabService } from './services/labs.ts';
 import { ProcessService } from './services/processes.ts';
+import { engineDirectory, systemEngineDirectory } from './ovs/engine-commands.ts';
+import { Engines } from './ovs/engines.ts';
+import { datapathCapability, lackOfKernelDatapath } from './ovs/datapath.ts';
 import { AgentServer, readAgentKeys } from './transport/index.ts';
 
 interface Settings {
@@ -187,7 +190,16 @@ async function serve(settings: Settings): Promise<number> {
     const furnished = furnishRealm();
     if (!furnished.ok) return giveUp(furnished.failure);
   }
+  const engines = await Engines.open({
+    directory: engineDirectory,
+    systemDirectory: settings.realm === 'host' ? systemEngineDirectory : null,
+    mayStart: readOnly === null,
+    onFailure: (failure) => {
+      log({ event: 'engine-failure', failure });
+    },
+  });
   const tracker = await InventoryTracker.open({
+    engines,
     runsAtHome: readOnly === null,
     onFailure: (failure) => {
       log({ event: 'inventory-failure', failure });
@@ -220,7 +232,11 @@ async function serve(settings: Settings): Promise<number> {
       later.push(recovery);
       log({ event: 'recovery', ...recovery });
     },
-    lackOf: (capability) => machineLackOf(capability) ?? lackOf(capability),
+    lackOf: (capability) =>
+      capability === datapathCapability
+        ? lackOfKernelDatapath()
+        : (machineLackOf(capability) ?? lackOf(capability)),
+    engines,
   });
   if (!opened.ok) return giveUp(opened.failure);
   const { labs, recoveries, failures } = opened.value;
@@ -251,6 +267,7 @@ async function serve(settings: Settings): Promise<number> {
       tracker: tracker.value,
       labs,
       processes,
+      engines,
       readOnly,
       shared: settings.realm === 'host',
     });
@@ -270,6 +287,7 @@ async function serve(settings: Settings): Promise<number> {
   await labs.close();
   await processes.close();
   tracker.value.close();
+  engines.close();
   log({ event: 'stopped' });
   return 0;
 }

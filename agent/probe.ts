@@ -5,6 +5,7 @@
 import { succeed } from './api/result.ts';
 import { lackOfVirtualization, machineLackOf } from './apply/guest-system.ts';
 import { probeCapabilities } from './kernel/capabilities.ts';
+import { datapathCapability, lackOfKernelDatapath } from './ovs/datapath.ts';
 
 const kernel = probeCapabilities();
 const describe = (name: string, lack: string | null) => ({
@@ -12,11 +13,12 @@ const describe = (name: string, lack: string | null) => ({
   available: lack === null,
   reason: lack ?? '',
 });
-const ofMachines = [
+const others = [
+  describe(datapathCapability, lackOfKernelDatapath()),
   describe('guest-system', machineLackOf('guest-system')),
   describe('device:kvm', await lackOfVirtualization()),
 ];
 const report = kernel.ok
-  ? succeed({ ...kernel.value, capabilities: [...kernel.value.capabilities, ...ofMachines] })
+  ? succeed({ ...kernel.value, capabilities: [...kernel.value.capabilities, ...others] })
   : kernel;
 process.stdout.write(`${JSON.stringify(report)}\n`);

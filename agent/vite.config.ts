@@ -5,6 +5,7 @@ const entries: Readonly<Record<string, string>> = {
   agent: 'agent.ts',
   'realm-setup': 'realm/setup.ts',
   probe: 'probe.ts',
+  collector: 'collector.ts',
 };
 
 const native = ['zeromq', 'koffi'];

@@ -2,7 +2,7 @@ import { defineConfig } from 'vite';
 
 /** One bundle a mode, each a single file: `main/start/build.mjs` moves it into place in one step. */
 const entries: Readonly<Record<string, string>> = {
-  cli: 'cli/main.ts',
+  cli: 'cli/run.ts',
   gateway: 'gateway/start.ts',
   electron: 'app/main.ts',
   preload: 'app/preload.ts',

@@ -1,5 +1,5 @@
 // `npm test`: brings in what the tests need, then lint, types and every tier. Ends with one line
-// `N passed, N failed`, with `, N skipped` where something was skipped.
+// `N passed, N failed`, with `, N unsteady` and `, N skipped` where there are such.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +26,11 @@ const systemPackages = {
   'linux-image-amd64': '/vmlinuz',
   'busybox-static': '/usr/share/doc/busybox-static',
   kmod: 'modprobe',
+  'openvswitch-switch': 'ovs-vswitchd',
   chromium: 'chromium',
+  tshark: 'tshark',
+  softflowd: 'softflowd',
+  ethtool: 'ethtool',
   'fonts-noto-cjk': '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc',
 };
 
@@ -72,18 +76,25 @@ async function installSystemPackages() {
   if (code !== 0) process.stderr.write(`The packages could not be installed. Try:\n  ${command}\n`);
 }
 
-const totals = { passed: 0, failed: 0, skipped: 0 };
-const remarks = [];
+/** By tier, in their order. */
+const counts = new Map();
 /** What failed, once more at the end: a long run's output is often kept by its tail. */
 const failures = [];
+/** Test files that failed in their tier, with that tier's way to run them. */
+const toRepeat = [];
+/** More than this many files is no accident of a busy machine. */
+const mostRepeated = 2;
 
 function count(name, passed, failed, skipped = 0) {
-  totals.passed += passed;
-  totals.failed += failed;
-  totals.skipped += skipped;
-  remarks.push(
-    `${name}: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`,
-  );
+  counts.set(name, { passed, failed, skipped, unsteady: 0 });
+}
+
+function sentence({ passed, failed, skipped, unsteady }) {
+  const rare = [
+    unsteady > 0 ? `, ${unsteady} unsteady` : '',
+    skipped > 0 ? `, ${skipped} skipped` : '',
+  ];
+  return `${passed} passed, ${failed} failed${rare.join('')}`;
 }
 
 async function check(name, file, args) {
@@ -93,49 +104,89 @@ async function check(name, file, args) {
 
 const firstLines = (text) => text.split('\n').slice(0, 12).join('\n  ');
 
-/** Runs one folder of tests; `wrap` puts the command into namespaces of its own. */
-async function tier(name, folder, { parallel = false, wrap = (command) => command } = {}) {
-  if (only.length > 0 && !only.includes(name)) return;
+/** Runs tests of a folder. The report is undefined where it ended without one. */
+async function runTests(name, folder, { parallel = false, wrap = (command) => command }, files) {
   const results = mkdtempSync(path.join(tmpdir(), 'netloom-test-'));
-  const report = path.join(results, 'report.json');
+  const file = path.join(results, 'report.json');
   const command = wrap([
     process.execPath,
     'node_modules/vitest/vitest.mjs',
     'run',
+    ...files,
     '--config',
     'test/vitest.config.ts',
     '--dir',
     folder,
     '--reporter=default',
     '--reporter=json',
-    `--outputFile.json=${report}`,
+    `--outputFile.json=${file}`,
     ...(parallel ? [] : ['--no-file-parallelism']),
   ]);
   const code = await run(name, command[0], command.slice(1));
-  if (existsSync(report)) {
-    const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
-      readFileSync(report, 'utf8'),
-    );
-    // A file that cannot even be loaded has no test to fail.
-    const broken = testResults.filter(
-      (file) => file.status === 'failed' && file.assertionResults.length === 0,
-    ).length;
-    count(name, numPassedTests, numFailedTests + broken || (code === 0 ? 0 : 1), numPendingTests);
-    for (const file of testResults) {
-      const place = path.relative(root, file.name);
-      if (file.status === 'failed' && file.assertionResults.length === 0) {
-        failures.push(`${place}: ${firstLines(file.message)}`);
-      }
-      for (const { status, fullName, failureMessages } of file.assertionResults) {
-        if (status !== 'failed') continue;
-        failures.push(`${place}: ${fullName}: ${firstLines(failureMessages.join('\n'))}`);
-      }
-    }
-  } else {
+  const report = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+  rmSync(results, { recursive: true, force: true });
+  return { code, report };
+}
+
+// A file that cannot even be loaded has no test to fail.
+const isBroken = ({ status, assertionResults }) =>
+  status === 'failed' && assertionResults.length === 0;
+
+/** Runs one folder of tests; `wrap` puts the command into namespaces of its own. */
+async function tier(name, folder, options = {}) {
+  if (only.length > 0 && !only.includes(name)) return;
+  const { code, report } = await runTests(name, folder, options, []);
+  if (report === undefined) {
     count(name, 0, 1);
     failures.push(`${name}: ended without a report (exit ${code})`);
+    return;
   }
-  rmSync(results, { recursive: true, force: true });
+  const { numPassedTests, numFailedTests, numPendingTests, testResults } = report;
+  const broken = testResults.filter(isBroken).length;
+  count(name, numPassedTests, numFailedTests + broken || (code === 0 ? 0 : 1), numPendingTests);
+  for (const file of testResults) {
+    const place = path.relative(root, file.name);
+    const failed = file.assertionResults.filter(({ status }) => status === 'failed');
+    if (isBroken(file)) failures.push(`${place}: ${firstLines(file.message)}`);
+    for (const { fullName, failureMessages } of failed) {
+      failures.push(`${place}: ${fullName}: ${firstLines(failureMessages.join('\n'))}`);
+    }
+    if (failed.length > 0) {
+      toRepeat.push({
+        name,
+        folder,
+        options,
+        place,
+        tests: failed.map(({ fullName }) => fullName),
+      });
+    }
+  }
+}
+
+/**
+ * Runs files that failed once more, alone and after everything else: most tests are of real kernels, daemons and browsers, on a
+ * machine that may be busy. What passes then is unsteady: named beside what it failed by, counted apart, and a fault to mend.
+ */
+async function repeatFailed() {
+  if (toRepeat.length === 0 || toRepeat.length > mostRepeated) return;
+  for (const { name, folder, options, place, tests } of toRepeat) {
+    const { report } = await runTests(`${name} again: ${place}`, folder, options, [place]);
+    const again = (report?.testResults ?? []).flatMap((file) => file.assertionResults);
+    const passed = new Set(
+      again.filter(({ status }) => status === 'passed').map(({ fullName }) => fullName),
+    );
+    const tier = counts.get(name);
+    for (const test of tests.filter((one) => passed.has(one))) {
+      tier.failed -= 1;
+      tier.unsteady += 1;
+      failures.push(`${place}: ${test}: UNSTEADY, passed when it was run again alone`);
+    }
+    for (const { status, fullName } of again) {
+      if (status !== 'failed' || tests.includes(fullName)) continue;
+      tier.failed += 1;
+      failures.push(`${place}: ${fullName}: failed when the file was run again alone`);
+    }
+  }
 }
 
 /** Kernel tests live in network and mount namespaces of their own: nothing they do is seen outside. */
@@ -178,8 +229,14 @@ await tier('chaos', 'test/chaos');
 await tier('desktop', 'test/desktop');
 await tier('ui', 'test/ui');
 
+await repeatFailed();
+
 if (failures.length > 0) process.stderr.write(`\nFailed:\n\n${failures.join('\n\n')}\n`);
-process.stderr.write(`\n${remarks.join('\n')}\n`);
-const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
-console.log(`${totals.passed} passed, ${totals.failed} failed${skipped}`);
+process.stderr.write('\n');
+const totals = { passed: 0, failed: 0, skipped: 0, unsteady: 0 };
+for (const [name, one] of counts) {
+  process.stderr.write(`${name}: ${sentence(one)}\n`);
+  for (const key of Object.keys(totals)) totals[key] += one[key];
+}
+console.log(sentence(totals));
 process.exit(totals.failed > 0 || totals.passed === 0 ? 1 : 0);

@@ -6,7 +6,11 @@ export default defineConfig({
   cacheDir: 'node_modules/.vite-test',
   test: {
     // Relative to --dir, which names the tier.
-    include: ['**/*.test.ts'],
+    include: [
+      '**/*.test.ts',
+      // What only a machine of one's own can show.
+      ...(process.env['NETLOOM_GUEST'] === '1' ? ['**/*.inside.ts'] : []),
+    ],
     pool: 'forks',
     // A bound against hanging, not a measurement.
     testTimeout: 120_000,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AgentInfoSchema } from './agent-info.ts';
 import { FdbSchema } from './bridge-fdb.ts';
+import { ExportRecordsSchema, maximumExportRecords } from './flow-export.ts';
 import { InterfaceStateChangeSchema } from './interface-state.ts';
 import { InventoryDeltaSchema, InventorySchema } from './inventory.ts';
 import {
@@ -11,6 +12,13 @@ import {
   TransactionProgressSchema,
 } from './lab.ts';
 import { LabNameSchema } from './names.ts';
+import {
+  OpenFlowFrameSchema,
+  OpenFlowListSchema,
+  OpenFlowPacketSchema,
+  OpenFlowTraceSchema,
+} from './openflow.ts';
+import { OvsBridgeReportSchema, OvsFiguresSchema } from './ovs-figures.ts';
 import { ConfirmWithinSchema, PlanSchema } from './plan.ts';
 import {
   ProcessExitSchema,
@@ -99,6 +107,58 @@ export const agentCalls = {
     result: FdbSchema,
     effect: 'read',
     timeout: 10_000,
+  }),
+  /** What the collector of a node has received. It grows with every datagram, so no stream carries it. */
+  'collector.records': describeCall({
+    args: z.strictObject({
+      lab: LabNameSchema,
+      node: z.string().min(1).max(15),
+      limit: z.number().int().min(0).max(maximumExportRecords),
+    }),
+    result: ExportRecordsSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** The flows of an Open vSwitch bridge with their counters, by now. */
+  'openflow.flows': describeCall({
+    args: z.strictObject({
+      /** Name below /run/netns of the namespace that its Open vSwitch is in; null is the realm's own. */
+      namespace: z.string().min(1).max(255).nullable(),
+      bridge: z.string().min(1).max(15),
+    }),
+    result: OpenFlowListSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** What would become of a packet. Nothing is sent, and nothing learned. */
+  'openflow.trace': describeCall({
+    args: z.strictObject({
+      namespace: z.string().min(1).max(255).nullable(),
+      bridge: z.string().min(1).max(15),
+      flow: OpenFlowPacketSchema,
+      /** The packet itself; `flow` then says no more than where it comes in. */
+      frame: OpenFlowFrameSchema.optional(),
+    }),
+    result: OpenFlowTraceSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** What an Open vSwitch bridge has learned, and its spanning tree, by now. */
+  'ovs.bridge': describeCall({
+    args: z.strictObject({
+      namespace: z.string().min(1).max(255).nullable(),
+      bridge: z.string().min(1).max(15),
+    }),
+    result: OvsBridgeReportSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** Datapaths, caches and counters of the Open vSwitch of a namespace, by now. */
+  'ovs.figures': describeCall({
+    args: z.strictObject({ namespace: z.string().min(1).max(255).nullable() }),
+    result: OvsFiguresSchema,
+    effect: 'read',
+    timeout: 15_000,
   }),
   'lab.list': describeCall({
     args: empty,

@@ -90,6 +90,9 @@ export type BridgeSettings = z.infer<typeof BridgeSettingsSchema>;
 export const SomeBridgeSettingsSchema = BridgeSettingsSchema.partial();
 export type SomeBridgeSettings = z.infer<typeof SomeBridgeSettingsSchema>;
 
+/** What all bridges of a spanning tree have of its root (IEEE 802.1D). */
+export const treeTimes = ['forwardDelay', 'helloTime', 'maximumAge'] as const;
+
 /** Of a new bridge (net/bridge/br_device.c, br_dev_setup). */
 export const initialBridge: BridgeSettings = {
   stp: false,

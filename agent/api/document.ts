@@ -1,95 +1,24 @@
 import { z } from 'zod';
 import { bondHashPolicies, bondModes, macvlanModes, VlanIdSchema } from './device.ts';
+import { OvsBridgeNodeSchema } from './document-ovs.ts';
+import type { OvsBridgeNode } from './document-ovs.ts';
 import {
-  interfaceNamePattern,
-  LabNameSchema,
-  nodeNamePattern,
-  reservedInterfaceNames,
-} from './names.ts';
-
-const InterfaceNameSchema = z
-  .string()
-  .regex(
-    interfaceNamePattern,
-    'an interface name has 1 to 15 letters, digits, `.`, `_` or `-` and starts with a letter or digit',
-  )
-  .refine((name) => !reservedInterfaceNames.has(name), 'this name has a meaning of its own');
-
-const NodeNameSchema = z
-  .string()
-  .regex(
-    nodeNamePattern,
-    'a node name has 1 to 15 letters, digits, `.`, `_` or `-` and starts with a letter or digit',
-  )
-  .refine((name) => !reservedInterfaceNames.has(name), 'this name has a meaning of its own');
-
-/** A text in one language (English is assumed) or in several. */
-export const LocalizedTextSchema = z.union([
-  z.string().max(4000),
-  z.strictObject({ en: z.string().max(4000), zh: z.string().max(4000).optional() }),
-]);
-export type LocalizedText = z.infer<typeof LocalizedTextSchema>;
-
-/** `ADDRESS/PREFIX`, IPv4 or IPv6; checked in full by the validator. */
-const InterfaceAddressSchema = z.string().min(3).max(64);
-
-const MacAddressSchema = z
-  .string()
-  .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i, 'a MAC address is six bytes such as 02:00:00:00:00:01');
-
-const MtuSchema = z.number().int().min(68).max(65535);
-
-/** An address without a prefix length; checked in full by the validator. */
-const HostAddressSchema = z.string().min(2).max(64);
-
-const PercentSchema = z.number().min(0).max(100);
-
-/** `10mbit`, `1.5gbit`, `800kbit`, `9600bit`: bits a second with SI prefixes, as tc(8) writes them. */
-export const ratePattern = /^(?<number>\d+(?:\.\d+)?)(?<prefix>[kmg]?)bit$/;
-const RateSchema = z.string().regex(ratePattern, 'a rate is bits a second such as `10mbit`');
-
-/** What happens to everything that leaves through the interface: one direction of its link. */
-export const ImpairmentSettingsSchema = z.strictObject({
-  rate: RateSchema.optional(),
-  /** Milliseconds. */
-  delay: z.number().min(0).max(60000).optional(),
-  /** Milliseconds by which the delay varies; needs a delay. */
-  jitter: z.number().min(0).max(60000).optional(),
-  /** Per cent of the packets. */
-  loss: PercentSchema.optional(),
-  duplicate: PercentSchema.optional(),
-  /** Per cent that go at once; needs a delay. */
-  reorder: PercentSchema.optional(),
-  corrupt: PercentSchema.optional(),
-});
-export type ImpairmentSettings = z.infer<typeof ImpairmentSettingsSchema>;
-
-const commonSettings = {
-  addresses: z.array(InterfaceAddressSchema).max(64).optional(),
-  mac: MacAddressSchema.optional(),
-  mtu: MtuSchema.optional(),
-  /** Administrative state; `up` unless said otherwise. */
-  state: z.enum(['up', 'down']).optional(),
-  impairment: ImpairmentSettingsSchema.optional(),
-};
-
-/** The end of a link that is a veth pair. */
-const VethSettingsSchema = z.strictObject({
-  kind: z.literal('veth').optional(),
-  ...commonSettings,
-});
-
-const members = z.array(InterfaceNameSchema).max(64).optional();
-const tunnelEnds = { local: HostAddressSchema.optional(), remote: HostAddressSchema.optional() };
-const UdpPortSchema = z.number().int().min(1).max(65535);
-/** VNI: 24 bits. */
-const NetworkIdentifierSchema = z.number().int().min(0).max(16777215);
-const tunTap = {
-  /** Numeric user and group that may attach to it. */
-  owner: z.number().int().min(0).max(4294967294).optional(),
-  group: z.number().int().min(0).max(4294967294).optional(),
-  multiQueue: z.boolean().optional(),
-};
+  InterfaceNameSchema,
+  NodeNameSchema,
+  LocalizedTextSchema,
+  MtuSchema,
+  HostAddressSchema,
+  RateSchema,
+  commonSettings,
+  VethSettingsSchema,
+  members,
+  tunnelEnds,
+  UdpPortSchema,
+  NetworkIdentifierSchema,
+  tunTap,
+} from './document-values.ts';
+import type { LocalizedText } from './document-values.ts';
+import { interfaceNamePattern, LabNameSchema } from './names.ts';
 
 const deviceSettings = [
   z.strictObject({ kind: z.literal('dummy'), ...commonSettings }),
@@ -244,6 +173,29 @@ export const RunSettingsSchema = z.strictObject({
 });
 export type RunSettings = z.infer<typeof RunSettingsSchema>;
 
+const CollectorPortSchema = z.union([UdpPortSchema, z.literal(true)]);
+
+/**
+ * Collects what exporters of flows send to the node: the UDP ports that are listened at, `true` for the usual ones (2055,
+ * 4739, 6343). `true` alone is all three.
+ */
+export const CollectorSettingsSchema = z.union([
+  z.literal(true),
+  z
+    .strictObject({
+      /** NetFlow v5 and v9. */
+      netflow: CollectorPortSchema.optional(),
+      ipfix: CollectorPortSchema.optional(),
+      /** sFlow v5. */
+      sflow: CollectorPortSchema.optional(),
+    })
+    .refine(
+      (ports) => Object.values(ports).some((port) => port !== undefined),
+      'a collector listens for `netflow`, `ipfix` or `sflow`',
+    ),
+]);
+export type CollectorSettings = z.infer<typeof CollectorSettingsSchema>;
+
 /** A network namespace: a host with its own interfaces, addresses and routes. */
 export const NamespaceNodeSchema = z.strictObject({
   kind: z.literal('namespace'),
@@ -268,6 +220,7 @@ export const NamespaceNodeSchema = z.strictObject({
     })
     .optional(),
   run: z.array(RunSettingsSchema).max(100).optional(),
+  collector: CollectorSettingsSchema.optional(),
 });
 export type NamespaceNode = z.infer<typeof NamespaceNodeSchema>;
 
@@ -351,14 +304,17 @@ const FilePathSchema = z
   .regex(/^\/[^\0\n]*$/, 'a file is named by its whole path, which begins with `/`');
 
 /** A network card of a virtual machine; where it leads says a link. */
-export const MachineInterfaceSchema = VethSettingsSchema.omit({ state: true, impairment: true });
+export const VirtualMachineInterfaceSchema = VethSettingsSchema.omit({
+  state: true,
+  impairment: true,
+});
 
 /**
  * A virtual machine: a kernel of its own, in a process of QEMU. Each of its cards is a tap device in the namespace
  * that the link leads to. Without `kernel` and `disk` it starts Netloom's small system, which takes the addresses and
  * routes that are written here; other systems set their own, and what is written tells where they are.
  */
-export const MachineNodeSchema = z.strictObject({
+export const VirtualMachineNodeSchema = z.strictObject({
   kind: z.literal('vm'),
   title: LocalizedTextSchema.optional(),
   /** MiB; 128 unless said otherwise. */
@@ -375,16 +331,17 @@ export const MachineNodeSchema = z.strictObject({
     .optional(),
   /** An image that it starts from. It is never written: what the machine writes is gone when it ends. */
   disk: FilePathSchema.optional(),
-  interfaces: z.record(InterfaceNameSchema, MachineInterfaceSchema).optional(),
+  interfaces: z.record(InterfaceNameSchema, VirtualMachineInterfaceSchema).optional(),
   routes: z.array(RouteSettingsSchema).max(100).optional(),
 });
-export type MachineNode = z.infer<typeof MachineNodeSchema>;
+export type VirtualMachineNode = z.infer<typeof VirtualMachineNodeSchema>;
 
 export const NodeSchema = z.discriminatedUnion('kind', [
   NamespaceNodeSchema,
   BridgeNodeSchema,
+  OvsBridgeNodeSchema,
   InternetNodeSchema,
-  MachineNodeSchema,
+  VirtualMachineNodeSchema,
 ]);
 export type LabNode = z.infer<typeof NodeSchema>;
 export type NodeKind = LabNode['kind'];
@@ -414,8 +371,20 @@ export const TunnelLinkSchema = z.strictObject({
   /** UDP, at both ends; 5555 unless said otherwise. */
   port: UdpPortSchema.optional(),
 });
-export const LinkSchema = z.discriminatedUnion('type', [VethLinkSchema, TunnelLinkSchema]);
+
+/** Two Open vSwitch bridges of one engine, joined by a pair of patch ports: no device of the kernel. */
+export const PatchLinkSchema = z.strictObject({
+  type: z.literal('patch'),
+  endpoints: z.tuple([EndpointSchema, EndpointSchema]),
+});
+
+export const LinkSchema = z.discriminatedUnion('type', [
+  VethLinkSchema,
+  TunnelLinkSchema,
+  PatchLinkSchema,
+]);
 export type LabLink = z.infer<typeof LinkSchema>;
+export type PairLink = Exclude<LabLink, { readonly type: 'tunnel' | 'patch' }>;
 
 export const ReachCheckSchema = z.strictObject({
   check: z.literal('reach'),
@@ -458,10 +427,28 @@ export const RateCheckSchema = z.strictObject({
 });
 export type RateCheck = z.infer<typeof RateCheckSchema>;
 
+/** Records of flows or counters that a collector has received. */
+export const RecordsCheckSchema = z.strictObject({
+  check: z.literal('records'),
+  name: LocalizedTextSchema.optional(),
+  /** The node with the collector. */
+  at: NodeNameSchema,
+  protocol: z.enum(['netflow', 'ipfix', 'sflow']),
+  /** `present` unless said otherwise. */
+  expect: z.enum(['present', 'absent']).optional(),
+  /** Of a flow from or to this address; any record unless said. */
+  source: HostAddressSchema.optional(),
+  destination: HostAddressSchema.optional(),
+  /** Seconds that it is waited for: exporters tell of a flow when it ends or lasts. 10 unless said otherwise. */
+  timeout: z.number().positive().max(600).optional(),
+});
+export type RecordsCheck = z.infer<typeof RecordsCheckSchema>;
+
 export const CheckSchema = z.discriminatedUnion('check', [
   ReachCheckSchema,
   ConnectCheckSchema,
   RateCheckSchema,
+  RecordsCheckSchema,
 ]);
 export type LabCheck = z.infer<typeof CheckSchema>;
 
@@ -492,6 +479,16 @@ export function parseEndpoint(endpoint: string): Endpoint {
   return { node, interface: name };
 }
 
+/** Whether a node is a switch: its interfaces are ports. */
+export function isSwitch(node: LabNode): node is BridgeNode | OvsBridgeNode {
+  return node.kind === 'bridge' || node.kind === 'ovs-bridge';
+}
+
+/** Whether a link is a veth pair, or a tap where a virtual machine is at one end. */
+export function isPairLink(link: LabLink): link is PairLink {
+  return link.type !== 'tunnel' && link.type !== 'patch';
+}
+
 /** The namespace that a node's interfaces are in, a machine's own for its cards; null is the realm's own. */
 export function namespaceOfNode(name: string, node: LabNode): string | null {
   switch (node.kind) {
@@ -499,6 +496,7 @@ export function namespaceOfNode(name: string, node: LabNode): string | null {
     case 'vm':
       return name;
     case 'bridge':
+    case 'ovs-bridge':
       return node.namespace ?? null;
     default:
       return null;

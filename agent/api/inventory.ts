@@ -7,6 +7,7 @@ import {
   SomeBridgeSettingsSchema,
   VlanEntrySchema,
 } from './device.ts';
+import { OvsEngineViewSchema } from './ovs.ts';
 
 /**
  * What exists in a realm, as the kernel reports it. Identifiers are opaque to clients: a namespace's is the inode of
@@ -109,6 +110,11 @@ export const LinkViewSchema = z.strictObject({
   device: DeviceSchema.nullable(),
   /** For a bridge. What this kernel does not tell is missing. */
   bridge: SomeBridgeSettingsSchema.nullable(),
+  /**
+   * For a bridge that is not the root of its spanning tree: the times that it shows are the root's (br_fill_info), and its
+   * own are not to be seen.
+   */
+  follower: z.literal(true).optional(),
   /** For a port of a bridge. */
   port: PortSettingsSchema.nullable(),
   /** Port state of a bridge port: disabled, listening, learning, forwarding, blocking. */
@@ -160,6 +166,7 @@ export const InventorySchema = z.strictObject({
   namespaces: z.array(NamespaceViewSchema),
   links: z.array(LinkViewSchema),
   routes: z.array(RouteTableViewSchema),
+  engines: z.array(OvsEngineViewSchema),
 });
 export type Inventory = z.infer<typeof InventorySchema>;
 
@@ -171,6 +178,9 @@ export const InventoryDeltaSchema = z.strictObject({
   links: z.array(LinkViewSchema),
   removedLinks: z.array(z.string()),
   routes: z.array(RouteTableViewSchema),
+  engines: z.array(OvsEngineViewSchema),
+  /** By namespace. */
+  removedEngines: z.array(z.string()),
 });
 export type InventoryDelta = z.infer<typeof InventoryDeltaSchema>;
 
@@ -179,6 +189,7 @@ export function applyInventoryDelta(inventory: Inventory, delta: InventoryDelta)
   if (delta.sequence !== inventory.sequence + 1) return null;
   const goneNamespaces = new Set(delta.removedNamespaces);
   const goneLinks = new Set(delta.removedLinks);
+  const goneEngines = new Set(delta.removedEngines);
   const changed = <T>(
     before: readonly T[],
     set: readonly T[],
@@ -209,7 +220,19 @@ export function applyInventoryDelta(inventory: Inventory, delta: InventoryDelta)
       (item) => item.namespace,
       (item) => goneNamespaces.has(item.namespace),
     ),
+    engines: changed(
+      inventory.engines,
+      delta.engines,
+      (item) => item.namespace,
+      (item) => goneEngines.has(item.namespace) || goneNamespaces.has(item.namespace),
+    ),
   };
 }
 
-export const emptyInventory: Inventory = { sequence: 0, namespaces: [], links: [], routes: [] };
+export const emptyInventory: Inventory = {
+  sequence: 0,
+  namespaces: [],
+  links: [],
+  routes: [],
+  engines: [],
+};

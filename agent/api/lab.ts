@@ -38,6 +38,10 @@ export const checkCodes = [
   'rate-not-offered',
   'rate-nothing-arrived',
   'rate-unreachable',
+  'records-found',
+  'records-found-unexpectedly',
+  'no-records',
+  'no-records-unexpectedly',
   /** A failure kept it from being done: `values` are the failure's own, its `object` and `reason`, and its code as `failure`. */
   'check-not-done',
 ] as const;

@@ -14,6 +14,9 @@ export const objectKinds = [
   'process',
   'machine',
   'uplink',
+  'engine',
+  'ovs-bridge',
+  'openflow',
 ] as const;
 export type ObjectKind = (typeof objectKinds)[number];
 
@@ -47,6 +50,22 @@ export const StepChangeSchema = z.strictObject({
     'rules',
     'device',
     'command',
+    // Of Open vSwitch
+    'ovs-port',
+    'mirror',
+    'datapath',
+    'datapath-id',
+    'fail-mode',
+    'protocols',
+    'controllers',
+    'out-of-band',
+    'rstp',
+    'netflow',
+    'sflow',
+    'ipfix',
+    'flows',
+    'groups',
+    'meters',
   ]),
   before: z.string().nullable(),
   after: z.string().nullable(),

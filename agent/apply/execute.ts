@@ -1,18 +1,30 @@
 /** Carries operations out on the kernel. Synchronous: a request and its answer are one system call each. */
-import { rmSync } from 'node:fs';
+import { constants, mkdirSync, openSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Device } from '../api/device.ts';
 import { ownershipMark, ownershipProtocol } from '../api/names.ts';
+import type { OvsBridge, OvsInterface } from '../api/ovs.ts';
 import { assertNever, fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { addAddress, deleteAddress } from '../kernel/addresses.ts';
 import { changeVlans } from '../kernel/bridge-vlans.ts';
 import { attachTun, createDevice } from '../kernel/devices.ts';
+import { finishChecksums } from '../kernel/checksums.ts';
 import { writeForwarding } from '../kernel/forwarding.ts';
 import { parseIpPrefix } from '../kernel/ip-address.ts';
 import { isErrno } from '../kernel/kernel-failure.ts';
-import { createBridge, createVeth, deleteLink, setBridgePort, setLink } from '../kernel/links.ts';
+import {
+  createBridge,
+  createVeth,
+  deleteLink,
+  deleteLinkGroup,
+  groupLinks,
+  setBridgePort,
+  setLink,
+} from '../kernel/links.ts';
 import { createNamespace, removeNamespace } from '../kernel/namespaces.ts';
 import { closeDescriptor } from '../kernel/native.ts';
+import { readProcess } from '../kernel/process-table.ts';
 import { findPerson, nobodyUid, type Person } from '../kernel/person.ts';
 import { writeRules } from '../kernel/nftables.ts';
 import { setImpairment } from '../kernel/queueing.ts';
@@ -27,8 +39,10 @@ import {
   stopRun,
 } from '../kernel/runs.ts';
 import { writeSettings } from '../kernel/sysctl.ts';
-import { consoleSocketOf, machineOfProcess } from '../lab/machine.ts';
-import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
+import { udpPortsAround } from '../kernel/udp-sockets.ts';
+import { consoleSocketOf, machineOfProcess } from '../lab/virtual-machine.ts';
+import { isCollector, portsInCommand } from '../lab/collector.ts';
+import type { EngineOperation, LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
 import { failureOf } from '../lab/sentences.ts';
 import { relayOf, relayOnDescriptor } from '../lab/tunnel.ts';
 import {
@@ -41,9 +55,13 @@ import {
   type NamespaceName,
   ownIndex,
 } from './doors.ts';
+import { storageFailure } from './durable-file.ts';
+import { PeerDoors } from './peer-doors.ts';
 import { prepareMachine } from './guest-system.ts';
 import type { Effect, ExecutionFailure, OperationExecutor, Tolerance } from './executor.ts';
 import { isUntouched, readEffect } from './read-back.ts';
+import { isEngineOperation, readEngineEffect } from './read-engine.ts';
+import type { SwitchEngines } from './switch-engines.ts';
 import { moveUplink } from './uplink.ts';
 
 /**
@@ -72,6 +90,10 @@ const forPeople: Readonly<Record<string, string>> = {
 
 type PrepareRemoval = (namespace: string) => Promise<void>;
 
+/** How long a collector may take until it listens. */
+const collectorMilliseconds = 10_000;
+const collectorPollMilliseconds = 20;
+
 type ProcessOperation = Extract<Operation, { kind: 'start-process' | 'stop-process' }>;
 
 /** As whom the processes of a lab run. */
@@ -98,7 +120,12 @@ export interface ExecutorOptions {
   readonly logDirectory: string;
   /** The agent by default. */
   readonly runsAs?: RunsAs | undefined;
+  readonly engines: SwitchEngines;
+  /** Bundle of `agent/collector.ts`; beside the agent's own by default. */
+  readonly collectorProgram?: string | undefined;
 }
+
+type BridgeOperation = Extract<Operation, { kind: 'change-ovs-bridge' }>;
 
 export class KernelExecutor implements OperationExecutor {
   private readonly doors: Doors;
@@ -109,6 +136,8 @@ export class KernelExecutor implements OperationExecutor {
   private begun = false;
   /** What the process that is next is started as. */
   private ready: Result<readonly string[]> | null = null;
+  /** The collector that was started last. */
+  private collectorPid: number | null = null;
 
   constructor(options: ExecutorOptions) {
     this.options = options;
@@ -116,18 +145,35 @@ export class KernelExecutor implements OperationExecutor {
     this.doors = new Doors(options.lab, options.isListed, runRuleOf(this.runsAs));
   }
 
+  /** Changes of bridges that follow each other in one database are one transaction of it. */
+  groupAt(operations: readonly Operation[], index: number): number {
+    const first = operations[index];
+    if (first?.kind !== 'change-ovs-bridge') return 1;
+    let end = index + 1;
+    for (; end < operations.length; end += 1) {
+      const next = operations[end];
+      if (next?.kind !== 'change-ovs-bridge' || next.namespace !== first.namespace) break;
+    }
+    return end - index;
+  }
+
   execute(
-    operation: Operation,
+    group: readonly Operation[],
     tolerance: Tolerance,
     midway: () => Failure | null,
-  ): ExecutionFailure | null {
+  ): ExecutionFailure | null | Promise<ExecutionFailure | null> {
     this.begun = false;
+    const [operation] = group;
+    if (operation === undefined) return null;
+    if (isEngineOperation(operation)) return this.executeOnEngine(group, operation, midway);
     const result = this.carryOut(operation, tolerance, midway);
     return result.ok ? null : { failure: result.failure, begun: this.begun };
   }
 
-  readBack(operation: Operation): Result<Effect> {
-    return readEffect(this.doors, operation);
+  readBack(operation: Operation): Result<Effect> | Promise<Result<Effect>> {
+    return isEngineOperation(operation)
+      ? readEngineEffect(this.options.engines, this.options.lab, operation)
+      : readEffect(this.doors, operation);
   }
 
   async prepare(operation: Operation): Promise<void> {
@@ -138,6 +184,7 @@ export class KernelExecutor implements OperationExecutor {
   }
 
   async conclude(operation: Operation): Promise<void> {
+    if (operation.kind === 'start-process') await this.awaitCollector(operation);
     if (operation.kind !== 'stop-process') return;
     const door = this.doors.open(operation.namespace);
     // A run that does not end is seen by whoever verifies.
@@ -152,8 +199,132 @@ export class KernelExecutor implements OperationExecutor {
     this.doors.close();
   }
 
+  private async executeOnEngine(
+    group: readonly Operation[],
+    operation: EngineOperation,
+    midway: () => Failure | null,
+  ): Promise<ExecutionFailure | null> {
+    const result = await this.carryOutOnEngine(group, operation, midway);
+    return result.ok ? null : { failure: result.failure, begun: this.begun };
+  }
+
+  private async carryOutOnEngine(
+    group: readonly Operation[],
+    operation: EngineOperation,
+    midway: () => Failure | null,
+  ): Promise<Result<void>> {
+    const { engines, lab } = this.options;
+    const { namespace } = operation;
+    switch (operation.kind) {
+      case 'start-engine': {
+        const door = this.doors.open(namespace);
+        if (!door.ok) return door;
+        // A start that fails half-way has left something.
+        this.begun = true;
+        return engines.start(namespace, door.value.fd, operation.datapath);
+      }
+      case 'stop-engine':
+        this.begun = true;
+        return engines.stop(namespace);
+      case 'change-ovs-bridge': {
+        const changes = group.filter((one) => one.kind === 'change-ovs-bridge');
+        const { result, committed } = await engines.changeBridges(
+          namespace,
+          lab,
+          changes,
+          this.prepareLeaving(namespace, changes),
+        );
+        this.begun ||= committed;
+        if (!result.ok) return result;
+        const stop = midway();
+        if (stop !== null) return fail(stop);
+        const marked = this.markInternal(namespace, changes);
+        return marked.ok ? this.finishChecksumsAt(namespace, changes) : marked;
+      }
+      case 'change-openflow':
+        this.begun = true;
+        return engines.changeTables(namespace, operation.name, operation.after);
+      default:
+        return assertNever(operation);
+    }
+  }
+
+  /**
+   * A userspace datapath removes the links of bridges that go one by one, and each time the kernel waits for all processors.
+   * The function that this gives removes them together; it is for the moment at which the database says that they go. What
+   * it leaves, Open vSwitch removes.
+   */
+  private prepareLeaving(
+    namespace: NamespaceName,
+    changes: readonly BridgeOperation[],
+  ): () => void {
+    const nothing = (): void => undefined;
+    const door = this.doors.open(namespace);
+    if (!door.ok || !this.options.engines.isUserspace(namespace)) return nothing;
+    const { socket } = door.value;
+    const indexes = changes.flatMap(({ before, after }) => {
+      const kept = new Set(interfaceNames(after, 'internal'));
+      return interfaceNames(before, 'internal').flatMap((name) => {
+        const link = kept.has(name) ? succeed(null) : door.value.findLink(name);
+        if (!link.ok || link.value === null) return [];
+        const isOurs = link.value.kind === 'tun' && this.doors.isOwn(door.value, link.value);
+        return isOurs ? [link.value.index] : [];
+      });
+    });
+    const group = indexes.length > 1 ? groupLinks(socket, indexes) : null;
+    if (group?.ok !== true) return nothing;
+    return () => {
+      deleteLinkGroup(socket, group.value);
+    };
+  }
+
+  /** Gives our mark to the links that Open vSwitch has made. */
+  private markInternal(
+    namespace: NamespaceName,
+    changes: readonly BridgeOperation[],
+  ): Result<void> {
+    const door = this.doors.open(namespace);
+    if (!door.ok) return door;
+    for (const { before, after } of changes) {
+      const known = new Set(interfaceNames(before, 'internal'));
+      for (const name of interfaceNames(before, 'internal')) door.value.ownIndexes.delete(name);
+      for (const name of interfaceNames(after, 'internal')) {
+        if (known.has(name)) continue;
+        const marked = this.complete(door.value, name, {});
+        if (!marked.ok) return marked;
+      }
+    }
+    return succeed(undefined);
+  }
+
+  /** At the other ends of new ports of a userspace datapath; see `finishChecksums`. */
+  private finishChecksumsAt(
+    namespace: NamespaceName,
+    changes: readonly BridgeOperation[],
+  ): Result<void> {
+    if (!this.options.engines.isUserspace(namespace)) return succeed(undefined);
+    const door = this.doors.open(namespace);
+    if (!door.ok) return door;
+    const peers = new PeerDoors(this.doors, door.value);
+    for (const { before, after } of changes) {
+      const known = new Set(interfaceNames(before, 'system'));
+      for (const name of interfaceNames(after, 'system')) {
+        if (known.has(name)) continue;
+        // The machine's own interfaces stay as they are.
+        const link = door.value.findLink(name);
+        if (!link.ok) return link;
+        if (link.value?.alias !== ownershipMark(this.doors.lab)) continue;
+        const peer = peers.find(name);
+        if (peer === null) continue;
+        const finished = finishChecksums(peer.door.fd, peer.name);
+        if (!finished.ok) return finished;
+      }
+    }
+    return succeed(undefined);
+  }
+
   private carryOut(
-    operation: Operation,
+    operation: Exclude<Operation, EngineOperation>,
     tolerance: Tolerance,
     midway: () => Failure | null,
   ): Result<void> {
@@ -404,20 +575,42 @@ export class KernelExecutor implements OperationExecutor {
       const file = path.join(logDirectory, logNameOf(namespace, name));
       const person = this.personFor(operation);
       if (!person.ok) return person;
-      const started =
-        person.value === null
+      const started = isCollector(name, command)
+        ? this.startCollector(person.value, door, run, file)
+        : person.value === null
           ? startRun(door, run, file, null, { command: ready.value, descriptors: [] })
           : this.startAs(person.value, door, run, file);
+      if (started.ok && isCollector(name, command)) this.collectorPid = started.value;
       return started.ok ? succeed(undefined) : started;
     });
+  }
+
+  /**
+   * What an exporter says before somebody listens is lost, and IPFIX says once in ten minutes what its records mean
+   * (IPFIX_TEMPLATE_INTERVAL in ofproto/ofproto-dpif-ipfix.c). One that does not come to listen is seen by whoever asks it.
+   */
+  private async awaitCollector({ command }: ProcessOperation): Promise<void> {
+    const pid = this.collectorPid;
+    this.collectorPid = null;
+    if (pid === null) return;
+    const ports = portsInCommand(command);
+    const deadline = performance.now() + collectorMilliseconds;
+    while (performance.now() < deadline) {
+      const state = readProcess(pid)?.state ?? 'Z';
+      if (state === 'Z' || state === 'X') return;
+      const open = udpPortsAround(pid);
+      if (ports.every((port) => open.has(port))) return;
+      await delay(collectorPollMilliseconds);
+    }
   }
 
   /** Whose process it is; null where nobody can tell, and in a sandbox. */
   private uidOf({ uid, name, command }: ProcessOperation): number | null {
     if (this.runsAs.kind === 'agent') return null;
     const person = uid ?? this.runsAs.uid;
-    // Root's tunnels need nobody's rights: their words are ours, and the device is handed to them.
-    return person === 0 && relayOf(name, command) !== null ? nobodyUid : person;
+    // Root's tunnels and collectors need nobody's rights: their words are ours, and what they open is handed to them.
+    const ours = relayOf(name, command) !== null || isCollector(name, command);
+    return person === 0 && ours ? nobodyUid : person;
   }
 
   /** As whom a process runs; null is the agent's user. Never root: the words come from a document. */
@@ -454,6 +647,38 @@ export class KernelExecutor implements OperationExecutor {
       return startRun(door, run, file, person, replacement);
     } finally {
       closeDescriptor(descriptor.value);
+    }
+  }
+
+  /** Netloom's own program, wherever it is installed; a person may not open the files that it writes, nor need to. */
+  private startCollector(
+    person: Person | null,
+    door: Door,
+    run: RunOrder,
+    log: string,
+  ): Result<number> {
+    const descriptors: number[] = [];
+    const { O_WRONLY, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW } = constants;
+    try {
+      mkdirSync(path.dirname(log), { recursive: true, mode: 0o700 });
+      for (const file of recordFilesOf(log)) {
+        // New ones: one that was ended may still write into those that were.
+        rmSync(file, { force: true });
+        descriptors.push(
+          openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW, 0o600),
+        );
+      }
+      const program =
+        this.options.collectorProgram ?? path.join(import.meta.dirname, 'collector.js');
+      const words = run.command.slice(2);
+      return startRun(door, run, log, person, {
+        command: [process.execPath, program, ...words, '--keep', '3,4'],
+        descriptors,
+      });
+    } catch (error) {
+      return fail(storageFailure(log, error));
+    } finally {
+      for (const descriptor of descriptors) closeDescriptor(descriptor);
     }
   }
 
@@ -633,6 +858,12 @@ export class KernelExecutor implements OperationExecutor {
   }
 }
 
+function interfaceNames(bridge: OvsBridge | null, wanted: OvsInterface['kind']): readonly string[] {
+  return (bridge?.ports ?? []).flatMap(({ interfaces }) =>
+    interfaces.filter(({ kind }) => kind === wanted).map(({ name }) => name),
+  );
+}
+
 /** IFLA_INFO_KIND: taps and tuns are of one driver. */
 export function linkKindOf(device: Device): string {
   return device.kind === 'tap' ? 'tun' : device.kind;
@@ -641,6 +872,12 @@ export function linkKindOf(device: Device): string {
 /** A process's name may hold a colon, nothing else that a file name may not; no namespace is called `-`. */
 export function logNameOf(namespace: string | null, name: string): string {
   return `${namespace ?? '-'}.${name.replace(':', '-')}.log`;
+}
+
+/** The two files of a collector (`activity/export-ring.ts`), beside what it prints. */
+export function recordFilesOf(log: string): readonly [string, string] {
+  const stem = log.replace(/\.log$/, '');
+  return [`${stem}.records-0`, `${stem}.records-1`];
 }
 
 function isMasterOnly(settings: LinkSettings): boolean {

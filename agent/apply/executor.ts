@@ -22,20 +22,27 @@ export interface Tolerance {
 export const noTolerance: Tolerance = { unmarked: false, foreignPorts: false };
 
 export interface ExecutionFailure {
+  /** Which of the group it was, where that is known; the first unless said. */
+  readonly operation?: number | undefined;
   readonly failure: Failure;
   /** Whether anything was changed before it failed. */
   readonly begun: boolean;
 }
 
 export interface OperationExecutor {
-  /** Null is success. `midway` is called between the first effect of an operation and its last. */
+  /** How many of the operations from `index` on are carried out as one: the first alone, unless said otherwise. */
+  groupAt(operations: readonly Operation[], index: number): number;
+  /**
+   * Null is success. `midway` is called between the first effect of an operation and its last. Of a group all take effect or
+   * none.
+   */
   execute(
-    operation: Operation,
+    group: readonly Operation[],
     tolerance: Tolerance,
     midway: () => Failure | null,
-  ): ExecutionFailure | null;
+  ): ExecutionFailure | null | Promise<ExecutionFailure | null>;
   /** Reads the kernel, not a cache. */
-  readBack(operation: Operation): Result<Effect>;
+  readBack(operation: Operation): Result<Effect> | Promise<Result<Effect>>;
   /**
    * To be waited for before an operation: what we run in a namespace ends before the namespace goes, and what a
    * machine starts from is made.

@@ -1,13 +1,33 @@
 /** What two lists of operations have in common when they mean the same. Pure. */
 import { createHash } from 'node:crypto';
-import type { Operation } from '../lab/operation.ts';
+import { treeTimes } from '../api/device.ts';
+import type { LinkSettings, Operation } from '../lab/operation.ts';
 
 /** Equal for equal sets of operations: the order in which a kernel lists equal things is nobody's doing. */
 export function fingerprint(operations: readonly Operation[]): string {
   const hash = createHash('sha256');
-  for (const text of operations.map(textOf).sort()) hash.update(text).update('\n');
+  const seen = operations.flatMap((operation) => withoutTreeTimes(operation) ?? []);
+  for (const text of seen.map(textOf).sort()) hash.update(text).update('\n');
   return hash.digest('hex');
 }
+
+/**
+ * Whether a bridge shows its own times depends on whether it is the root of its spanning tree just now. Null when there is
+ * nothing else to an operation.
+ */
+function withoutTreeTimes(operation: Operation): Operation | null {
+  if (operation.kind !== 'change-link' || operation.after.bridge === undefined) return operation;
+  const after = withoutTimes(operation.after);
+  if (Object.keys(after).length === 0) return null;
+  return { ...operation, before: withoutTimes(operation.before), after };
+}
+
+function withoutTimes({ bridge, ...others }: LinkSettings): LinkSettings {
+  const left = Object.entries(bridge ?? {}).filter(([field]) => !times.has(field));
+  return left.length === 0 ? others : { ...others, bridge: Object.fromEntries(left) };
+}
+
+const times: ReadonlySet<string> = new Set(treeTimes);
 
 function textOf(operation: Operation): string {
   const { contents, ...rest }: { contents?: readonly Operation[] } & Record<string, unknown> =

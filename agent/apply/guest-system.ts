@@ -36,7 +36,7 @@ import {
   systemInit,
   systemModules,
   withoutVirtualization,
-} from '../lab/machine.ts';
+} from '../lab/virtual-machine.ts';
 import { hasCode, storageFailure } from './durable-file.ts';
 
 interface SystemSource {

@@ -3,6 +3,7 @@ import { sameImpairment } from '../api/impairment.ts';
 import { ownershipProtocol } from '../api/names.ts';
 import { assertNever, type Result, succeed } from '../api/result.ts';
 import { listAddresses } from '../kernel/addresses.ts';
+import { type SomeBridgeSettings, treeTimes } from '../api/device.ts';
 import { listVlans } from '../kernel/bridge-vlans.ts';
 import { deviceOf } from '../kernel/devices.ts';
 import { readForwarding } from '../kernel/forwarding.ts';
@@ -16,9 +17,11 @@ import type { Link, Route as KernelRoute } from '../kernel/rtnetlink.ts';
 import { findRuns } from '../kernel/runs.ts';
 import { sameDevice } from '../lab/device.ts';
 import { inverseOf } from '../lab/inverse.ts';
-import type { LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
+import type { EngineOperation, LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
 import type { Door, Doors, NamespaceName } from './doors.ts';
 import type { Effect } from './executor.ts';
+import { peerIndexOf } from './peer-doors.ts';
+import { isEngineOperation } from './read-engine.ts';
 import { readUplink } from './uplink.ts';
 
 /** Whether a link is as the kernel makes it: no mark, down and nobody's port. */
@@ -26,7 +29,11 @@ export function isUntouched(link: Link): boolean {
   return (link.alias ?? '') === '' && !link.up && link.master === undefined;
 }
 
-export function readEffect(doors: Doors, operation: Operation): Result<Effect> {
+/** Of all operations but those on Open vSwitch, which `read-engine.ts` reads. */
+export function readEffect(
+  doors: Doors,
+  operation: Exclude<Operation, EngineOperation>,
+): Result<Effect> {
   switch (operation.kind) {
     case 'add-namespace':
       return readNamespace(doors, operation.name);
@@ -115,7 +122,9 @@ function readRemoval(
   >,
 ): Result<Effect> {
   const [addition] = inverseOf(operation);
-  if (addition === undefined) throw new Error(`${operation.kind} has no inverse`);
+  if (addition === undefined || isEngineOperation(addition)) {
+    throw new Error(`${operation.kind} has no inverse`);
+  }
   return opposite(readEffect(doors, addition));
 }
 
@@ -245,11 +254,6 @@ function readVeth(doors: Doors, ends: readonly [VethEnd, VethEnd]): Result<Effec
   return succeed(rest.every(isUntouched) ? 'partly' : 'foreign');
 }
 
-/** Older kernels leave IFLA_LINK out when both ends have the same index in different namespaces. */
-function peerIndexOf(link: Link): number | undefined {
-  return link.link ?? (link.linkNamespaceId === undefined ? undefined : link.index);
-}
-
 function arePeers(here: Door, link: Link, there: Door, peer: Link): Result<boolean> {
   if (link.kind !== 'veth' || peer.kind !== 'veth') return succeed(false);
   if (peerIndexOf(link) !== peer.index || peerIndexOf(peer) !== link.index) return succeed(false);
@@ -286,10 +290,17 @@ function readLink(
     (wanted.mtu === undefined || wanted.mtu === shown.mtu) &&
     (wanted.mac === undefined || wanted.mac.toLowerCase() === shown.mac) &&
     (wanted.master === undefined || master === shown.master) &&
+    !hidesTimes(shown, wanted.bridge) &&
     shows(shown.bridge, wanted.bridge) &&
     shows(shown.bridgePort, wanted.port);
   if (same) return succeed('done');
   return succeed(doors.isOwn(door.value, shown) ? 'not-done' : 'foreign');
+}
+
+/** A bridge that is not the root of its spanning tree shows the root's times: its own may be others. */
+function hidesTimes({ bridge }: Link, wanted: SomeBridgeSettings | undefined): boolean {
+  if ((bridge?.rootPort ?? 0) === 0) return false;
+  return treeTimes.some((time) => wanted?.[time] !== undefined);
 }
 
 /** Whether every field that is asked for is there as asked. */

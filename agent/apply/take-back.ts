@@ -32,25 +32,73 @@ export async function takeBack(request: TakeBackRequest): Promise<TakenBack> {
   const failures: Failure[] = [];
   const pace = new Pace();
   let count = 0;
-  for (let index = request.from; index >= 0; index -= 1) {
-    const operation = journal.entry.operations[index];
-    if (operation === undefined) continue;
-    journal.mark('roll-back', index);
-    faults.dieAt('kill-roll-back', index);
-    const injected = faults.failureAt('fail-roll-back', index);
-    if (injected !== null) failures.push(injected);
-    const tolerance = { unmarked: request.uncertain(index), foreignPorts: true };
-    let touched = false;
-    for (const inverse of inverseOf(operation).flatMap(partsOf)) {
-      const step = await settle(executor, inverse, tolerance);
-      touched ||= step.touched;
-      if (step.failure !== null) failures.push(step.failure);
-      if (pace.due) await pace.rest();
+  const { operations } = journal.entry;
+  for (let next = Math.min(request.from, operations.length - 1); next >= 0;) {
+    const indexes = groupEndingAt(executor, operations, next);
+    for (const index of indexes) {
+      journal.mark('roll-back', index);
+      faults.dieAt('kill-roll-back', index);
+      const injected = faults.failureAt('fail-roll-back', index);
+      if (injected !== null) failures.push(injected);
     }
-    if (touched) count += 1;
-    if (pace.mayReport()) request.report(index);
+    const tolerance = { unmarked: indexes.some(request.uncertain), foreignPorts: true };
+    const inverses = indexes.flatMap((index) =>
+      operations
+        .slice(index, index + 1)
+        .flatMap(inverseOf)
+        .flatMap(partsOf),
+    );
+    if (indexes.length > 1) {
+      const together = await settleTogether(executor, inverses, tolerance);
+      count += together.touched;
+      failures.push(...together.failures);
+    } else {
+      let touched = false;
+      for (const inverse of inverses) {
+        const step = await settle(executor, inverse, tolerance);
+        touched ||= step.touched;
+        if (step.failure !== null) failures.push(step.failure);
+        if (pace.due) await pace.rest();
+      }
+      if (touched) count += 1;
+    }
+    next -= indexes.length;
+    if (pace.mayReport()) request.report(next + 1);
   }
   return { count, failures };
+}
+
+/** Indexes of what was carried out together with the operation at `last`, which is the first of them. */
+function groupEndingAt(
+  executor: OperationExecutor,
+  operations: readonly Operation[],
+  last: number,
+): readonly number[] {
+  const indexes = [last];
+  for (let index = last - 1; index >= 0; index -= 1) {
+    if (executor.groupAt(operations, index) <= 1) break;
+    indexes.push(index);
+  }
+  return indexes;
+}
+
+/** What was carried out together goes back together: of two patch ports neither is usable without the other. */
+async function settleTogether(
+  executor: OperationExecutor,
+  inverses: readonly Operation[],
+  tolerance: Tolerance,
+): Promise<{ readonly touched: number; readonly failures: readonly Failure[] }> {
+  const lacking: Operation[] = [];
+  const failures: Failure[] = [];
+  for (const inverse of inverses) {
+    const effect = await executor.readBack(inverse);
+    if (!effect.ok) failures.push(effect.failure);
+    else if (effect.value !== 'done') lacking.push(inverse);
+  }
+  if (lacking.length === 0) return { touched: 0, failures };
+  const failed = await executor.execute(lacking, tolerance, () => null);
+  if (failed !== null) failures.push(failed.failure);
+  return { touched: lacking.length, failures };
 }
 
 /** A change of two messages, of which one may have taken effect, as two operations. */
@@ -82,23 +130,23 @@ async function settle(
   tolerance: Tolerance,
 ): Promise<Settled> {
   if (takesTime(operation)) await executor.prepare(operation);
-  let settled = settleOnce(executor, operation, tolerance);
+  let settled = await settleOnce(executor, operation, tolerance);
   if (takesTime(operation)) await executor.conclude(operation);
   if (operation.kind !== 'add-veth' && operation.kind !== 'add-namespace') return settled;
   for (const wait of patience) {
     if (settled.failure === null) return settled;
     await delay(wait);
-    settled = settleOnce(executor, operation, tolerance);
+    settled = await settleOnce(executor, operation, tolerance);
   }
   return settled;
 }
 
-function settleOnce(
+async function settleOnce(
   executor: OperationExecutor,
   operation: Operation,
   tolerance: Tolerance,
-): Settled {
-  const effect = executor.readBack(operation);
+): Promise<Settled> {
+  const effect = await executor.readBack(operation);
   if (!effect.ok) return { touched: false, failure: effect.failure };
   if (effect.value === 'done') return { touched: false, failure: null };
   // What stands in the way of a removal is not ours to remove. An address or route that is there without our mark is
@@ -108,20 +156,21 @@ function settleOnce(
   if (effect.value === 'partly' && tolerance.unmarked && operation.kind.startsWith('add-')) {
     // Left by a roll-back that was itself cut short: make it anew.
     const [removal] = inverseOf(operation);
-    const cleared = removal === undefined ? null : run(executor, removal, tolerance);
+    const cleared = removal === undefined ? null : await run(executor, removal, tolerance);
     if (cleared !== null) return { touched: true, failure: cleared };
   }
-  return { touched: true, failure: run(executor, operation, tolerance) };
+  return { touched: true, failure: await run(executor, operation, tolerance) };
 }
 
 function isPlainAddition(operation: Operation): boolean {
   return operation.kind === 'add-address' || operation.kind === 'add-route';
 }
 
-function run(
+async function run(
   executor: OperationExecutor,
   operation: Operation,
   tolerance: Tolerance,
-): Failure | null {
-  return executor.execute(operation, tolerance, () => null)?.failure ?? null;
+): Promise<Failure | null> {
+  const failed = await executor.execute([operation], tolerance, () => null);
+  return failed?.failure ?? null;
 }

@@ -193,36 +193,41 @@ export class TransactionRunner {
   ): Promise<Stop | null> {
     const { faults } = this.tools;
     const pace = new Pace();
-    for (const [index, operation] of request.operations.entries()) {
+    const { operations } = request;
+    for (let first = 0; first < operations.length;) {
+      const next = first + executor.groupAt(operations, first);
       if (request.signal.aborted) {
-        const last = index - 1;
+        const last = first - 1;
         return { failure: cancelled(request.lab), operation: null, last, uncertain: false };
       }
-      if (takesTime(operation)) await executor.prepare(operation);
-      journal.mark('execute', index);
-      faults.dieAt('kill-before', index);
-      const injected = faults.failureAt('fail-at', index);
+      const group = operations.slice(first, next);
+      const indexes = group.map((_, place) => first + place);
+      for (const operation of group) if (takesTime(operation)) await executor.prepare(operation);
+      journal.mark('execute', next - 1);
+      for (const index of indexes) faults.dieAt('kill-before', index);
+      const injected = firstFailure(indexes, (index) => faults.failureAt('fail-at', index));
       const failed =
         injected === null
-          ? executor.execute(operation, noTolerance, () => {
-              faults.dieAt('kill-mid', index);
-              return faults.failureAt('fail-mid', index);
+          ? await executor.execute(group, noTolerance, () => {
+              for (const index of indexes) faults.dieAt('kill-mid', index);
+              return firstFailure(indexes, (index) => faults.failureAt('fail-mid', index));
             })
           : { failure: injected, begun: false };
       if (failed !== null) {
         return {
           failure: failed.failure,
-          operation: index,
-          last: failed.begun ? index : index - 1,
+          operation: failed.operation === undefined ? first : first + failed.operation,
+          last: failed.begun ? next - 1 : first - 1,
           uncertain: failed.begun,
         };
       }
-      if (takesTime(operation)) await executor.conclude(operation);
-      faults.dieAt('kill-after', index);
+      for (const operation of group) if (takesTime(operation)) await executor.conclude(operation);
+      for (const index of indexes) faults.dieAt('kill-after', index);
       if (pace.due) {
-        if (pace.mayReport()) this.report(request, 'execute', index + 1, null);
+        if (pace.mayReport()) this.report(request, 'execute', next, null);
         await pace.rest();
       }
+      first = next;
     }
     this.report(request, 'execute', request.operations.length, null);
     return null;
@@ -300,6 +305,17 @@ export class TransactionRunner {
     const total = request.operations.length;
     request.report({ lab: request.lab, plan: request.plan, phase, done, total, failedStep });
   }
+}
+
+function firstFailure(
+  indexes: readonly number[],
+  failureAt: (index: number) => Failure | null,
+): Failure | null {
+  for (const index of indexes) {
+    const failure = failureAt(index);
+    if (failure !== null) return failure;
+  }
+  return null;
 }
 
 function ignore(): void {
@@ -404,6 +420,9 @@ function wordsOf(operation: Operation): string {
       return `${kind} ${operation.family} in ${place}`;
     case 'change-rules':
       return `${kind} in ${place}`;
+    case 'start-engine':
+    case 'stop-engine':
+      return `${kind} of ${place}`;
     case 'attach-uplink':
     case 'detach-uplink':
       return `${kind} ${place}:${operation.interface} at ${operation.bridge}`;

@@ -195,6 +195,7 @@ export function viewLink(namespace: NamespaceState, link: Link, peer: string | n
           ),
     device: deviceOf(link, (index) => namespace.links.get(index)?.name),
     bridge: viewBridge(link),
+    ...((link.bridge?.rootPort ?? 0) === 0 ? {} : { follower: true }),
     port: viewPort(link),
     portState: link.bridgePort?.state ?? null,
     vlans: hasVlanTable(namespace, link) ? viewVlans(namespace.vlans.get(link.index)) : null,
@@ -274,6 +275,7 @@ export function assembleInventory(
     namespaces: new Array<NamespaceView>(),
     links: new Array<LinkView>(),
     routes: new Array<RouteTableView>(),
+    engines: [],
   };
   for (const namespace of namespaces) {
     inventory.namespaces.push(viewNamespace(namespace));

@@ -1,4 +1,5 @@
 /** What is different between two inventories, and the inventory that clients know. Pure. */
+import { equalData } from '../api/equal-data.ts';
 import type {
   Inventory,
   InventoryDelta,
@@ -6,25 +7,7 @@ import type {
   NamespaceView,
   RouteTableView,
 } from '../api/inventory.ts';
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}
-
-/** Equality of plain data: numbers, texts, booleans, null, arrays and objects of them. */
-export function equalData(one: unknown, other: unknown): boolean {
-  if (Object.is(one, other)) return true;
-  if (!isRecord(one) || !isRecord(other) || Array.isArray(one) !== Array.isArray(other)) {
-    return false;
-  }
-  const keys = Object.keys(one);
-  if (keys.length !== Object.keys(other).length) return false;
-  // A loop without a closure: this runs for every view of the inventory.
-  for (const key of keys) {
-    if (!Object.hasOwn(other, key) || !equalData(one[key], other[key])) return false;
-  }
-  return true;
-}
+import type { OvsEngineView } from '../api/ovs.ts';
 
 /** Views of one sort by key, and what they were when the last delta was taken. */
 class ViewSet<View> {
@@ -75,6 +58,7 @@ export class PublishedInventory {
   private readonly namespaces = new ViewSet<NamespaceView>();
   private readonly links = new ViewSet<LinkView>();
   private readonly routes = new ViewSet<RouteTableView>();
+  private readonly engines = new ViewSet<OvsEngineView>();
   private sequence = 0;
   private whole: Inventory | undefined;
 
@@ -96,6 +80,18 @@ export class PublishedInventory {
     this.links.remove(id);
   }
 
+  putEngine(view: OvsEngineView): void {
+    this.engines.put(view.namespace, view);
+  }
+
+  removeEngine(namespace: string): void {
+    this.engines.remove(namespace);
+  }
+
+  engineViews(): readonly OvsEngineView[] {
+    return this.engines.values();
+  }
+
   putRoutes(view: RouteTableView): void {
     this.routes.put(view.namespace, view);
   }
@@ -107,6 +103,7 @@ export class PublishedInventory {
       namespaces: this.namespaces.values(),
       links: this.links.values(),
       routes: this.routes.values(),
+      engines: this.engines.values(),
     };
     return this.whole;
   }
@@ -116,10 +113,12 @@ export class PublishedInventory {
     const namespaces = this.namespaces.take();
     const links = this.links.take();
     const routes = this.routes.take();
+    const engines = this.engines.take();
     if (
       namespaces.changed.length + namespaces.removed.length === 0 &&
       links.changed.length + links.removed.length === 0 &&
-      routes.changed.length === 0
+      routes.changed.length === 0 &&
+      engines.changed.length + engines.removed.length === 0
     ) {
       return null;
     }
@@ -132,6 +131,8 @@ export class PublishedInventory {
       links: links.changed,
       removedLinks: links.removed,
       routes: routes.changed,
+      engines: engines.changed,
+      removedEngines: engines.removed,
     };
   }
 }
@@ -155,14 +156,19 @@ export function diffInventories(before: Inventory, after: Inventory): InventoryD
   const namespaces = compare(before.namespaces, after.namespaces, (view) => view.id);
   const links = compare(before.links, after.links, (view) => view.id);
   const routes = compare(before.routes, after.routes, (view) => view.namespace);
+  const engines = compare(before.engines, after.engines, (view) => view.namespace);
   const count =
     namespaces.changed.length +
     namespaces.removed.length +
     links.changed.length +
     links.removed.length +
-    routes.changed.length;
+    routes.changed.length +
+    engines.changed.length +
+    engines.removed.length;
   if (count === 0) return null;
   return {
+    engines: engines.changed,
+    removedEngines: engines.removed,
     sequence: before.sequence + 1,
     namespaces: namespaces.changed,
     removedNamespaces: namespaces.removed,

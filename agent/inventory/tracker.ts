@@ -1,7 +1,9 @@
 /** What exists in the realm: first a snapshot, then deltas. */
 import { type FSWatcher, watch } from 'node:fs';
 import { setImmediate } from 'node:timers';
+import { equalData } from '../api/equal-data.ts';
 import type { Inventory, InventoryDelta } from '../api/inventory.ts';
+import type { OvsEngineView } from '../api/ovs.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import {
   closeNamespace,
@@ -17,10 +19,10 @@ import { type Link } from '../kernel/rtnetlink.ts';
 import { type FoundRun, type RunRule, RunScan } from '../kernel/runs.ts';
 import { linkId, viewLink, viewNamespace, viewRoutes } from './assemble.ts';
 import { ContainerNames } from './containers.ts';
-import { equalData, PublishedInventory } from './diff.ts';
+import { PublishedInventory } from './diff.ts';
 import { joinHolders, MountScan, type NamespaceHolders, ProcessScan } from './holders.ts';
 import { NamespaceMonitor } from './namespace-monitor.ts';
-import { findTunHolders, tunHolderViews } from './tun-holders.ts';
+import { findTunHolders, tapsOfSwitches, tunHolderViews } from './tun-holders.ts';
 import { type WireEnd, WireTable } from './wires.ts';
 
 export interface InventoryTrackerOptions {
@@ -32,6 +34,15 @@ export interface InventoryTrackerOptions {
   readonly runsAtHome?: boolean | undefined;
   /** Whose processes count as runs; anybody's by default. */
   readonly runRule?: RunRule | undefined;
+  /** The realm's Open vSwitches; none by default. */
+  readonly engines?: EngineSource | undefined;
+}
+
+export interface EngineSource {
+  /** What is known of them now. `idOf` gives the id of a namespace by its name, null for the realm's own. */
+  views(idOf: (namespace: string | null) => string | undefined): readonly OvsEngineView[];
+  /** Calls back when they may be different. */
+  watch(listener: () => void): void;
 }
 
 /** For executors and checks. Both belong to the tracker and live as long as it knows the namespace: do not close. */
@@ -107,6 +118,8 @@ export class InventoryTracker {
   private bursts = 0;
   /** Who holds taps and tuns is to be looked up with the next flush, after the links are read. */
   private tunHoldersDue = false;
+  private enginesDue = false;
+  private publishedEngines: ReadonlySet<string> = new Set();
   private closed = false;
 
   private constructor(options: InventoryTrackerOptions, home: number) {
@@ -137,6 +150,10 @@ export class InventoryTracker {
     if (!own.ok) return Promise.resolve(own);
     const home = inodeOf(own.value.identity);
     const tracker = new InventoryTracker(options, home);
+    options.engines?.watch(() => {
+      tracker.enginesDue = true;
+      tracker.requestFlush(0);
+    });
     const attached = tracker.attach(home, own.value);
     if (!attached.ok) {
       tracker.close();
@@ -164,6 +181,7 @@ export class InventoryTracker {
       this.dirty.add(monitor);
     }
     this.tunHoldersDue = true;
+    this.enginesDue = true;
     this.flush();
   }
 
@@ -354,6 +372,7 @@ export class InventoryTracker {
       if (monitor !== undefined) this.markLink(monitor, Number(index));
     }
     if (this.tunHoldersDue) this.lookForTunHolders();
+    if (this.detached.length > 0) this.enginesDue = true;
     this.publish(routes);
     this.lastFlush = performance.now();
     const delays = Array.from(this.dirty, (monitor) => monitor.delay(this.lastFlush) ?? 0);
@@ -361,14 +380,16 @@ export class InventoryTracker {
     if (delays.length > 0) this.requestFlush(Math.min(...delays));
   }
 
-  /** Nothing but a look at all open files tells who has a tap or tun open; where there is none, nobody looks. */
+  /** Nothing but a look at all open files tells who has a tap or tun open; where no other is than a switch's own, nobody looks. */
   private lookForTunHolders(): void {
     this.tunHoldersDue = false;
     const monitors = [...this.monitors.values()];
-    const present = monitors.some(({ links }) =>
-      [...links.values()].some(({ kind }) => kind === 'tun'),
+    const made = tapsOfSwitches(this.published.engineViews());
+    const isMade = new Set(made.map(({ namespace, name }) => `${namespace ?? ''}/${name}`));
+    const present = monitors.some(({ id, links }) =>
+      [...links.values()].some(({ kind, name }) => kind === 'tun' && !isMade.has(`${id}/${name}`)),
     );
-    const found = present ? findTunHolders() : [];
+    const found = present ? [...made, ...findTunHolders()] : made;
     for (const monitor of monitors) {
       const holders = tunHolderViews(monitor, found, monitors, (pids) =>
         this.processes.views(pids),
@@ -398,9 +419,26 @@ export class InventoryTracker {
     }
     this.dirtyLinks.clear();
     for (const monitor of routes) this.published.putRoutes(viewRoutes(monitor));
+    this.publishEngines();
     const delta = this.published.take();
     if (delta === null) return;
     for (const listener of [...this.listeners]) listener(delta);
+  }
+
+  private publishEngines(): void {
+    const { engines } = this.options;
+    if (engines === undefined || !this.enginesDue) return;
+    this.enginesDue = false;
+    const ids = new Map<string, string>();
+    for (const { names, id } of this.monitors.values()) for (const name of names) ids.set(name, id);
+    const home = this.monitors.get(this.home)?.id;
+    const views = engines.views((name) => (name === null ? home : ids.get(name)));
+    const known = new Set(views.map(({ namespace }) => namespace));
+    for (const namespace of this.publishedEngines) {
+      if (!known.has(namespace)) this.published.removeEngine(namespace);
+    }
+    for (const view of views) this.published.putEngine(view);
+    this.publishedEngines = known;
   }
 
   private requestScan(delay: number): void {

@@ -4,6 +4,7 @@
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { ProcessView } from '../api/inventory.ts';
+import type { OvsEngineView } from '../api/ovs.ts';
 import { identifyDescriptor, inodeOf, openProcess } from '../kernel/namespaces.ts';
 import { closeDescriptor, controlDeviceWith, copyDescriptorOf } from '../kernel/native.ts';
 import { maximumListedHolders, type NamespaceState } from './assemble.ts';
@@ -67,6 +68,26 @@ export function findTunHolders(): readonly TunHolder[] {
     }
   }
   return found.sort((one, other) => one.pid - other.pid);
+}
+
+/** The userspace datapath's own link (dpif-netdev.c), beside those of its bridges. */
+const datapathLink = 'ovs-netdev';
+
+/** Pure: the links of switches of the userspace datapath are taps that they hold themselves, and nobody has to look. */
+export function tapsOfSwitches(engines: readonly OvsEngineView[]): readonly TunHolder[] {
+  return engines.flatMap(({ namespace, datapath, switch: daemon, bridges }) => {
+    const { pid, running } = daemon;
+    if (datapath !== 'netdev' || pid === null || !running) return [];
+    const interfaces = bridges
+      .flatMap(({ bridge }) => bridge.ports)
+      .flatMap((port) => port.interfaces);
+    const internal = interfaces.filter(({ kind }) => kind === 'internal');
+    return [datapathLink, ...internal.map(({ name }) => name)].map((name) => ({
+      pid,
+      name,
+      namespace,
+    }));
+  });
 }
 
 /**

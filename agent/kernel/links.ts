@@ -1,4 +1,5 @@
 /** Links, over a request socket: the socket's namespace is where they are, unless said otherwise. */
+import { randomInt } from 'node:crypto';
 import { fail, type Result, succeed } from '../api/result.ts';
 import { kernelFailure } from './kernel-failure.ts';
 import { ENODEV } from './native.ts';
@@ -7,6 +8,7 @@ import {
   type BridgePortChange,
   type BridgeSettings,
   decodeLink,
+  deleteLinkGroupRequest,
   deleteLinkRequest,
   dumpLinksRequest,
   getLinkRequest,
@@ -72,6 +74,28 @@ export function setBridgePort(
 /** Deletes a link (of a veth pair, both ends). Fails with ENODEV when it is gone. */
 export function deleteLink(socket: RequestSocket, index: number, object?: string): Result<void> {
   return socket.execute(deleteLinkRequest(index, object));
+}
+
+/**
+ * Makes links a group of their own, to be deleted at once by {@link deleteLinkGroup}; gives its number. Nothing else comes of
+ * it. Fails with ENODEV when one of them is gone.
+ */
+export function groupLinks(socket: RequestSocket, indexes: readonly number[]): Result<number> {
+  // A number that nobody gives to a group on purpose.
+  const group = randomInt(0x1000_0000, 0x7fff_ffff);
+  for (const index of indexes) {
+    const grouped = setLink(socket, index, { group });
+    if (!grouped.ok) return grouped;
+  }
+  return succeed(group);
+}
+
+/**
+ * Deletes all links of a group, or none. The kernel waits for all processors after each deletion (netdev_run_todo), about
+ * 20 ms, and after this one once. Fails with ENODEV when there is none.
+ */
+export function deleteLinkGroup(socket: RequestSocket, group: number): Result<void> {
+  return socket.execute(deleteLinkGroupRequest(group));
 }
 
 /** The links of the namespace in order of their index; filtered by the kernel and, for older ones, here again. */

@@ -387,6 +387,20 @@ export function controlDevice(fd: number, request: number, argument: Uint8Array)
   return settle(cIoctl(fd, request, argument));
 }
 
+/** ioctl(2) of netdevice(7) with a pointer to `data` (ifr_data). Returns its result or `-errno`. */
+export function controlInterface(
+  fd: number,
+  request: number,
+  name: string,
+  data: Uint8Array,
+): number {
+  // struct ifreq: the name, 16 bytes, then a union of 24.
+  const argument = Buffer.alloc(40);
+  argument.write(name, 0, 15, 'utf8');
+  argument.writeBigUInt64LE(koffi.address(data), 16);
+  return settle(cIoctl(fd, request, argument));
+}
+
 /** ioctl(2) with an integer argument. */
 export function controlDeviceWith(fd: number, request: number, argument: number): number {
   return settle(cIoctlValue(fd, request, argument));

@@ -1257,6 +1257,20 @@ export function deleteLinkRequest(index: number, object?: string): NetlinkReques
   };
 }
 
+/** All links of a group, which may not be 0, in one pass of the kernel (rtnl_group_dellink). */
+export function deleteLinkGroupRequest(group: number): NetlinkRequest {
+  return {
+    type: RTM_DELLINK,
+    flags: NLM_F_REQUEST,
+    object: `links of group ${group}`,
+    headerLength: 16,
+    encode(writer) {
+      writeLinkHeader(writer, 0, 0, 0);
+      writer.u32(27, group);
+    },
+  };
+}
+
 /** One link, by index or by name (alternative names count too). Counters only on request: they double the answer. */
 export function getLinkRequest(
   which: { readonly index: number } | { readonly name: string },

@@ -135,7 +135,8 @@ export function startRun(
   person: Person | null = null,
   replacement: RunReplacement | null = null,
 ): Result<number> {
-  const program = programOfRun(run, person);
+  const started = replacement === null ? run : { ...run, command: replacement.command };
+  const program = programOfRun(started, person);
   if (!program.ok) return program;
   const command = JSON.stringify(run.command);
   if (Buffer.byteLength(command) > longestCommand) {

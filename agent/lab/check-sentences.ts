@@ -48,6 +48,11 @@ export const checkSentences: Readonly<Record<CheckCode, string>> = {
     '{rate} arrived at {to} from {from}, but this machine sent only {sent}: too little to tell about {bounds}.',
   'rate-nothing-arrived': 'Nothing arrived at {to} from {from}.',
   'rate-unreachable': '{from} cannot send to {to} ({errno}).',
+  // Flow export
+  'records-found': `{at} received {count} {protocol} records{match}, the latest from {exporter}${expected}`,
+  'records-found-unexpectedly': `{at} received {count} {protocol} records{match}, the latest from {exporter}, although there should be none.`,
+  'no-records': `{at} received no {protocol} record{match}${expected}`,
+  'no-records-unexpectedly': `{at} received no {protocol} record{match} within {seconds} s.`,
   // Not carried out
   'check-not-done': '{reason}',
 };

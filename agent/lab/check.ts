@@ -1,10 +1,21 @@
-import { localizedText, parseEndpoint } from '../api/document.ts';
-import type { ConnectCheck, LabCheck, LabDocument, LabNode, ReachCheck } from '../api/document.ts';
+import { isSwitch, localizedText, parseEndpoint } from '../api/document.ts';
+import type {
+  BridgeNode,
+  ConnectCheck,
+  LabCheck,
+  LabDocument,
+  LabNode,
+  ReachCheck,
+  RecordsCheck,
+} from '../api/document.ts';
+import type { OvsBridgeNode } from '../api/document-ovs.ts';
 import { assertNever, fail, succeed } from '../api/result.ts';
 import type { Result } from '../api/result.ts';
 import { parseHostAddress, parseSubnetAddress } from './address.ts';
 import type { AddressFamily, HostAddress } from './address.ts';
+import { portsOfCollector } from './collector.ts';
 import { bitsPerSecond } from './device.ts';
+import { internalPortsOf } from './ovs-network.ts';
 import { failureOf } from './sentences.ts';
 
 /** Null where there is no bound. */
@@ -44,7 +55,21 @@ export interface ResolvedRateCheck extends ResolvedTarget, Bounds {
   readonly toNamespace: string;
 }
 
-export type ResolvedCheck = ResolvedReachCheck | ResolvedConnectCheck | ResolvedRateCheck;
+export interface ResolvedRecordsCheck {
+  readonly kind: 'records';
+  readonly label: string;
+  /** Node with the collector. */
+  readonly at: string;
+  readonly protocol: 'netflow' | 'ipfix' | 'sflow';
+  readonly expect: 'present' | 'absent';
+  /** Canonical; null for any. */
+  readonly source: string | null;
+  readonly destination: string | null;
+  readonly timeoutMilliseconds: number;
+}
+
+export type ResolvedCheck =
+  ResolvedReachCheck | ResolvedConnectCheck | ResolvedRateCheck | ResolvedRecordsCheck;
 
 const defaultTimeoutSeconds = 2;
 
@@ -54,6 +79,7 @@ export function resolveCheck(
   check: LabCheck,
   language: 'en' | 'zh' = 'en',
 ): Result<ResolvedCheck> {
+  if (check.check === 'records') return resolveRecords(document, check, language);
   const nodes = document.topology.nodes;
   const from = Object.hasOwn(nodes, check.from) ? nodes[check.from] : undefined;
   if (from === undefined) {
@@ -102,6 +128,65 @@ export function resolveCheck(
   }
 }
 
+/** Exporters tell of a flow when it has ended or lasted. */
+const defaultRecordsTimeoutSeconds = 10;
+
+function resolveRecords(
+  document: LabDocument,
+  check: RecordsCheck,
+  language: 'en' | 'zh',
+): Result<ResolvedRecordsCheck> {
+  const { at, protocol } = check;
+  const nodes = document.topology.nodes;
+  const node = Object.hasOwn(nodes, at) ? nodes[at] : undefined;
+  if (node === undefined) {
+    return fail(failureOf('invalid-document', 'unknown-node', at, { node: at }));
+  }
+  if (node.kind !== 'namespace' || node.collector === undefined) {
+    return fail(failureOf('invalid-document', 'check-without-collector', at, { node: at }));
+  }
+  if (portsOfCollector(node.collector)[protocol] === undefined) {
+    const values = { node: at, protocol: collectedProtocols[protocol] };
+    return fail(failureOf('invalid-document', 'check-protocol-not-collected', at, values));
+  }
+  const canonical = (text: string | undefined): string | null =>
+    text === undefined ? null : (parseHostAddress(text)?.text ?? text);
+  return succeed({
+    kind: 'records',
+    label: localizedText(check.name, language) || recordsLabel(check, language),
+    at,
+    protocol,
+    expect: check.expect ?? 'present',
+    source: canonical(check.source),
+    destination: canonical(check.destination),
+    timeoutMilliseconds: Math.round((check.timeout ?? defaultRecordsTimeoutSeconds) * 1000),
+  });
+}
+
+/** As they are written. */
+export const collectedProtocols = { netflow: 'NetFlow', ipfix: 'IPFIX', sflow: 'sFlow' } as const;
+
+/** Whose records are asked for, in a form that every language reads: ` (10.0.0.1 → *)`; empty for any. */
+export function matchText({
+  source,
+  destination,
+}: {
+  readonly source?: string | null | undefined;
+  readonly destination?: string | null | undefined;
+}): string {
+  const [from, to] = [source ?? null, destination ?? null];
+  return from === null && to === null ? '' : ` (${from ?? '*'} → ${to ?? '*'})`;
+}
+
+function recordsLabel(check: RecordsCheck, language: 'en' | 'zh'): string {
+  const protocol = collectedProtocols[check.protocol];
+  const match = matchText(check);
+  const present = check.expect !== 'absent';
+  if (language === 'zh')
+    return `${check.at} ${present ? '收到' : '收不到'} ${protocol} 记录${match}`;
+  return `${check.at} ${present ? 'receives' : 'receives no'} ${protocol} records${match}`;
+}
+
 function expectationOf(
   check: ReachCheck | ConnectCheck,
 ): Pick<ResolvedReachCheck, 'expect' | 'timeoutMilliseconds'> {
@@ -144,7 +229,7 @@ export function millisecondBounds(bounds: Bounds): string {
   return boundsText({ atLeast: text(bounds.atLeast), atMost: text(bounds.atMost) });
 }
 
-function defaultLabel(check: LabCheck, language: 'en' | 'zh'): string {
+function defaultLabel(check: Exclude<LabCheck, RecordsCheck>, language: 'en' | 'zh'): string {
   const chinese = language === 'zh';
   const { from, to } = check;
   switch (check.check) {
@@ -189,6 +274,14 @@ function resolveTarget(document: LabDocument, to: string): Result<HostAddress> {
     : succeed(first);
 }
 
+/** The interfaces of a switch that may have addresses: its own, and with Open vSwitch internal ports. */
+function interfacesOfSwitch(
+  name: string,
+  node: BridgeNode | OvsBridgeNode,
+): readonly (readonly [string, { readonly addresses?: string[] | undefined }])[] {
+  return [[name, node] as const, ...(node.kind === 'ovs-bridge' ? internalPortsOf(node) : [])];
+}
+
 /** Addresses of a node, or of one of its interfaces, in document order; those of bridges inside it come last. */
 function addressesOf(
   document: LabDocument,
@@ -196,14 +289,15 @@ function addressesOf(
   node: LabNode,
   interfaceName: string | null,
 ): readonly string[] {
-  if (node.kind === 'bridge') {
-    return interfaceName === null || interfaceName === name ? (node.addresses ?? []) : [];
-  }
-  const own = Object.entries(node.interfaces ?? {});
-  const inner = Object.entries(document.topology.nodes).filter(
-    ([, other]) => other.kind === 'bridge' && other.namespace === name,
-  );
-  return [...own, ...inner].flatMap(([key, settings]) =>
+  const interfaces = isSwitch(node)
+    ? interfacesOfSwitch(name, node)
+    : [
+        ...Object.entries(node.interfaces ?? {}),
+        ...Object.entries(document.topology.nodes).flatMap(([key, other]) =>
+          isSwitch(other) && other.namespace === name ? interfacesOfSwitch(key, other) : [],
+        ),
+      ];
+  return interfaces.flatMap(([key, settings]) =>
     (interfaceName === null || interfaceName === key) && 'addresses' in settings
       ? (settings.addresses ?? [])
       : [],

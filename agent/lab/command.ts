@@ -1,7 +1,14 @@
 import type { Device, SomeBridgeSettings, SomePortSettings, VlanEntry } from '../api/device.ts';
 import { impairmentWords, queueingKindOf } from '../api/impairment.ts';
 import { assertNever } from '../api/result.ts';
-import { machineDirectory, machineOfProcess, needsSystem, systemCommands } from './machine.ts';
+import { commandsOfOvs } from './command-ovs.ts';
+import type { OvsCommandContext } from './command-ovs.ts';
+import {
+  machineDirectory,
+  machineOfProcess,
+  needsSystem,
+  systemCommands,
+} from './virtual-machine.ts';
 import type {
   LinkSettings,
   Operation,
@@ -13,7 +20,7 @@ import type {
 import { ruleCommand } from './rules.ts';
 import { inAdditionOrder } from './uplink.ts';
 
-export interface CommandContext {
+export interface CommandContext extends OvsCommandContext {
   /**
    * Whether the name may be borrowed in the realm's own namespace while a pair is made there: it is the name of one
    * interface of the lab only, and of none that is in the realm's own namespace.
@@ -103,13 +110,15 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
     }
     case 'stop-process': {
       const pattern = operation.command.map(escapePattern).join(' ');
+      // Netloom's own give themselves the name that they are called by, in the place of a longer one.
+      const titled = operation.command[0] === 'netloom' ? '*' : '';
       const pids =
         operation.namespace === null
           ? "ls /proc | grep '^[0-9]'"
           : `ip netns pids ${word(operation.namespace)}`;
       return [
         `for pid in $(${pids}); do ` +
-          `tr '\\0' ' ' </proc/$pid/cmdline | grep -q ${word(`^${pattern} $`)} && kill $pid; done`,
+          `tr '\\0' ' ' </proc/$pid/cmdline | grep -q ${word(`^${pattern} ${titled}$`)} && kill $pid; done`,
       ];
     }
     case 'change-link':
@@ -133,6 +142,11 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
       const verb = operation.kind === 'add-route' ? 'add' : 'del';
       return [inside(operation.namespace, `ip route ${verb} ${routeWords(operation.route)}`)];
     }
+    case 'start-engine':
+    case 'stop-engine':
+    case 'change-ovs-bridge':
+    case 'change-openflow':
+      return commandsOfOvs(operation, context, word, inside);
     case 'attach-uplink':
     case 'detach-uplink':
       return commandsOfUplink(operation).map((command) => inside(operation.namespace, command));

@@ -1,11 +1,8 @@
 /** Devices as documents ask for them, in the kernel's terms. */
 import type { Device, Impairment } from '../api/device.ts';
-import {
-  type BridgePort,
-  type ImpairmentSettings,
-  type InterfaceSettings,
-  ratePattern,
-} from '../api/document.ts';
+import type { BridgePort, InterfaceSettings } from '../api/document.ts';
+import { ratePattern } from '../api/document-values.ts';
+import type { ImpairmentSettings } from '../api/document-values.ts';
 import { normaliseImpairment } from '../api/impairment.ts';
 import { assertNever } from '../api/result.ts';
 import { parseHostAddress } from './address.ts';
@@ -134,22 +131,37 @@ export function beginsWithDefaultMtu({ kind }: Device): boolean {
   return ['dummy', 'bond', 'tap', 'tun', 'vxlan'].includes(kind);
 }
 
+/** Of an interface whose MTU nobody sets (linux/if_ether.h, ETH_DATA_LEN). */
+export const defaultMtu = 1500;
+
+/** What an outer IPv6 header has more than one of IPv4. */
+const longerIpv6Header = 20;
+
 /** Bytes that a device puts around a packet of its own MTU (RFC 7348, RFC 8926, RFC 2784, RFC 2890, RFC 2003). */
 export function overheadOf(device: Device): number {
-  // An outer IPv6 header is 20 bytes longer.
   const ends = 'remote' in device ? [device.remote, 'local' in device ? device.local : null] : [];
-  return overheadOverIpv4(device) + (ends.some((end) => end?.includes(':') === true) ? 20 : 0);
+  const overIpv6 = ends.some((end) => end?.includes(':') === true);
+  return overheadOverIpv4(device) + (overIpv6 ? longerIpv6Header : 0);
+}
+
+/** Bytes that a tunnel puts around the packet in an Ethernet frame, with the frame's header and the outer ones. */
+export function frameTunnelOverhead(
+  kind: 'vxlan' | 'geneve' | 'gretap',
+  { keyed, overIpv6 }: { readonly keyed: boolean; readonly overIpv6: boolean },
+): number {
+  const overIpv4 = kind === 'gretap' ? (keyed ? 42 : 38) : 50;
+  return overIpv4 + (overIpv6 ? longerIpv6Header : 0);
 }
 
 function overheadOverIpv4(device: Device): number {
   switch (device.kind) {
     case 'vxlan':
     case 'geneve':
-      return 50;
+      return frameTunnelOverhead(device.kind, { keyed: true, overIpv6: false });
     case 'gre':
       return device.key === null ? 24 : 28;
     case 'gretap':
-      return device.key === null ? 38 : 42;
+      return frameTunnelOverhead(device.kind, { keyed: device.key !== null, overIpv6: false });
     case 'ipip':
       return 20;
     default:

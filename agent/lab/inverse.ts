@@ -67,6 +67,14 @@ export function inverseOf(operation: Operation): readonly Operation[] {
       return [{ ...operation, kind: 'remove-route' }];
     case 'remove-route':
       return [{ ...operation, kind: 'add-route' }];
+    case 'start-engine':
+      return [{ ...operation, kind: 'stop-engine' }];
+    case 'stop-engine':
+      return [{ ...operation, kind: 'start-engine' }];
+    case 'change-ovs-bridge':
+      return [{ ...operation, before: operation.after, after: operation.before }];
+    case 'change-openflow':
+      return [{ ...operation, before: operation.after, after: operation.before }];
     case 'attach-uplink':
       return [{ ...operation, kind: 'detach-uplink' }];
     case 'detach-uplink':

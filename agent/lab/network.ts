@@ -8,7 +8,7 @@ import {
   type SomePortSettings,
   type VlanEntry,
 } from '../api/device.ts';
-import { namespaceOfNode, parseEndpoint } from '../api/document.ts';
+import { isPairLink, isSwitch, namespaceOfNode, parseEndpoint } from '../api/document.ts';
 import type {
   BridgeNode,
   BridgePort,
@@ -16,9 +16,11 @@ import type {
   LabDocument,
   LabLink,
   LabNode,
-  MachineNode,
   NamespaceNode,
+  PairLink,
+  VirtualMachineNode,
 } from '../api/document.ts';
+import type { OvsBridgeNode } from '../api/document-ovs.ts';
 import { ownershipMark } from '../api/names.ts';
 import {
   canonicalSubnetAddress,
@@ -28,8 +30,25 @@ import {
   parseSubnetAddress,
 } from './address.ts';
 import type { AddressFamily } from './address.ts';
-import { deviceOf, impairmentOf, membersOf, takesVlans } from './device.ts';
-import { type MachineCard, machineMac, machineProcess, machineProcessName } from './machine.ts';
+import { defaultMtu, deviceOf, impairmentOf, membersOf, takesVlans } from './device.ts';
+import {
+  internalMtu,
+  internalPortsOf,
+  linkPortsOf,
+  type NetworkSwitch,
+  openFlowOf,
+  type OvsInternalPort,
+  type OvsLinkPort,
+  ovsBridgeOf,
+} from './ovs-network.ts';
+import { OverlayMtus } from './ovs-underlay.ts';
+import {
+  type MachineCard,
+  machineMac,
+  machineProcess,
+  machineProcessName,
+} from './virtual-machine.ts';
+import { collectorProcess, collectorProcessName } from './collector.ts';
 import { rulesOf } from './rules.ts';
 import { tunnelMtu, tunnelProcess, tunnelProcessName } from './tunnel.ts';
 
@@ -48,6 +67,10 @@ export interface Network {
    * it its addresses and routes.
    */
   readonly uplinks: ReadonlyMap<string, string>;
+  /** Open vSwitch bridges by the key of their own port, in document order. */
+  readonly switches: ReadonlyMap<string, NetworkSwitch>;
+  /** Namespaces that need an Open vSwitch. */
+  readonly engines: ReadonlySet<string | null>;
   /** What the realm's own namespace has beside links; null leaves it alone. */
   readonly internet: NetworkInternet | null;
 }
@@ -68,7 +91,8 @@ export interface NetworkNamespace {
 }
 
 export interface NetworkLink {
-  readonly kind: 'bridge' | 'veth' | 'device';
+  /** An `internal` one is made by Open vSwitch: a bridge's own port, or another that asks for one. */
+  readonly kind: 'bridge' | 'veth' | 'device' | 'internal';
   readonly namespace: string | null;
   readonly name: string;
   /** Node that it is drawn at: the bridge itself, or the node of the endpoint. */
@@ -80,6 +104,8 @@ export interface NetworkLink {
   readonly up: boolean;
   /** Bridge, bond or VRF in the same namespace. */
   readonly master: string | null;
+  /** The Open vSwitch bridge that it is a port of, or whose own port it is. */
+  readonly switch: string | null;
   /** Canonical, in document order. */
   readonly addresses: readonly string[];
   /** Key of the other end of a veth pair. */
@@ -114,8 +140,6 @@ export interface NetworkProcess {
   readonly devices: readonly string[];
 }
 
-export const defaultMtu = 1500;
-
 /** The realm's way out: an interface in its own namespace, made from outside (`agent/realm/keeper.sh`). */
 export const internetInterface = 'internet0';
 
@@ -148,8 +172,10 @@ interface LinkPlace {
   readonly node: string;
   readonly namespace: string | null;
   readonly name: string;
-  readonly settings: InterfaceSettings | BridgePort | undefined;
+  readonly settings: AnyLinkSettings | undefined;
 }
+
+type AnyLinkSettings = InterfaceSettings | BridgePort | OvsLinkPort;
 
 /** What a card of a virtual machine leads to. */
 interface MachineEnd {
@@ -169,12 +195,18 @@ class NetworkBuilder {
   private readonly cards = new Map<string, Map<string, MachineEnd>>();
   /** Bridge by the key of its uplink, where the document makes that itself: an ordinary port then. */
   private readonly ownUplinks = new Map<string, string>();
+  /** Keys of links that are ports of an Open vSwitch bridge, by its node. */
+  private readonly switchLinks = new Map<string, string[]>();
+  /** By the node of an Open vSwitch bridge and the port's name: the port at the other end. */
+  private readonly patches = new Map<string, Map<string, string>>();
   /** MTU that the ends of a tunnel get unless theirs is pinned, by key. */
   private readonly tunnelMtus = new Map<string, number>();
+  private readonly overlayMtus: OverlayMtus;
 
   constructor(document: LabDocument) {
     this.document = document;
     this.nodes = new Map(Object.entries(document.topology.nodes));
+    this.overlayMtus = new OverlayMtus(document);
   }
 
   build(): Network {
@@ -190,7 +222,12 @@ class NetworkBuilder {
     const uplinks = this.findUplinks(links);
     for (const link of links) if (link.type === 'tunnel') this.findTunnel(link);
     for (const [name, node] of this.nodes) if (node.kind === 'bridge') this.addBridge(name, node);
-    for (const link of links) if (link.type !== 'tunnel') this.addPair(link);
+    for (const [name, node] of this.nodes)
+      if (node.kind === 'ovs-bridge') this.addInternals(name, node);
+    for (const link of links) {
+      if (link.type === 'patch') this.addPatch(link);
+      else if (link.type !== 'tunnel') this.addPair(link);
+    }
     for (const [name, node] of this.nodes) this.addDevices(name, node);
     for (const [name, node] of this.nodes) if (node.kind === 'vm') this.addMachine(name, node);
     for (const [name, node] of this.nodes) {
@@ -203,6 +240,13 @@ class NetworkBuilder {
           devices: [],
         });
       }
+      if (node.collector === undefined) continue;
+      this.processes.push({
+        namespace: name,
+        name: collectorProcessName,
+        command: collectorProcess(node.collector),
+        devices: [],
+      });
     }
     return {
       namespaces,
@@ -211,28 +255,32 @@ class NetworkBuilder {
       routes: routesOf(this.nodes, this.links, this.ownUplinks),
       processes: this.processes,
       uplinks,
+      ...this.switchesOf(),
       internet,
     };
   }
 
   /** Sorts the uplinks of bridges into those that the document makes itself and others, which are given back. */
   private findUplinks(links: readonly LabLink[]): ReadonlyMap<string, string> {
-    const made = new Set(links.flatMap((link) => (link.type === 'tunnel' ? [] : link.endpoints)));
+    const made = new Set(links.flatMap((link) => (isPairLink(link) ? link.endpoints : [])));
     const foreign = new Map<string, string>();
     for (const [name, node] of this.nodes) {
-      if (node.kind !== 'bridge' || node.uplink === undefined) continue;
+      if (!isSwitch(node) || node.uplink === undefined) continue;
       const { namespace, uplink } = node;
       const isOwn =
         namespace !== undefined &&
         (made.has(`${namespace}:${uplink}`) || deviceOf(this.interfaceOf(node) ?? {}) !== null);
       if (isOwn) this.ownUplinks.set(linkKey(namespace, uplink), name);
-      else foreign.set(linkKey(namespace ?? null, name), uplink);
+      else if (node.kind === 'bridge') foreign.set(linkKey(namespace ?? null, name), uplink);
     }
     return foreign;
   }
 
   /** Settings of a bridge's uplink at the node that the bridge sits in. */
-  private interfaceOf({ namespace, uplink }: BridgeNode): InterfaceSettings | undefined {
+  private interfaceOf({
+    namespace,
+    uplink,
+  }: BridgeNode | OvsBridgeNode): InterfaceSettings | undefined {
     const node = namespace === undefined ? undefined : this.nodes.get(namespace);
     if (node?.kind !== 'namespace' || uplink === undefined) return undefined;
     const interfaces = node.interfaces ?? {};
@@ -243,15 +291,17 @@ class NetworkBuilder {
   private settingsOf(
     node: LabNode,
     name: string,
-  ): readonly [string | null, Readonly<Record<string, InterfaceSettings | BridgePort>>] {
+  ): readonly [string | null, Readonly<Record<string, AnyLinkSettings>>] {
+    const namespace = namespaceOfNode(name, node);
+    if (node.kind === 'ovs-bridge') return [namespace, linkPortsOf(node)];
     const settings = node.kind === 'bridge' ? node.ports : node.interfaces;
-    return [namespaceOfNode(name, node), settings ?? {}];
+    return [namespace, settings ?? {}];
   }
 
   private findMembers(name: string, node: LabNode): void {
     const [namespace, interfaces] = this.settingsOf(node, name);
     for (const [master, settings] of Object.entries(interfaces)) {
-      for (const member of membersOf(settings)) {
+      for (const member of membersOf(settings as InterfaceSettings | BridgePort)) {
         this.masters.set(linkKey(namespace, member), master);
       }
     }
@@ -302,6 +352,7 @@ class NetworkBuilder {
       mtu: node.mtu ?? null,
       up: node.state !== 'down',
       master: this.masters.get(linkKey(namespace, name)) ?? null,
+      switch: null,
       addresses: uniqueAddresses([
         ...(node.addresses ?? []),
         ...(this.interfaceOf(node)?.addresses ?? []),
@@ -320,7 +371,74 @@ class NetworkBuilder {
     });
   }
 
-  private addPair(link: Exclude<LabLink, { readonly type: 'tunnel' }>): void {
+  /** The links that Open vSwitch makes for a bridge: its own port and other internal ones. */
+  private addInternals(node: string, settings: OvsBridgeNode): void {
+    const namespace = settings.namespace ?? null;
+    const uplink = this.interfaceOf(settings);
+    const add = (
+      name: string,
+      port: OvsInternalPort | OvsBridgeNode,
+      further: readonly string[],
+    ): void => {
+      this.links.set(linkKey(namespace, name), {
+        kind: 'internal',
+        namespace,
+        name,
+        node,
+        mac: port.mac?.toLowerCase() ?? null,
+        mtu: internalMtu(port, this.overlayMtus.ofSwitch(node)),
+        up: port.state !== 'down',
+        master: null,
+        switch: node,
+        addresses: uniqueAddresses([...(port.addresses ?? []), ...further]),
+        peer: null,
+        bridge: null,
+        device: null,
+        port: null,
+        vlans: null,
+        impairment: impairmentOf(port.impairment),
+      });
+    };
+    add(node, settings, uplink?.addresses ?? []);
+    for (const [name, port] of internalPortsOf(settings)) add(name, port, []);
+  }
+
+  private addPatch(link: Extract<LabLink, { readonly type: 'patch' }>): void {
+    const [left, right] = link.endpoints.map(parseEndpoint);
+    if (left === undefined || right === undefined) return;
+    for (const [one, other] of [
+      [left, right],
+      [right, left],
+    ] as const) {
+      const patches = this.patches.get(one.node) ?? new Map<string, string>();
+      this.patches.set(one.node, patches.set(one.interface, other.interface));
+    }
+  }
+
+  private switchesOf(): Pick<Network, 'switches' | 'engines'> {
+    const switches = new Map<string, NetworkSwitch>();
+    const engines = new Set<string | null>();
+    for (const [name, node] of this.nodes) {
+      if (node.kind !== 'ovs-bridge') continue;
+      const namespace = node.namespace ?? null;
+      engines.add(namespace);
+      switches.set(linkKey(namespace, name), {
+        namespace,
+        name,
+        node: name,
+        bridge: ovsBridgeOf(name, node, {
+          links: this.switchLinks.get(name) ?? [],
+          patches: this.patches.get(name) ?? new Map<string, string>(),
+          overlayMtu: this.overlayMtus.ofSwitch(name),
+        }),
+        datapath: node.datapath ?? null,
+        openFlow: openFlowOf(node),
+      });
+    }
+    return { switches, engines };
+  }
+
+  private addPair(link: PairLink): void {
     const places = link.endpoints.map((text): LinkPlace | null => {
       const { node: nodeName, interface: name } = parseEndpoint(text);
       const node = this.nodes.get(nodeName);
@@ -331,12 +449,13 @@ class NetworkBuilder {
     });
     const [left, right] = places;
     if (left === null || left === undefined || right === null || right === undefined) return;
+    const mtu = link.mtu ?? this.overlayMtus.ofLink(link);
     const machines = [left, right].map(({ node }) => this.nodes.get(node)?.kind === 'vm');
     if (machines.includes(true)) {
       if (machines[0] !== machines[1]) {
         this.addCard(
           ...(machines[0] === true ? ([left, right] as const) : ([right, left] as const)),
-          link.mtu,
+          mtu,
         );
       }
       return;
@@ -344,7 +463,7 @@ class NetworkBuilder {
     const endOf = (place: LinkPlace, peer: LinkPlace): NetworkLink =>
       this.linkAt(place, {
         kind: 'veth',
-        mtu: place.settings?.mtu ?? link.mtu ?? null,
+        mtu: place.settings?.mtu ?? mtu ?? null,
         peer: linkKey(peer.namespace, peer.name),
         device: null,
       });
@@ -367,7 +486,7 @@ class NetworkBuilder {
     cards.set(card.name, { tap, mtu: card.settings?.mtu ?? linkMtu ?? null });
   }
 
-  private addMachine(name: string, node: MachineNode): void {
+  private addMachine(name: string, node: VirtualMachineNode): void {
     const ends = this.cards.get(name) ?? new Map<string, MachineEnd>();
     // In the order in which the document has them, then those that it says nothing about.
     const names = new Set([...Object.keys(node.interfaces ?? {}), ...ends.keys()]);
@@ -398,7 +517,7 @@ class NetworkBuilder {
   private addDevices(nodeName: string, node: LabNode): void {
     const [namespace, interfaces] = this.settingsOf(node, nodeName);
     for (const [name, settings] of Object.entries(interfaces)) {
-      const device = deviceOf(settings);
+      const device = deviceOf(settings as InterfaceSettings | BridgePort);
       if (device === null) continue;
       const key = linkKey(namespace, name);
       const mtu = settings.mtu ?? this.tunnelMtus.get(key) ?? null;
@@ -416,6 +535,11 @@ class NetworkBuilder {
     const bridgeName = this.ownUplinks.get(linkKey(namespace, name)) ?? node;
     const drawnAt = this.nodes.get(bridgeName);
     const bridge = drawnAt?.kind === 'bridge' ? drawnAt : undefined;
+    const ofSwitch = drawnAt?.kind === 'ovs-bridge' ? bridgeName : null;
+    if (ofSwitch !== null) {
+      const list = this.switchLinks.get(ofSwitch) ?? [];
+      this.switchLinks.set(ofSwitch, [...list, name]);
+    }
     const group = this.masters.get(linkKey(namespace, name));
     const port = bridge !== undefined && group === undefined;
     const addresses = settings !== undefined && 'addresses' in settings ? settings.addresses : [];
@@ -428,7 +552,8 @@ class NetworkBuilder {
       mtu,
       up: settings?.state !== 'down',
       master: group ?? (bridge === undefined ? null : bridgeName),
-      addresses: bridge === undefined ? uniqueAddresses(addresses) : [],
+      switch: ofSwitch,
+      addresses: bridge === undefined && ofSwitch === null ? uniqueAddresses(addresses) : [],
       peer,
       bridge: null,
       device,
@@ -440,7 +565,7 @@ class NetworkBuilder {
 }
 
 /** Settings of an interface that is drawn at a bridge are those of a port. */
-function asPort(settings: InterfaceSettings | BridgePort | undefined): BridgePort {
+function asPort(settings: AnyLinkSettings | undefined): BridgePort {
   return (settings ?? {}) as BridgePort;
 }
 

@@ -5,6 +5,8 @@ import type {
   NamespaceView,
   RouteView,
 } from '../api/inventory.ts';
+import { engineLinks } from '../api/ovs.ts';
+import type { OvsBridgeView, OvsEngineView } from '../api/ovs.ts';
 import { canonicalSubnetAddress, parseHostAddress, parsePrefix } from './address.ts';
 import { parentOf } from './device.ts';
 import { defaultMetric, linkKey } from './network.ts';
@@ -22,6 +24,15 @@ export interface ObservedLink {
   /** Name of its namespace, null for the realm's own. */
   readonly namespace: string | null;
   readonly key: string;
+}
+
+/** A bridge in the database of an engine. */
+export interface ObservedSwitch {
+  readonly namespace: string | null;
+  readonly name: string;
+  readonly key: string;
+  readonly engine: OvsEngineView;
+  readonly view: OvsBridgeView;
 }
 
 /** A unicast route of the main table that the kernel did not make by itself. */
@@ -48,6 +59,12 @@ export interface Observed {
   /** Devices that sit on a link: they go when it goes. */
   readonly devicesOn: (link: ObservedLink) => readonly ObservedLink[];
   readonly routesOf: (namespace: string) => readonly ObservedRoute[];
+  /** Open vSwitches by the namespace that they are in. */
+  readonly engines: ReadonlyMap<string | null, OvsEngineView>;
+  /** Their bridges, by the key of the bridge's own port. */
+  readonly switches: ReadonlyMap<string, ObservedSwitch>;
+  /** The bridge that a link was made for by Open vSwitch. */
+  readonly switchOf: (link: ObservedLink) => ObservedSwitch | undefined;
   /** All routes of the main table through a link, also those that the kernel has made. */
   readonly routesThrough: (link: ObservedLink) => readonly RouteView[];
   /** Routes of the main table to everything, of the namespace that a link is in. */
@@ -71,8 +88,9 @@ export function observe(inventory: Inventory, isKnown: (name: string) => boolean
   const viewById = new Map<string, LinkView>();
   const portsByMaster = new Map<string, ObservedLink[]>();
   const devicesByParent = new Map<string, ObservedLink[]>();
-  for (const view of inventory.links) {
-    viewById.set(view.id, view);
+  for (const view of inventory.links) viewById.set(view.id, view);
+  for (const shown of inventory.links) {
+    const view = withoutDatapath(shown, viewById);
     const namespace = names.get(view.namespace);
     if (namespace === undefined) continue;
     const link = { view, namespace, key: linkKey(namespace, view.name) };
@@ -83,6 +101,23 @@ export function observe(inventory: Inventory, isKnown: (name: string) => boolean
     if (view.master !== null) append(portsByMaster, view.master, link);
     const parent = parentOf(view.device);
     if (parent !== null) append(devicesByParent, linkKey(namespace, parent), link);
+  }
+
+  const engines = new Map<string | null, OvsEngineView>();
+  const switches = new Map<string, ObservedSwitch>();
+  const internals = new Map<string, ObservedSwitch>();
+  for (const engine of inventory.engines) {
+    const namespace = names.get(engine.namespace);
+    if (namespace === undefined) continue;
+    engines.set(namespace, engine);
+    for (const view of engine.bridges) {
+      const { name, ports } = view.bridge;
+      const one = { namespace, name, key: linkKey(namespace, name), engine, view };
+      switches.set(one.key, one);
+      for (const { kind, name: link } of ports.flatMap(({ interfaces }) => interfaces)) {
+        if (kind === 'internal') internals.set(linkKey(namespace, link), one);
+      }
+    }
   }
 
   const routesByNamespace = new Map<string, readonly ObservedRoute[]>();
@@ -114,11 +149,25 @@ export function observe(inventory: Inventory, isKnown: (name: string) => boolean
     viewById,
     portsOf: (bridge) => portsByMaster.get(bridge.view.id) ?? [],
     devicesOn: (link) => devicesByParent.get(link.key) ?? [],
+    engines,
+    switches,
+    switchOf: (link) => internals.get(link.key),
     routesOf: (namespace) => routesByNamespace.get(namespace) ?? [],
     routesThrough: (link) => mainRoutes(link).filter(({ index }) => index === link.view.index),
     defaultsBeside: (link) =>
       mainRoutes(link).filter(({ to, kind }) => to === 'default' && kind === 'unicast'),
   };
+}
+
+/** With the kernel's datapath all ports have the datapath for their master, whatever bridge they are at. */
+function withoutDatapath(view: LinkView, viewById: ReadonlyMap<string, LinkView>): LinkView {
+  const master = view.master === null ? undefined : viewById.get(view.master);
+  return master?.kind === 'openvswitch' ? { ...view, master: null } : view;
+}
+
+/** Links that Open vSwitch makes for itself: they come and go with its bridges. */
+export function isOfDatapath({ view }: ObservedLink): boolean {
+  return engineLinks.test(view.name);
 }
 
 function observeRoute(view: RouteView, link: ObservedLink | null): readonly ObservedRoute[] {
@@ -173,16 +222,24 @@ export function routeOfOperation(
 export interface Ownership {
   readonly ownsNamespace: (view: NamespaceView, name: string) => boolean;
   readonly ownsLink: (link: ObservedLink) => boolean;
+  readonly ownsSwitch: (one: ObservedSwitch) => boolean;
 }
 
 export function ownershipOf(lab: string, base: Network | null, observed: Observed): Ownership {
+  const ownsSwitch = ({ view, key }: ObservedSwitch): boolean =>
+    view.lab === lab || (view.lab === null && base?.switches.has(key) === true);
   return {
+    ownsSwitch,
     ownsNamespace: (view, name) =>
       !view.root &&
       (view.lab === lab || (view.lab === null && base?.namespaces.has(name) === true)),
     ownsLink: (link) => {
       const { view } = link;
       const listed = base?.links.get(link.key);
+      const made = observed.switchOf(link);
+      if (made !== undefined) return ownsSwitch(made) && (view.lab === null || view.lab === lab);
+      // Without its bridge there is no such link; it is about to go.
+      if (listed?.kind === 'internal' && view.kind !== 'veth') return false;
       if (view.kind === 'bridge') {
         return view.lab === lab || (view.lab === null && listed?.kind === 'bridge');
       }

@@ -7,6 +7,8 @@ import {
   VlanEntrySchema,
 } from '../api/device.ts';
 import type { Device, Impairment, SomeBridgeSettings, VlanEntry } from '../api/device.ts';
+import { OpenFlowTablesSchema, OvsBridgeSchema, OvsDatapathSchema } from '../api/ovs.ts';
+import type { OpenFlowTables, OvsBridge, OvsDatapath } from '../api/ovs.ts';
 
 /**
  * Operations are data: they go into the journal, and are executed (`agent/apply`), inverted, described and said as
@@ -174,6 +176,8 @@ export type Operation =
       readonly name: string;
       readonly before: LinkSettings;
       readonly after: LinkSettings;
+      /** The kernel does not show it: once carried out it counts as done. */
+      readonly unseen?: true | undefined;
     }
   | {
       readonly kind: 'add-address' | 'remove-address';
@@ -202,6 +206,37 @@ export type Operation =
     }
   | {
       /**
+       * Starts or ends the private Open vSwitch of a namespace. Not on the host's own namespace, where the machine's is
+       * used. Its end takes its bridges along: they are removed before.
+       */
+      readonly kind: 'start-engine' | 'stop-engine';
+      readonly namespace: string | null;
+      /** What it uses. */
+      readonly datapath: OvsDatapath;
+    }
+  | {
+      /**
+       * A bridge in the database of the namespace's engine, with its ports; null is none. Operations of this kind that
+       * follow each other in one namespace are one transaction of the database. The links that Open vSwitch makes for it
+       * (internal ports) then bear our mark and are up or down as `change-link` says, down at first.
+       */
+      readonly kind: 'change-ovs-bridge';
+      readonly namespace: string | null;
+      readonly name: string;
+      readonly before: OvsBridge | null;
+      readonly after: OvsBridge | null;
+    }
+  | {
+      /** Flows, groups and meters of a bridge, as one bundle; null is what Open vSwitch has by itself. */
+      readonly kind: 'change-openflow';
+      readonly namespace: string | null;
+      /** Of the bridge. */
+      readonly name: string;
+      readonly before: OpenFlowTables | null;
+      readonly after: OpenFlowTables | null;
+    }
+  | {
+      /**
        * Makes an interface that is not ours a port of a bridge of ours and moves its addresses and routes to the bridge,
        * as they are and without our mark; or the way back.
        */
@@ -217,6 +252,12 @@ export type Operation =
     };
 
 export type OperationKind = Operation['kind'];
+
+/** Those that an Open vSwitch carries out, not the kernel. */
+export type EngineOperation = Extract<
+  Operation,
+  { readonly kind: 'start-engine' | 'stop-engine' | 'change-ovs-bridge' | 'change-openflow' }
+>;
 
 const ContentsSchema: z.ZodType<Contents> = z.lazy(() => z.array(OperationSchema));
 
@@ -300,6 +341,7 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       name: z.string(),
       before: LinkSettingsSchema,
       after: LinkSettingsSchema,
+      unseen: z.literal(true).optional(),
     }),
     z.strictObject({
       kind: z.enum(['add-address', 'remove-address']),
@@ -320,6 +362,25 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       namespace: NamespaceSchema,
       route: RouteSchema,
       foreign: z.literal(true).optional(),
+    }),
+    z.strictObject({
+      kind: z.enum(['start-engine', 'stop-engine']),
+      namespace: NamespaceSchema,
+      datapath: OvsDatapathSchema,
+    }),
+    z.strictObject({
+      kind: z.literal('change-ovs-bridge'),
+      namespace: NamespaceSchema,
+      name: z.string(),
+      before: OvsBridgeSchema.nullable(),
+      after: OvsBridgeSchema.nullable(),
+    }),
+    z.strictObject({
+      kind: z.literal('change-openflow'),
+      namespace: NamespaceSchema,
+      name: z.string(),
+      before: OpenFlowTablesSchema.nullable(),
+      after: OpenFlowTablesSchema.nullable(),
     }),
     z.strictObject({
       kind: z.enum(['attach-uplink', 'detach-uplink']),

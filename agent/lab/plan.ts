@@ -6,6 +6,7 @@ import {
   initialVlans,
   type PortSettings,
   type SomeBridgeSettings,
+  treeTimes,
   type VlanEntry,
 } from '../api/device.ts';
 import type { LabDocument } from '../api/document.ts';
@@ -13,23 +14,27 @@ import { defaultConfirmWithin } from '../api/plan.ts';
 import { sameImpairment } from '../api/impairment.ts';
 import type { Inventory, LinkView, NamespaceView } from '../api/inventory.ts';
 import type { PlanConfirm, PlanStep, Warning } from '../api/plan.ts';
+import type { OpenFlowTables } from '../api/ovs.ts';
 import type { Failure } from '../api/result.ts';
 import { isInSubnet, parseHostAddress, parseSubnetAddress } from './address.ts';
+import { isCollector } from './collector.ts';
 import type { CommandContext } from './command.ts';
-import { beginsWithDefaultMtu, overheadOf, parentOf, sameDevice } from './device.ts';
-import { initialOf } from './inverse.ts';
-import {
-  defaultMtu,
-  internetInterface,
-  linkKey,
-  networkOf,
-  routeKey,
-  smallestIpv6Mtu,
-} from './network.ts';
+import { beginsWithDefaultMtu, defaultMtu, overheadOf, parentOf, sameDevice } from './device.ts';
+import { initialOf, inverseOf } from './inverse.ts';
+import { internetInterface, linkKey, networkOf, routeKey, smallestIpv6Mtu } from './network.ts';
 import type { Network, NetworkLink, NetworkNamespace, NetworkRoute } from './network.ts';
-import { givenAddresses, observe, ownershipOf, routeOfOperation } from './observed.ts';
+import {
+  givenAddresses,
+  isOfDatapath,
+  observe,
+  ownershipOf,
+  routeOfOperation,
+} from './observed.ts';
 import type { GivenAddress, Observed, ObservedLink, ObservedRoute, Ownership } from './observed.ts';
 import type { LinkSettings, Operation, VethEnd } from './operation.ts';
+import { keepsInternal, planSwitches, sortSwitches } from './plan-ovs.ts';
+import type { OvsPhase, SortedSwitches } from './plan-ovs.ts';
+import { physicalPortsOf, problemOfPhysicalPort } from './physical-port.ts';
 import { requirementsOf } from './requirements.ts';
 import { failureOf, warningOf } from './sentences.ts';
 import type { SentenceCode, SentenceValues } from './sentences.ts';
@@ -52,6 +57,13 @@ export interface PlanInput {
    * itself, which has its own.
    */
   readonly internet?: 'allowed' | 'host';
+  /**
+   * What ovs-ofctl makes of the lines that the desired document gives to a bridge, by the bridge's `linkKey`: the form in
+   * which the inventory shows them. Where it is missing, the lines count as they are.
+   */
+  readonly openFlow?: ReadonlyMap<string, OpenFlowTables>;
+  /** Whose Open vSwitch the realm's own namespace uses; that of the machine is neither started nor ended. */
+  readonly realmEngine?: 'private' | 'system';
 }
 
 export interface LabPlan {
@@ -89,7 +101,7 @@ export function planLab(input: PlanInput): LabPlan {
     input.inventory,
     (name) => desired.namespaces.has(name) || base?.namespaces.has(name) === true,
   );
-  const planner = new Planner(input.lab, desired, base, observed);
+  const planner = new Planner(input, desired, base, observed);
   const operations = planner.plan();
   for (const { capability, object } of requirementsOf(desired)) {
     const reason = input.lackOf?.(capability) ?? null;
@@ -107,7 +119,7 @@ export function planLab(input: PlanInput): LabPlan {
   refuseInternet(input, planner, desired, observed);
   const refused = planner.refusals.length > 0;
   const drawing = drawingOf(desired, base);
-  const context = contextOf(desired, observed);
+  const context = contextOf(input, desired, base, observed, operations);
   return {
     operations: refused ? [] : operations,
     steps: refused
@@ -143,11 +155,19 @@ const emptyNetwork: Network = {
   routes: new Map(),
   processes: [],
   uplinks: new Map(),
+  switches: new Map(),
+  engines: new Set(),
   internet: null,
 };
 
 /** A pair may be made in the realm's own namespace, as the notes do, if neither name is or will be there. */
-function contextOf(desired: Network, observed: Observed): CommandContext {
+function contextOf(
+  input: PlanInput,
+  desired: Network,
+  base: Network | null,
+  observed: Observed,
+  operations: readonly Operation[],
+): CommandContext {
   const uses = new Map<string, number>();
   for (const link of desired.links.values()) uses.set(link.name, (uses.get(link.name) ?? 0) + 1);
   return {
@@ -155,6 +175,23 @@ function contextOf(desired: Network, observed: Observed): CommandContext {
       (uses.get(name) ?? 0) <= 1 &&
       !observed.links.has(linkKey(null, name)) &&
       !desired.links.has(linkKey(null, name)),
+    usesSystemEngine: input.realmEngine === 'system',
+    datapathAt: (namespace) => {
+      for (const operation of operations) {
+        const { kind } = operation;
+        if (kind === 'start-engine' && operation.namespace === namespace) return operation.datapath;
+      }
+      const isSystem = namespace === null && input.realmEngine === 'system';
+      return observed.engines.get(namespace)?.datapath ?? (isSystem ? 'system' : 'netdev');
+    },
+    switchAt: (namespace, name) => {
+      const key = linkKey(namespace, name);
+      return (desired.switches.get(key) ?? base?.switches.get(key))?.bridge;
+    },
+    peerAt: (namespace, name) => {
+      const peer = desired.links.get(linkKey(namespace, name))?.peer;
+      return peer === undefined || peer === null ? undefined : desired.links.get(peer);
+    },
   };
 }
 
@@ -163,10 +200,16 @@ const phases = [
   // While its bridge is as it was, and after everything on the way back.
   'detach-uplinks',
   'stop-processes',
+  'remove-flows',
   'remove-routes',
   'remove-addresses',
   // While what they sit on is as it was: their inverses come after its inverses.
   'remove-devices',
+  // Links that Open vSwitch makes go with their ports, and what they have before that.
+  'empty-internals',
+  'shrink-switches',
+  'remove-switches',
+  'stop-engines',
   // What comes up by itself on the way back must have been up before.
   'raise-first',
   // A bond takes a link only while that is down; one that is in a VRF or leaves it is cycled.
@@ -183,6 +226,9 @@ const phases = [
   'add-namespaces',
   // Before there are interfaces, each of which takes it over.
   'forwarding',
+  // Before what tells them is there: IPFIX says what its records mean before the first of them, and seldom again.
+  'start-collectors',
+  'start-engines',
   'add-bridges',
   // Bonds and VRFs, before their members.
   'add-groups',
@@ -190,6 +236,8 @@ const phases = [
   'add-devices',
   'prepare-bridges',
   'change-links',
+  // When the links that are to be ports are there, and nobody else has them.
+  'switches',
   // The MTUs of bridges, and devices on others, in the order in which one follows from another.
   'settle-mtus',
   'vlans',
@@ -202,6 +250,7 @@ const phases = [
   'impairments',
   'add-routes',
   'rules',
+  'flows',
   // When the bridge is up: routes through it need that. It is the first to go back.
   'attach-uplinks',
   'start-processes',
@@ -226,14 +275,17 @@ class Planner {
   readonly onlyWays: string[] = [];
   confirm: PlanConfirm | null = null;
 
+  private readonly input: PlanInput;
   private readonly lab: string;
   private readonly desired: Network;
   private readonly base: Network | null;
   private readonly observed: Observed;
   private readonly ownership: Ownership;
   private readonly byPhase = new Map<Phase, Operation[]>(phases.map((phase) => [phase, []]));
+  private readonly switches: SortedSwitches;
   private readonly kept = new Map<string, KeptLink>();
   private readonly removedKeys = new Set<string>();
+  private readonly takenSwitches = new Set<string>();
   private readonly addressChanges = new Map<string, AddressChange>();
   /** Uplinks that are ports of a bridge of ours, and the bridges, by the bridge's key. */
   private readonly attached: ReadonlyMap<string, AttachedUplink>;
@@ -242,18 +294,21 @@ class Planner {
   /** Keys of uplinks that are or become ports. */
   private readonly movingRoutes = new Set<string>();
 
-  constructor(lab: string, desired: Network, base: Network | null, observed: Observed) {
+  constructor(input: PlanInput, desired: Network, base: Network | null, observed: Observed) {
+    const { lab } = input;
+    this.input = input;
     this.lab = lab;
     this.desired = desired;
     this.base = base;
     this.observed = observed;
     this.ownership = ownershipOf(lab, base, observed);
+    this.switches = sortSwitches(desired, observed, this.ownership);
     this.attached = this.findAttached();
   }
 
   plan(): readonly Operation[] {
     const namespaces = this.sortNamespaces();
-    const { veths, bridges, devices } = this.sortLinks();
+    const { veths, bridges, devices, internals } = this.sortLinks();
     // Not before it is known which ports stay.
     this.knownMtus.clear();
     this.refuseTakenLinks();
@@ -263,6 +318,9 @@ class Planner {
 
     this.planProcesses();
     for (const device of devices) this.removeDevice(device);
+    for (const link of internals) this.emptyInternal(link);
+    this.checkPhysicalPorts();
+    this.planSwitches(namespaces);
     for (const pair of veths) this.removeVeth(pair);
     for (const bridge of bridges) this.removeBridge(bridge);
     for (const name of namespaces.removed) this.removeNamespace(name);
@@ -460,7 +518,7 @@ class Planner {
 
   // Namespaces
 
-  private sortNamespaces(): { readonly kept: ReadonlySet<string>; readonly removed: string[] } {
+  private sortNamespaces(): SortedNamespaces {
     const kept = new Set<string>();
     for (const name of this.desired.namespaces.keys()) {
       const view = this.observed.namespacesByName.get(name);
@@ -492,7 +550,7 @@ class Planner {
     const contents: Operation[] = [];
     for (const link of this.observed.linksByNamespace.get(name) ?? []) {
       if (link.view.kind === 'loopback') contents.push(...this.contentsOf([link]));
-      else if (!this.removedKeys.has(link.key)) {
+      else if (!this.removedKeys.has(link.key) && !isOfDatapath(link)) {
         this.warn('foreign-interface-lost', this.label(link), { name: this.label(link) });
       }
     }
@@ -502,7 +560,11 @@ class Planner {
       this.warnOfRoute('foreign-route-lost', name, route);
     }
     const ours = view?.runs.filter((run) => run.lab === this.lab).length ?? 0;
-    const others = (view?.processCount ?? 0) - ours;
+    const engine = this.observed.engines.get(name);
+    const daemons = [engine?.database.pid, engine?.switch.pid].filter(
+      (pid) => typeof pid === 'number',
+    ).length;
+    const others = (view?.processCount ?? 0) - ours - daemons;
     // What our processes have started themselves ends with them.
     if (others > 0 && ours === 0) this.warn('processes-lose-name', name, { name, count: others });
     if (view !== undefined) contents.unshift(...this.extrasOf(name, view));
@@ -515,13 +577,26 @@ class Planner {
     readonly veths: readonly (readonly [ObservedLink, ObservedLink | null])[];
     readonly bridges: readonly ObservedLink[];
     readonly devices: readonly ObservedLink[];
+    /** Made by Open vSwitch. */
+    readonly internals: readonly ObservedLink[];
   } {
     const veths: (readonly [ObservedLink, ObservedLink | null])[] = [];
     const bridges: ObservedLink[] = [];
     const devices: ObservedLink[] = [];
+    const internals: ObservedLink[] = [];
     for (const link of this.observed.links.values()) {
       if (this.removedKeys.has(link.key) || !this.ownership.ownsLink(link)) continue;
       const wanted = this.desired.links.get(link.key);
+      const made = this.observed.switchOf(link);
+      if (made !== undefined) {
+        if (wanted?.kind === 'internal' && keepsInternal(this.switches, made, link.view.name)) {
+          this.kept.set(link.key, { observed: link, wanted });
+        } else {
+          internals.push(link);
+          this.removedKeys.add(link.key);
+        }
+        continue;
+      }
       if (link.view.kind === 'bridge') {
         if (wanted?.kind === 'bridge') this.kept.set(link.key, { observed: link, wanted });
         else {
@@ -552,7 +627,7 @@ class Planner {
         this.warn('out-of-reach', view.name, { name: view.name });
       }
     }
-    return { veths, bridges, devices: this.withDevicesOn(devices) };
+    return { veths, bridges, devices: this.withDevicesOn(devices), internals };
   }
 
   /** Whether a device can become what is wanted without being made anew. */
@@ -597,12 +672,61 @@ class Planner {
   }
 
   private refuseTakenLinks(): void {
+    for (const { key, name, view } of this.switches.taken) {
+      this.refuse('ovs-bridge-taken', 'ovs-bridge-of-other-lab', name, name, view.lab);
+      this.takenSwitches.add(key);
+    }
     for (const [key, wanted] of this.desired.links) {
+      if (this.takenSwitches.has(key)) continue;
       const link = this.observed.links.get(key);
       if (link === undefined || this.kept.has(key) || this.removedKeys.has(key)) continue;
       const label = this.labelOf(wanted.namespace, wanted.name);
       this.refuse('interface-taken', 'interface-of-other-lab', label, label, link.view.lab);
     }
+  }
+
+  /** Links that Open vSwitch makes go with what they have; on the way back it is put back one by one. */
+  private emptyInternal(link: ObservedLink): void {
+    for (const operation of [...this.contentsOf([link])].reverse()) {
+      for (const back of inverseOf(operation)) this.push('empty-internals', back);
+    }
+  }
+
+  private checkPhysicalPorts(): void {
+    for (const port of physicalPortsOf(this.desired)) {
+      const { owner, name } = port;
+      const label = `${owner.node}:${name}`;
+      const problem = problemOfPhysicalPort(port, this.observed, this.lab);
+      if (problem !== null) {
+        this.refusals.push(failureOf(problem.kind, problem.code, label, problem.values));
+      } else if (this.observed.links.get(linkKey(owner.namespace, name))?.view.up === false) {
+        this.warn('physical-port-down', label, { interface: name });
+      }
+    }
+  }
+
+  private planSwitches({ kept, removed }: SortedNamespaces): void {
+    planSwitches({
+      desired: this.desired,
+      base: this.base,
+      observed: this.observed,
+      sorted: this.switches,
+      removedNamespaces: new Set(removed),
+      keptNamespaces: kept,
+      isGoing: (key) => this.removedKeys.has(key),
+      openFlow: this.input.openFlow ?? new Map<string, OpenFlowTables>(),
+      usesSystemEngine: this.input.realmEngine === 'system',
+      offersKernelDatapath: this.input.lackOf?.('datapath:system') === null,
+      push: (phase: OvsPhase, operation) => {
+        this.push(phase, operation);
+      },
+      warn: (code, object, values) => {
+        this.warn(code, object, values);
+      },
+      refuse: (code, object, values) => {
+        this.refusals.push(failureOf('unsupported', code, object, values));
+      },
+    });
   }
 
   private removeDevice(link: ObservedLink): void {
@@ -727,10 +851,7 @@ class Planner {
     const automatic = smallestMtu(this.observed.portsOf(bridge).map((port) => port.view.mtu));
     const pinsMtu = (listed?.mtu ?? null) !== null || view.mtu !== automatic;
     const pinsMac = (listed?.mac ?? null) !== null && view.mac !== null;
-    const settings = differing(
-      lastingSettings(view.bridge ?? {}, listed?.bridge ?? null),
-      initialBridge,
-    );
+    const settings = differing(lastingSettings(view, listed?.bridge ?? null), initialBridge);
     const after: LinkSettings = {
       ...(pinsMtu ? { mtu: view.mtu } : {}),
       ...(pinsMac && view.mac !== null ? { mac: view.mac } : {}),
@@ -907,6 +1028,10 @@ class Planner {
     if (link.kind === 'bridge') {
       return smallestMtu(this.portMtus(link, this.kept.get(keyOf(link))?.observed));
     }
+    if (link.kind === 'internal') {
+      // It follows the links that are ports (update_mtu_ofproto in ofproto.c).
+      return smallestMtu(this.switchLinksOf(link).map((port) => this.mtuOf(port) ?? defaultMtu));
+    }
     if (device === null) return defaultMtu;
     // vrf_setup: IP6_MAX_MTU, which is 65535 and an IPv6 header.
     if (device.kind === 'vrf') return 65575;
@@ -915,6 +1040,13 @@ class Planner {
     const below = lookUp(parent);
     return below === null ? null : below - overheadOf(device);
   }
+
+  /** What the MTU of a link that Open vSwitch makes follows: its bridge's links, internal ones only where theirs is pinned. */
+  private switchLinksOf({ namespace, switch: name }: NetworkLink): readonly NetworkLink[] {
+    this.linksBySwitch ??= groupBySwitch(this.desired);
+    return name === null ? [] : (this.linksBySwitch.get(linkKey(namespace, name)) ?? []);
+  }
+  private linksBySwitch: ReadonlyMap<string, readonly NetworkLink[]> | null = null;
 
   private parentsFirst: readonly NetworkLink[] | null = null;
 
@@ -931,7 +1063,9 @@ class Planner {
     return this.inOrderOf((link) =>
       link.kind === 'bridge'
         ? (this.wantedPorts().get(keyOf(link)) ?? [])
-        : this.wantedAt(link.namespace, parentOf(link.device)),
+        : link.kind === 'internal'
+          ? this.switchLinksOf(link)
+          : this.wantedAt(link.namespace, parentOf(link.device)),
     );
   }
 
@@ -1046,6 +1180,12 @@ class Planner {
     const early: Change = new Change();
     const late: Change = new Change();
     const at = [namespace, view.name] as const;
+    if (wanted.kind === 'internal') {
+      // Its MAC and MTU are in the database.
+      this.changeMaster(link, early);
+      this.pushChange('change-links', at, early);
+      return;
+    }
     const bonded = this.wantedMasterKind(wanted) === 'bond';
     const leavesBond = this.leavesBond(link);
     if (wanted.mac !== null && !bonded && !leavesBond) {
@@ -1055,7 +1195,7 @@ class Planner {
       }
     }
     if (wanted.bridge !== null) {
-      this.changeBridge(view.bridge ?? {}, wanted.bridge, early, late);
+      this.changeBridge(observed, wanted.bridge, early, late);
     } else if (parentOf(wanted.device) === null && !leavesBond) {
       const mtu = this.mtuOf(wanted) ?? view.mtu;
       if (bonded) this.followBond(link);
@@ -1173,18 +1313,28 @@ class Planner {
     const [lower] = this.wantedAt(namespace, parentOf(device));
     const kept = lower === undefined ? undefined : this.kept.get(keyOf(lower));
     if (lower === undefined || kept === undefined) return Infinity;
+    if (lower.kind === 'internal') return this.mtuOf(lower) ?? Infinity;
     if (lower.kind !== 'bridge') return this.leastMtuBelow(lower, depth + 1);
     const automatic = smallestMtu(this.portMtus(lower, kept.observed));
     return this.mayFollow(kept.observed, lower, automatic) ? automatic : Infinity;
   }
 
   private changeBridge(
-    observed: SomeBridgeSettings,
+    { view, namespace, key }: ObservedLink,
     wanted: BridgeSettings,
     early: Change,
     late: Change,
   ): void {
-    const before: SomeBridgeSettings = differing(lastingSettings(observed, null), wanted);
+    const before: SomeBridgeSettings = differing(lastingSettings(view, null), wanted);
+    const given = view.follower === true ? this.base?.links.get(key)?.bridge : null;
+    const times = differing(pick(given ?? {}, ownTimes), wanted);
+    if (Object.keys(times).length > 0) {
+      const after = { bridge: pick(wanted, times) };
+      this.push('prepare-bridges', {
+        ...{ kind: 'change-link', namespace, name: view.name, before: { bridge: times }, after },
+        unseen: true,
+      });
+    }
     const { stp, ...others } = before;
     const fields = Object.keys(others).length === 0 ? null : others;
     if (fields !== null) early.setBridge(fields, pick(wanted, fields));
@@ -1343,7 +1493,8 @@ class Planner {
     }
     for (const [key, { namespace, name, command }] of wanted) {
       if (running.has(key)) continue;
-      this.push('start-processes', { kind: 'start-process', namespace, name, command });
+      const phase = isCollector(name, command) ? 'start-collectors' : 'start-processes';
+      this.push(phase, { kind: 'start-process', namespace, name, command });
     }
   }
 
@@ -1664,6 +1815,23 @@ class Planner {
   }
 }
 
+interface SortedNamespaces {
+  readonly kept: ReadonlySet<string>;
+  readonly removed: readonly string[];
+}
+
+function groupBySwitch({ links }: Network): ReadonlyMap<string, readonly NetworkLink[]> {
+  const groups = new Map<string, NetworkLink[]>();
+  for (const link of links.values()) {
+    if (link.switch === null || (link.kind === 'internal' && link.mtu === null)) continue;
+    const key = linkKey(link.namespace, link.switch);
+    const list = groups.get(key);
+    if (list === undefined) groups.set(key, [link]);
+    else list.push(link);
+  }
+  return groups;
+}
+
 interface AttachedUplink {
   readonly bridge: ObservedLink;
   readonly uplink: ObservedLink;
@@ -1728,18 +1896,27 @@ function differing<T extends object>(
   return Object.fromEntries(entries) as Partial<T>;
 }
 
+const ownTimes: Pick<BridgeSettings, (typeof treeTimes)[number]> = initialBridge;
+
 /**
- * What a bridge shows but for the shorter time of a topology change of its spanning tree (__br_set_topology_change):
- * instead of it what the bridge was given, where that is known.
+ * What a bridge shows but for what its spanning tree makes of it: the root's times, and the shorter ageing of a topology
+ * change (__br_set_topology_change). Instead of those what the bridge was given, where that is known.
  */
 function lastingSettings(
-  observed: SomeBridgeSettings,
+  { bridge, follower }: LinkView,
   given: BridgeSettings | null,
 ): SomeBridgeSettings {
-  const { ageingTime, ...others } = observed;
-  const isPassing = observed.stp === true && ageingTime === 2 * (observed.forwardDelay ?? 0);
-  if (!isPassing) return observed;
-  return given === null ? others : { ...others, ageingTime: given.ageingTime };
+  const observed = bridge ?? {};
+  const passing = new Set<string>(follower === true ? treeTimes : []);
+  if (observed.stp === true && observed.ageingTime === 2 * (observed.forwardDelay ?? 0)) {
+    passing.add('ageingTime');
+  }
+  return Object.fromEntries(
+    Object.entries(observed).flatMap(([field, value]) => {
+      if (!passing.has(field)) return [[field, value]];
+      return given === null ? [] : [[field, given[field as keyof BridgeSettings]]];
+    }),
+  );
 }
 
 /** The fields of `one` that `fields` has. */

@@ -7,7 +7,7 @@ import {
   machineOfProcess,
   machineProgram,
   needsSystem,
-} from './machine.ts';
+} from './virtual-machine.ts';
 import type { Network, NetworkLink } from './network.ts';
 
 export interface Requirement {
@@ -23,11 +23,18 @@ export function requirementsOf(network: Network): readonly Requirement[] {
     if (!found.has(capability)) found.set(capability, { capability, object });
   };
   for (const link of network.links.values()) {
-    const label = link.kind === 'bridge' ? link.name : `${link.node}:${link.name}`;
+    const label =
+      link.kind === 'bridge' || link.name === link.node ? link.name : `${link.node}:${link.name}`;
     for (const capability of capabilitiesOf(link)) need(capability, label);
   }
   for (const { name, rules } of network.namespaces.values()) {
     if (rules !== null) need('program:nft', name);
+  }
+  for (const { name, openFlow, datapath } of network.switches.values()) {
+    if (datapath === 'system') need('datapath:system', name);
+    for (const program of ['ovsdb-server', 'ovs-vswitchd', 'ovs-vsctl'])
+      need(`program:${program}`, name);
+    if (openFlow !== null) need('program:ovs-ofctl', name);
   }
   if (network.internet !== null) need('program:nft', network.internet.node);
   for (const { devices, namespace, name, command } of network.processes) {
@@ -52,6 +59,9 @@ function capabilitiesOf(link: NetworkLink): readonly string[] {
       return ['link:veth', ...impairment];
     case 'device':
       return link.device === null ? impairment : [`link:${link.device.kind}`, ...impairment];
+    case 'internal':
+      // Open vSwitch makes it: a tap, or the kernel datapath's own kind.
+      return impairment;
     case 'bridge': {
       const filtering = link.bridge?.vlanFiltering === true ? ['bridge:vlan-filtering'] : [];
       return ['link:bridge', ...filtering, ...impairment];

@@ -250,6 +250,18 @@ export const sentences = {
     reason: '{node} is a virtual machine; a check starts in a namespace.',
     next: 'Name a node of the kind namespace; it can ask for {node}.',
   },
+  'check-without-collector': {
+    reason: '{node} has no collector, so no records come there.',
+    next: 'Give the node a collector, or name one that has it.',
+  },
+  'collector-not-running': {
+    reason: 'The collector of {node} does not run, so no records come.',
+    next: 'Look at what it has printed; plan and apply again: that starts it anew.',
+  },
+  'check-protocol-not-collected': {
+    reason: 'The collector of {node} does not listen for {protocol}.',
+    next: 'Give it a port for {protocol}.',
+  },
   'check-target-without-address': {
     reason: '{target} has no address.',
     next: 'Give it one, or name an address.',
@@ -437,7 +449,176 @@ export const sentences = {
     reason: 'What {node} is to be told has {length} bytes; its kernel takes {limit}.',
     next: 'Give it fewer addresses, routes or words to append.',
   },
+  // Open vSwitch
+  'stp-and-rstp': {
+    reason: '{bridge} would have STP and RSTP at once.',
+    next: 'Keep one of the two.',
+  },
+  'ovs-datapaths-mixed': {
+    reason: '{bridge} and {other} share an Open vSwitch and ask for different datapaths.',
+    next: 'Give both the same one, or leave the word out.',
+  },
+  'tree-setting-unused': {
+    reason: '`{key}` has no effect: the spanning tree of {bridge} does not use it.',
+    next: '',
+  },
+  'stp-cost-too-high': {
+    reason: 'With STP a path costs at most {limit}; {port} asks for more.',
+    next: 'Choose a lower `cost`, or use RSTP.',
+  },
+  'native-mode-without-native': {
+    reason: '{port} says how its native VLAN leaves, and has none.',
+    next: 'Add `native`, or remove `nativeMode`.',
+  },
+  'qos-not-possible': {
+    reason: '{port} is a {kind} port: it has no queue of its own, and `{key}` has no effect.',
+    next: 'Put it at the port that the frames leave by.',
+  },
+  'qos-and-impairment': {
+    reason:
+      '{port} has `qos` and an impairment; an interface has one queueing discipline at its root.',
+    next: 'Put the impairment at the other end of the link.',
+  },
+  'ovs-rate-too-low': {
+    reason: 'The rate {rate} is below 1 kbit/s.',
+    next: 'Choose a higher one.',
+  },
+  'queue-rates-swapped': {
+    reason: 'Queue {queue} of {port} is given more at least than at most.',
+    next: 'Correct one of the two rates.',
+  },
+  'bond-member-not-link': {
+    reason: '{interface} is no end of a link at {node}, and cannot be a member of {bond}.',
+    next: 'Name ports of {node} that links end at.',
+  },
+  'bond-member-setting': {
+    reason: '{interface} is a member of {bond}; `{key}` belongs to the bond.',
+    next: 'Move it to {bond}.',
+  },
+  'bond-setting': {
+    reason: '`{key}` belongs to the members of the bond {bond}.',
+    next: 'Move it to the members.',
+  },
+  'balance-tcp-without-lacp': {
+    reason: 'The bond {bond} needs LACP to balance by TCP connection; without it nothing passes.',
+    next: 'Set `lacp: active`, or choose `balance-slb`.',
+  },
+  'bridge-loop-past-tree': {
+    reason:
+      'This link closes a loop that no spanning tree breaks, since {bridge} has none and drops the BPDUs of the others: {bridges}.',
+    next: 'Set `rstp: true` or `stp: true` on {bridge}, or remove a link.',
+  },
+  'bonds-choose-apart': {
+    reason:
+      'The bond {bond} sends through one link at a time, and {other} at its other end may choose another: then nothing passes.',
+    next: 'Set `lacp: active` on both, or end the links at ports of their own.',
+  },
+  'duplicate-tunnel': {
+    reason: '{port} and {other} are the same tunnel: Open vSwitch would have one of them.',
+    next: 'Give each a key of its own, or remove one.',
+  },
+  'tunnel-without-route': {
+    reason: '{node} has no way to {remote}.',
+    next: 'Give {node} an address in its subnet or a route, on a bridge of its own.',
+  },
+  'underlay-on-link': {
+    reason:
+      'The way of the tunnel {port} is {interface} of {node}; Open vSwitch sends tunnels only by its own bridges, and nothing would pass.',
+    next: 'Add an ovs-bridge in {node} with `uplink: {interface}`; it takes the addresses over.',
+  },
+  'mtu-beyond-ovs-tunnel': {
+    reason:
+      'Packets of {mtu} bytes do not pass the tunnel {port} in one piece: {underlay} below it carries {limit} at most.',
+    next: '',
+  },
+  'mirror-port-unknown': {
+    reason: 'The mirror {mirror} names {port}, which is no port of {bridge}.',
+    next: 'Correct the name.',
+  },
+  'mirror-output-selected': {
+    reason: 'The mirror {mirror} would copy what {port} carries to {port} itself.',
+    next: 'Choose another output, or leave {port} out.',
+  },
+  'mirror-selects-nothing': {
+    reason: 'The mirror {mirror} copies nothing.',
+    next: 'Add `all: true`, or ports, or VLANs.',
+  },
+  'invalid-target': {
+    reason: '{text} is no address with a port.',
+    next: 'Write it like `10.0.0.1:2055` or `[fd00::1]:2055`.',
+  },
+  'invalid-controller': {
+    reason: '{text} is no controller.',
+    next: 'Write it like `tcp:10.0.0.1:6653`.',
+  },
+  'protocols-too-old': {
+    reason: '{bridge} has {what}, which OpenFlow has since {version}; `protocols` leaves that out.',
+    next: 'Add {version} to `protocols`, or remove `protocols`.',
+  },
+  'unknown-group': {
+    reason: 'The flow leads to the group {number}, which {bridge} does not have.',
+    next: 'Add it to `groups`.',
+  },
+  'unknown-meter': {
+    reason: 'The flow leads to the meter {number}, which {bridge} does not have.',
+    next: 'Add it to `meters`.',
+  },
+  'patch-not-at-bridge': {
+    reason: '{node} is no Open vSwitch bridge; a patch leads from one to another.',
+    next: 'Use a link without `type: patch`.',
+  },
+  'patch-across-namespaces': {
+    reason: '{bridge} and {other} are in different namespaces, and so in different Open vSwitches.',
+    next: 'Use a link without `type: patch`, or a tunnel.',
+  },
+  'patch-to-itself': {
+    reason: 'Both ends of the patch are at {bridge}.',
+    next: 'Choose another bridge for one end.',
+  },
+  'patch-setting': {
+    reason: '{port} is a patch port, no interface: it has no `{key}`.',
+    next: 'Remove `{key}`.',
+  },
+  'physical-port-inside': {
+    reason: 'The machine’s interface {interface} is not in {node}, where this bridge is.',
+    next: 'Join the bridge to one in the realm’s own namespace by a link, and give that one the port.',
+  },
+  'ovs-uplink-not-made': {
+    reason:
+      'The uplink {interface} of {bridge} is no end of a link of its namespace; an Open vSwitch bridge takes no other interface for its uplink.',
+    next: 'Name the end of a link there, give the bridge a port of the kind `physical`, or use a Linux bridge, which takes addresses over.',
+  },
   // Plans
+  'ovs-bridge-taken': {
+    reason: 'The Open vSwitch bridge {name} exists and is not of this lab.',
+    next: 'Rename the node, or remove the bridge.',
+  },
+  'ovs-bridge-of-other-lab': {
+    reason: 'The Open vSwitch bridge {name} belongs to the lab {other}.',
+    next: 'Rename the node, or take the lab {other} down.',
+  },
+  'ovs-not-running': {
+    reason: 'Open vSwitch does not run on this machine.',
+    next: 'Start it with `systemctl start openvswitch-switch`, or bring the lab up in a sandbox.',
+  },
+  'ovs-datapath-differs': {
+    reason: 'The Open vSwitch of {place} uses the datapath {there}, and the lab asks for {wanted}.',
+    next: 'Leave the word out, or end what uses that Open vSwitch first.',
+  },
+  'ovs-datapath-taken': {
+    reason:
+      'Another Open vSwitch in {place} has the datapath {datapath}, and a second one cannot use it.',
+    next: 'End that Open vSwitch, or put the bridges into a namespace of the lab.',
+  },
+  'policing-without-effect': {
+    reason: 'The userspace datapath takes the policing of {port} and drops nothing; a meter works.',
+    next: '',
+  },
+  'queues-without-effect': {
+    reason:
+      'The userspace datapath puts no packet into the queues of {port}; its `maximumRate` does count.',
+    next: '',
+  },
   'kernel-lacks': {
     reason: 'This machine lacks {capability}, which {object} needs ({reason}).',
     next: 'See `netloom doctor` for what adds it, or remove it from the lab.',
@@ -510,6 +691,26 @@ export const sentences = {
   'foreign-port-released': {
     reason: 'The interface {name} is not of this lab; the bridge {bridge} lets go of it.',
     next: '',
+  },
+  'physical-port-missing': {
+    reason: 'There is no interface {interface} to be a port of {bridge}.',
+    next: 'Correct the name of the port.',
+  },
+  'physical-port-unfit': {
+    reason: '{interface} ({kind}) cannot be a port of an Open vSwitch bridge.',
+    next: 'Choose another interface.',
+  },
+  'physical-port-taken': {
+    reason: '{interface} is a port of {master} already.',
+    next: 'Take it out of {master}, or choose another interface.',
+  },
+  'physical-port-addressed': {
+    reason: '{interface} has addresses, which nobody could reach any more: {addresses}.',
+    next: 'Remove them first, or make it the uplink of a Linux bridge, which takes them over.',
+  },
+  'physical-port-down': {
+    reason: '{interface} is down: nothing passes until somebody brings it up.',
+    next: 'Bring it up with `ip link set {interface} up`.',
   },
   'uplink-missing': {
     reason: 'There is no interface {interface} to be the uplink of {bridge}.',

@@ -3,9 +3,10 @@ import type { BridgeSettings, Device, Impairment, PortSettings, VlanEntry } from
 import { assertNever } from '../api/result.ts';
 import { commandsOf } from './command.ts';
 import type { CommandContext } from './command.ts';
-import { machineOfProcess } from './machine.ts';
+import { machineOfProcess } from './virtual-machine.ts';
 import { linkKey } from './network.ts';
 import type { Network, NetworkLink } from './network.ts';
+import { describeOvs } from './step-ovs.ts';
 import type { LinkSettings, Operation, Route } from './operation.ts';
 import { describeRules } from './rules.ts';
 
@@ -34,14 +35,19 @@ export function drawingOf(...networks: readonly (Network | null)[]): Drawing {
 /** Name of an interface as a person reads it: `r1:veth1.1`, `br-ex:veth3` for a port, `br-ex` for a bridge itself. */
 export function interfaceLabel(drawing: Drawing, namespace: string | null, name: string): string {
   const link = drawing.linkAt(namespace, name);
-  if (link?.kind === 'bridge') return name;
+  if (isSwitchItself(link)) return name;
   const place = link?.node ?? namespace;
   return place === null ? name : `${place}:${name}`;
 }
 
+/** Whether a link is a bridge, or an Open vSwitch bridge's own port. */
+function isSwitchItself(link: NetworkLink | undefined): boolean {
+  return link?.kind === 'bridge' || (link?.kind === 'internal' && link.name === link.node);
+}
+
 function targetsOf(drawing: Drawing, namespace: string | null, name: string): StepTarget[] {
   const link = drawing.linkAt(namespace, name);
-  if (link?.kind === 'bridge') return [{ node: name, interface: null }];
+  if (isSwitchItself(link)) return [{ node: name, interface: null }];
   const node = link?.node ?? namespace;
   if (node === null) return [];
   return [{ node, interface: name === 'lo' ? null : name }];
@@ -220,6 +226,11 @@ function describe(operation: Operation, drawing: Drawing): Omit<PlanStep, 'id' |
         changes: [],
       };
     }
+    case 'start-engine':
+    case 'stop-engine':
+    case 'change-ovs-bridge':
+    case 'change-openflow':
+      return describeOvs(operation, placeOf(drawing, operation.namespace));
     case 'attach-uplink':
     case 'detach-uplink': {
       const { namespace, bridge, interface: name } = operation;

@@ -1,17 +1,18 @@
-import { namespaceOfNode, parseEndpoint } from '../api/document.ts';
+import { isSwitch, namespaceOfNode, parseEndpoint } from '../api/document.ts';
 import type {
   BridgeNode,
   BridgePort,
-  ImpairmentSettings,
   InterfaceSettings,
   LabDocument,
   LabLink,
   LabNode,
-  MachineNode,
+  VirtualMachineNode,
   NamespaceNode,
   RouteSettings,
 } from '../api/document.ts';
+import type { ImpairmentSettings } from '../api/document-values.ts';
 import type { Device } from '../api/device.ts';
+import type { OvsBridgeNode } from '../api/document-ovs.ts';
 import type { Warning } from '../api/plan.ts';
 import type { Failure, Place } from '../api/result.ts';
 import {
@@ -26,18 +27,34 @@ import {
   parseSubnetAddress,
 } from './address.ts';
 import type { HostAddress, SubnetAddress } from './address.ts';
+import { type BridgeEnd, type BridgeWire, findBridgeLoops } from './bridge-loops.ts';
 import { resolveCheck } from './check.ts';
 import {
   beginsWithDefaultMtu,
   bitsPerSecond,
+  defaultMtu,
   deviceOf,
   membersOf,
   overheadOf,
   parentOf,
   takesVlans,
 } from './device.ts';
-import { longestCommandLine, systemCommandLine, usesSystem } from './machine.ts';
-import { defaultMetric, defaultMtu, linkKey, smallestIpv6Mtu } from './network.ts';
+import { Groups } from './groups.ts';
+import { longestCommandLine, systemCommandLine, usesSystem } from './virtual-machine.ts';
+import { defaultMetric, linkKey, smallestIpv6Mtu } from './network.ts';
+import {
+  forwardsByItself,
+  internalPortsOf,
+  linkPortsOf,
+  type OvsBondPort,
+  type OvsInternalPort,
+  type OvsLinkPort,
+  type OvsPortWords,
+  vlanOf,
+} from './ovs-network.ts';
+import { OverlayMtus } from './ovs-underlay.ts';
+import { tunnelPairs, validateOvs } from './validate-ovs.ts';
+import type { Bearer, FarEnd } from './validate-ovs.ts';
 import { validateRules } from './validate-rules.ts';
 import { failureOf, warningOf } from './sentences.ts';
 import type { SentenceCode, SentenceValues } from './sentences.ts';
@@ -89,13 +106,16 @@ interface Interface {
   readonly bridge: string | null;
   readonly isBridge: boolean;
   readonly device: Device | null;
+  /** Made by Open vSwitch for a bridge, beside that one's own. */
+  readonly isInternal?: true;
   /** Null for a device whose MTU only the kernel knows. */
   readonly mtu: number | null;
   readonly up: boolean;
 }
 
 /** Settings of a bridge itself, of an interface or of a port. */
-type AnySettings = BridgeNode | InterfaceSettings | BridgePort;
+type AnySettings =
+  BridgeNode | InterfaceSettings | BridgePort | OvsBridgeNode | OvsLinkPort | OvsInternalPort;
 
 function addressesOf(settings: AnySettings): readonly string[] {
   return 'addresses' in settings ? (settings.addresses ?? []) : [];
@@ -108,8 +128,12 @@ class Validator {
   private readonly document: LabDocument;
   private readonly locate: Locate;
   private readonly nodes: ReadonlyMap<string, LabNode>;
+  private readonly overlayMtus: OverlayMtus;
   private readonly interfaces = new Map<string, Interface>();
   private readonly portsByBridge = new Map<string, Interface[]>();
+  /** Ports of Open vSwitch that are no links: patch ports, tunnels and bonds. */
+  private readonly ovsPorts = new Map<string, Interface>();
+  private readonly patches: (readonly [Interface, Interface, DocumentPath])[] = [];
   private readonly wires: (readonly [Interface, Interface, DocumentPath])[] = [];
   private readonly domains = new Groups();
   /** Bond or VRF by the key of its member. */
@@ -119,22 +143,27 @@ class Validator {
     this.document = document;
     this.locate = locate;
     this.nodes = new Map(Object.entries(document.topology.nodes));
+    this.overlayMtus = new OverlayMtus(document);
   }
 
   run(): void {
     this.collectBridges();
+    this.collectOvsPorts();
     this.collectDevices();
     this.collectLinks();
+    this.collectPatches();
     this.collectMembers();
     this.checkSettingsHaveLinks();
     this.checkBridges();
     this.checkUplinks();
+    this.checkOvs();
     this.checkDevices();
     this.checkTunnels();
     this.checkVlans();
     this.checkImpairments();
     this.joinDomains();
     this.checkLoops();
+    this.checkBondPairs();
     this.checkMtus();
     this.checkMacs();
     this.checkAddresses();
@@ -158,7 +187,7 @@ class Validator {
 
   private collectBridges(): void {
     for (const [name, node] of this.nodes) {
-      if (node.kind !== 'bridge') continue;
+      if (!isSwitch(node)) continue;
       const path = ['topology', 'nodes', name];
       if (node.namespace !== undefined) {
         const owner = this.nodes.get(node.namespace);
@@ -186,13 +215,92 @@ class Validator {
     }
   }
 
+  private collectOvsPorts(): void {
+    for (const [nodeName, node] of this.nodes) {
+      if (node.kind !== 'ovs-bridge') continue;
+      for (const [name, settings] of internalPortsOf(node)) {
+        const path = ['topology', 'nodes', nodeName, 'ports', name];
+        const item: Interface = {
+          ...this.ovsPort(nodeName, node, name, path),
+          settings,
+          isInternal: true,
+          mtu: settings.mtu ?? null,
+          up: settings.state !== 'down',
+        };
+        // One with an MTU of its own counts for the others.
+        const counts = this.addInterface(item, path) && settings.mtu !== undefined;
+        if (counts) append(this.portsByBridge, nodeName, item);
+      }
+      for (const [name, { kind }] of Object.entries(node.ports ?? {})) {
+        if (kind === undefined || ['veth', 'tap', 'internal'].includes(kind)) continue;
+        const path = ['topology', 'nodes', nodeName, 'ports', name];
+        this.addOvsPort(this.ovsPort(nodeName, node, name, path), path);
+      }
+    }
+  }
+
+  private ovsPort(
+    bridge: string,
+    node: OvsBridgeNode,
+    name: string,
+    path: DocumentPath,
+  ): Interface {
+    return {
+      label: `${bridge}:${name}`,
+      node: bridge,
+      namespace: node.namespace ?? null,
+      name,
+      settings: {},
+      path,
+      bridge,
+      isBridge: false,
+      device: null,
+      mtu: null,
+      up: true,
+    };
+  }
+
+  private collectPatches(): void {
+    for (const [index, link] of (this.document.topology.links ?? []).entries()) {
+      if (link.type !== 'patch') continue;
+      const path = ['topology', 'links', index, 'endpoints'];
+      const object = link.endpoints.join(' — ');
+      const ends: Interface[] = [];
+      for (const [side, text] of link.endpoints.entries()) {
+        const { node: nodeName, interface: name } = parseEndpoint(text);
+        const node = this.nodes.get(nodeName);
+        const at = [...path, side];
+        if (node === undefined) this.report('unknown-node', text, { node: nodeName }, at);
+        else if (node.kind !== 'ovs-bridge') {
+          this.report('patch-not-at-bridge', text, { node: nodeName }, at);
+        } else ends.push(this.ovsPort(nodeName, node, name, at));
+      }
+      const [left, right] = ends;
+      if (left === undefined || right === undefined) continue;
+      if (left.node === right.node) {
+        this.report('patch-to-itself', object, { bridge: left.node }, path);
+      } else if (left.namespace !== right.namespace) {
+        const values = { bridge: left.node, other: right.node };
+        this.report('patch-across-namespaces', object, values, path);
+      } else {
+        const added = [left, right].map((end) => this.addOvsPort(end, end.path));
+        if (added.every(Boolean)) this.patches.push([left, right, ['topology', 'links', index]]);
+      }
+    }
+  }
+
+  private addOvsPort(item: Interface, path: DocumentPath): boolean {
+    if (!this.isFree(item, path)) return false;
+    this.ovsPorts.set(linkKey(item.namespace, item.name), item);
+    return true;
+  }
+
   private collectDevices(): void {
     for (const [nodeName, node] of this.nodes) {
-      const atBridge = node.kind === 'bridge';
-      const key = atBridge ? 'ports' : 'interfaces';
-      const interfaces = (atBridge ? node.ports : node.interfaces) ?? {};
+      const atBridge = isSwitch(node);
+      const { key, settings: interfaces } = settingsAt(node);
       for (const [name, settings] of Object.entries(interfaces)) {
-        const device = deviceOf(settings);
+        const device = deviceOf(settings as InterfaceSettings | BridgePort);
         if (device === null) continue;
         const path = ['topology', 'nodes', nodeName, key, name];
         const item: Interface = {
@@ -250,7 +358,7 @@ class Validator {
 
   private collectLinks(): void {
     for (const [index, link] of (this.document.topology.links ?? []).entries()) {
-      if (link.type === 'tunnel') continue;
+      if (link.type === 'tunnel' || link.type === 'patch') continue;
       const path = ['topology', 'links', index];
       const [first, second] = link.endpoints;
       if (first === second) {
@@ -266,9 +374,10 @@ class Validator {
           this.report('unknown-node', text, { node: nodeName }, endPath);
           continue;
         }
-        const atBridge = node.kind === 'bridge';
-        const key = atBridge ? 'ports' : 'interfaces';
-        const settings = own((atBridge ? node.ports : node.interfaces) ?? {}, name);
+        const atBridge = isSwitch(node);
+        const { key, settings: all } = settingsAt(node);
+        const settings = own(all, name);
+        const overlay = this.overlayMtus.ofLink(link);
         const end: Interface = {
           label: text,
           node: nodeName,
@@ -279,7 +388,7 @@ class Validator {
           bridge: atBridge ? nodeName : null,
           isBridge: false,
           device: null,
-          mtu: settings?.mtu ?? link.mtu ?? defaultMtu,
+          mtu: settings?.mtu ?? link.mtu ?? overlay ?? defaultMtu,
           up: settings?.state !== 'down',
         };
         if (this.addInterface(end, endPath)) ends.push(end);
@@ -303,12 +412,17 @@ class Validator {
   }
 
   private addInterface(item: Interface, path: DocumentPath): boolean {
+    if (!this.isFree(item, path)) return false;
+    this.interfaces.set(linkKey(item.namespace, item.name), item);
+    return true;
+  }
+
+  /** Whether nothing else in the namespace has the name; ports of Open vSwitch need one of their own as well. */
+  private isFree(item: Interface, path: DocumentPath): boolean {
     const key = linkKey(item.namespace, item.name);
-    const other = this.interfaces.get(key);
-    if (other === undefined) {
-      this.interfaces.set(key, item);
-      return true;
-    }
+    const port = this.ovsPorts.get(key);
+    const other = port ?? this.interfaces.get(key);
+    if (other === undefined) return true;
     this.report(
       'duplicate-interface',
       item.label,
@@ -317,9 +431,11 @@ class Validator {
         place: item.namespace ?? 'the realm’s own namespace',
         other: other.isBridge
           ? `the node ${other.label}`
-          : other.device === null
-            ? `the link at ${other.label}`
-            : `the device ${other.label}`,
+          : other === port || other.isInternal === true
+            ? `the port ${other.label}`
+            : other.device === null
+              ? `the link at ${other.label}`
+              : `the device ${other.label}`,
       },
       path,
     );
@@ -328,11 +444,11 @@ class Validator {
 
   private checkSettingsHaveLinks(): void {
     for (const [name, node] of this.nodes) {
-      const key = node.kind === 'bridge' ? 'ports' : 'interfaces';
-      const settings = (node.kind === 'bridge' ? node.ports : node.interfaces) ?? {};
+      const { key, settings } = settingsAt(node);
       const namespace = namespaceOfNode(name, node);
       for (const interfaceName of Object.keys(settings)) {
-        const made = this.interfaces.get(linkKey(namespace, interfaceName));
+        const place = linkKey(namespace, interfaceName);
+        const made = this.interfaces.get(place) ?? this.ovsPorts.get(place);
         if (made?.node === name && !made.isBridge) continue;
         this.report(
           made?.isBridge === true ? 'settings-of-bridge' : 'interface-without-link',
@@ -346,7 +462,7 @@ class Validator {
 
   private checkBridges(): void {
     for (const [bridge, ports] of this.portsByBridge) {
-      if (ports.length <= maximumPorts) continue;
+      if (ports.length <= maximumPorts || this.nodes.get(bridge)?.kind !== 'bridge') continue;
       const values = { bridge, count: ports.length, limit: maximumPorts };
       this.report('too-many-ports', bridge, values, ['topology', 'nodes', bridge]);
     }
@@ -356,7 +472,7 @@ class Validator {
   private checkUplinks(): void {
     const seen = new Map<string, string>();
     for (const [name, node] of this.nodes) {
-      if (node.kind !== 'bridge' || node.uplink === undefined) continue;
+      if (!isSwitch(node) || node.uplink === undefined) continue;
       const { uplink } = node;
       const path = ['topology', 'nodes', name, 'uplink'];
       const key = linkKey(node.namespace ?? null, uplink);
@@ -369,6 +485,11 @@ class Validator {
         this.report('uplink-bridge-down', name, { bridge: name, interface: uplink }, path);
       }
       const item = this.interfaces.get(key);
+      if (node.kind === 'ovs-bridge' && (item?.device !== null || item.bridge !== null)) {
+        const values = { interface: uplink, bridge: name };
+        this.report('ovs-uplink-not-made', name, values, path);
+        continue;
+      }
       if (item === undefined) continue;
       const master = this.masterOf(item)?.name ?? (item.isBridge ? null : item.bridge);
       const kind = item.isBridge ? 'bridge' : item.device?.kind;
@@ -383,37 +504,185 @@ class Validator {
     }
   }
 
-  /**
-   * A bridge without STP forwards the BPDUs of others (br_handle_frame), so one bridge with STP is enough to break a
-   * loop: only loops among bridges that all lack it are open.
-   */
   private checkLoops(): void {
-    const groups = new Groups();
-    const neighbours = new Map<string, string[]>();
-    const runs = (bridge: string): boolean => {
+    for (const { wire, bridges, cutBy } of findBridgeLoops(
+      this.wiresBetweenBridges(),
+      this.nodes,
+    )) {
+      const [left, right, path] = wire;
+      const object = `${left.label} — ${right.label}`;
+      const values = { bridges: bridges.join(', ') };
+      if (cutBy === null) this.report('bridge-loop', object, values, path);
+      else this.report('bridge-loop-past-tree', object, { ...values, bridge: cutBy }, path);
+    }
+  }
+
+  /** The wires that carry frames between bridges that forward by themselves, a bond as one. */
+  private wiresBetweenBridges(): readonly BridgeWire<Interface>[] {
+    const forwards = (bridge: string): boolean => {
       const node = this.nodes.get(bridge);
-      return node?.kind === 'bridge' && node.stp !== true && node.state !== 'down';
+      if (node?.kind === 'ovs-bridge') return forwardsByItself(node);
+      return node?.kind === 'bridge' && node.state !== 'down';
     };
     const bundles = new Set<string>();
-    for (const [left, right, path] of this.wires) {
-      if (left.bridge === null || right.bridge === null || !left.up || !right.up) continue;
-      if (!runs(left.bridge) || !runs(right.bridge)) continue;
+    const found: BridgeWire<Interface>[] = [];
+    for (const [left, right, path] of [...this.wires, ...this.patches, ...this.ovsTunnels()]) {
+      if (!isAtBridge(left) || !isAtBridge(right) || !left.up || !right.up) continue;
+      if (!forwards(left.bridge) || !forwards(right.bridge)) continue;
       // The wires between two bonds are one link.
-      const [one, other] = [this.masterOf(left), this.masterOf(right)];
+      const [one, other] = [this.bundleOf(left), this.bundleOf(right)];
       if (one !== undefined && other !== undefined) {
         const bundle = [one.label, other.label].sort().join(' ');
         if (bundles.has(bundle)) continue;
         bundles.add(bundle);
       }
-      if (groups.join(left.bridge, right.bridge)) {
-        append(neighbours, left.bridge, right.bridge);
-        append(neighbours, right.bridge, left.bridge);
-        continue;
+      // Of a bond that the far end knows nothing of, one member forwards what it hears.
+      const alone = [left, right].find((end) => this.spreads(end));
+      if (alone !== undefined) {
+        const bond = this.bundleOf(alone)?.label ?? alone.label;
+        if (bundles.has(bond)) continue;
+        bundles.add(bond);
       }
-      const bridges = pathBetween(neighbours, left.bridge, right.bridge);
-      const object = `${left.label} — ${right.label}`;
-      this.report('bridge-loop', object, { bridges: bridges.join(', ') }, path);
+      found.push([left, right, path]);
     }
+    return found;
+  }
+
+  /**
+   * Of two bonds joined by their links, one that keeps to a single link chooses it by itself: unless both choose the same,
+   * nothing passes. LACP makes them agree.
+   */
+  private checkBondPairs(): void {
+    const seen = new Set<string>();
+    for (const [left, right] of this.wires) {
+      for (const [end, far] of [
+        [left, right],
+        [right, left],
+      ] as const) {
+        const [, bond] = this.ovsBondOf(end) ?? [];
+        const [own, other] = [this.bundleOf(end), this.bundleOf(far)];
+        if (bond === undefined || own === undefined || other === undefined) continue;
+        if ((bond.mode ?? 'active-backup') !== 'active-backup' || (bond.lacp ?? 'off') !== 'off') {
+          continue;
+        }
+        if (seen.has(own.label)) continue;
+        seen.add(own.label);
+        this.advise(
+          'bonds-choose-apart',
+          own.label,
+          { bond: own.label, other: other.label },
+          own.path,
+        );
+      }
+    }
+  }
+
+  /** The bond that a link is in, of the kernel or of Open vSwitch. */
+  private bundleOf(item: Interface): Interface | undefined {
+    const master = this.masterOf(item);
+    if (master !== undefined) return master;
+    const bond = this.ovsBondOf(item);
+    return bond === undefined ? undefined : this.ovsPorts.get(linkKey(item.namespace, bond[0]));
+  }
+
+  /** The bond of Open vSwitch that a link is in, with its settings. */
+  private ovsBondOf(item: Interface): readonly [string, OvsBondPort] | undefined {
+    const node = item.bridge === null ? undefined : this.nodes.get(item.bridge);
+    if (node?.kind !== 'ovs-bridge') return undefined;
+    for (const [name, port] of Object.entries(node.ports ?? {})) {
+      if (port.kind === 'bond' && port.members.includes(item.name)) return [name, port];
+    }
+    return undefined;
+  }
+
+  /** Whether a link is in a bond of Open vSwitch that may lead to several switches. */
+  private spreads(item: Interface): boolean {
+    const bond = this.ovsBondOf(item)?.[1];
+    return bond !== undefined && (bond.lacp ?? 'off') === 'off';
+  }
+
+  /** Tunnels between Open vSwitch bridges, as wires. */
+  private ovsTunnels(): readonly (readonly [Interface, Interface, DocumentPath])[] {
+    const holders = new Map<string, (string | null)[]>();
+    for (const item of this.interfaces.values()) {
+      for (const text of addressesOf(item.settings)) {
+        append(holders, parseSubnetAddress(text)?.host.text ?? text, item.namespace);
+      }
+    }
+    const portAt = ([bridge, port]: readonly [string, string]): Interface | undefined => {
+      const node = this.nodes.get(bridge);
+      const namespace = node === undefined ? null : namespaceOfNode(bridge, node);
+      return this.ovsPorts.get(linkKey(namespace, port));
+    };
+    return tunnelPairs(this.nodes, (address) => holders.get(address) ?? []).flatMap(
+      ([one, other]) => {
+        const [left, right] = [portAt(one), portAt(other)];
+        return left === undefined || right === undefined ? [] : [[left, right, left.path] as const];
+      },
+    );
+  }
+
+  // Open vSwitch
+
+  private checkOvs(): void {
+    const uplinks = new Set(
+      [...this.nodes.values()].flatMap((node) =>
+        node.kind === 'ovs-bridge' && node.uplink !== undefined
+          ? [linkKey(node.namespace ?? null, node.uplink)]
+          : [],
+      ),
+    );
+    const isOvs = (node: string): boolean => this.nodes.get(node)?.kind === 'ovs-bridge';
+    const bearers = new Map<string | null, Bearer[]>();
+    for (const item of this.interfaces.values()) {
+      const addresses = addressesOf(item.settings);
+      if (addresses.length === 0) continue;
+      const { namespace, name, isBridge, isInternal, node } = item;
+      append(bearers, namespace, {
+        name,
+        isInternal:
+          isInternal === true || (isBridge && isOvs(node)) || uplinks.has(linkKey(namespace, name)),
+        mtu: this.mtuOf(item) ?? defaultMtu,
+        addresses,
+      });
+    }
+    const ends = new Map<string, FarEnd[]>();
+    const addEnd = (bridge: string, item: Interface): void => {
+      const mtu = this.mtuOf(item);
+      if (mtu !== null) append(ends, bridge, { label: item.label, mtu, path: item.path });
+    };
+    for (const [left, right] of this.wires) {
+      if (left.bridge !== null && right.bridge === null) addEnd(left.bridge, right);
+      if (right.bridge !== null && left.bridge === null) addEnd(right.bridge, left);
+    }
+    for (const item of this.interfaces.values()) {
+      const own = item.isInternal === true || (item.isBridge && isOvs(item.node));
+      if (own && item.bridge !== null && addressesOf(item.settings).length > 0) {
+        addEnd(item.bridge, item);
+      }
+    }
+    validateOvs({
+      nodes: this.nodes,
+      report: (...words) => {
+        this.report(...words);
+      },
+      advise: (...words) => {
+        this.advise(...words);
+      },
+      hasInterface: (namespace, name) => this.interfaces.has(linkKey(namespace, name)),
+      isLink: (bridge, port) => {
+        const node = this.nodes.get(bridge);
+        const item =
+          node === undefined
+            ? undefined
+            : this.interfaces.get(linkKey(namespaceOfNode(bridge, node), port));
+        return item?.bridge === bridge && !item.isBridge && item.isInternal !== true;
+      },
+      isPatch: (bridge, port) =>
+        this.patches.some((ends) => ends.slice(0, 2).some((end) => isEnd(end, bridge, port))),
+      bearersIn: (namespace) => bearers.get(namespace) ?? [],
+      endsAt: (bridge) => ends.get(bridge) ?? [],
+    });
   }
 
   // MTU and MAC
@@ -452,12 +721,13 @@ class Validator {
     if (depth > 20) return null;
     const bond = this.masterOf(item);
     if (bond?.device?.kind === 'bond') return this.mtuOf(bond, depth + 1);
-    if (item.isBridge && item.settings.mtu === undefined) {
-      const ports = (this.portsByBridge.get(item.name) ?? []).filter(
+    if ((item.isBridge || item.isInternal === true) && item.settings.mtu === undefined) {
+      const ports = (this.portsByBridge.get(item.bridge ?? item.name) ?? []).filter(
         (port) => this.masterOf(port) === undefined,
       );
       const mtus = ports.flatMap((port) => this.mtuOf(port, depth + 1) ?? []);
-      return mtus.length === 0 ? defaultMtu : Math.min(...mtus);
+      const overlay = this.overlayMtus.ofSwitch(item.bridge ?? item.name);
+      return Math.min(...(mtus.length === 0 ? [defaultMtu] : mtus), overlay ?? Infinity);
     }
     if (item.device === null || item.mtu !== null) return item.mtu;
     const name = parentOf(item.device);
@@ -516,6 +786,7 @@ class Validator {
     const top = group?.device?.kind === 'bond' ? group : item;
     const lanes = new Map<Lane, string>();
     const node = top.bridge === null ? undefined : this.nodes.get(top.bridge);
+    if (node?.kind === 'ovs-bridge' && forwardsByItself(node)) return this.ovsLanesOf(item, node);
     if (node?.kind !== 'bridge') {
       lanes.set('untagged', `interface ${linkKey(top.namespace, top.name)}`);
       for (const device of this.vlansOn(top)) {
@@ -540,6 +811,24 @@ class Validator {
     return lanes;
   }
 
+  /** Every Open vSwitch bridge looks at tags. What has none, at a port that says nothing, is VLAN 0. */
+  private ovsLanesOf(item: Interface, node: OvsBridgeNode): ReadonlyMap<Lane, string> {
+    const lanes = new Map<Lane, string>();
+    const vlan = (id: number): string => `bridge ${item.bridge ?? ''} vlan ${id}`;
+    const { mode, tag, trunks } = vlanOf(this.vlanWordsOf(item, node));
+    if (mode === 'trunk') {
+      if (trunks.length === 0) lanes.set('untagged', vlan(0));
+    } else if (tag !== null) lanes.set('untagged', vlan(tag));
+    if (mode === 'native-tagged' && tag !== null) lanes.set(tag, vlan(tag));
+    for (const id of trunks) lanes.set(id, vlan(id));
+    return lanes;
+  }
+
+  private vlanWordsOf(item: Interface, node: OvsBridgeNode): OvsPortWords {
+    if (item.isBridge) return node.vlan === undefined ? {} : { vlan: node.vlan };
+    return this.ovsBondOf(item)?.[1] ?? own(node.ports ?? {}, item.name) ?? {};
+  }
+
   private vlansByParent: ReadonlyMap<string, readonly Interface[]> | null = null;
 
   private vlansOn(item: Interface): readonly Interface[] {
@@ -551,7 +840,7 @@ class Validator {
   }
 
   private joinDomains(): void {
-    for (const [left, right] of this.wires) this.joinLanes(left, right);
+    for (const [left, right] of [...this.wires, ...this.patches]) this.joinLanes(left, right);
     for (const link of this.tunnels) {
       const [left, right] = link.map(({ device }) => device);
       if (left !== undefined && right !== undefined) this.joinLanes(left, right);
@@ -563,24 +852,57 @@ class Validator {
       if (parent === undefined) continue;
       if (item.device?.kind === 'macvlan') this.joinLanes(item, parent);
       // A VLAN device on a bridge is in the bridge's own VLAN.
-      if (item.device?.kind !== 'vlan' || !parent.isBridge) continue;
-      const lane = this.lanesOf(parent).get(item.device.id);
+      if (item.device?.kind !== 'vlan') continue;
+      if (!parent.isBridge && parent.isInternal !== true) continue;
+      const { id } = item.device;
+      const lane = this.lanesOf(parent).get(id) ?? this.transparentLane(parent, id);
       if (lane !== undefined) this.domains.join(this.domainOf(item), lane);
     }
   }
 
   private joinLanes(left: Interface, right: Interface): void {
     const [one, other] = [this.lanesOf(left), this.lanesOf(right)];
-    for (const lane of new Set([...one.keys(), ...other.keys()])) {
+    const passing = this.isOvs(left) && this.isOvs(right) ? this.ovsVlans() : [];
+    for (const lane of new Set([...one.keys(), ...other.keys(), ...passing])) {
       const here = one.get(lane) ?? this.transparentLane(left, lane);
       const there = other.get(lane) ?? this.transparentLane(right, lane);
       if (here !== undefined && there !== undefined) this.domains.join(here, there);
     }
   }
 
+  private isOvs({ bridge }: Interface): boolean {
+    return bridge !== null && this.nodes.get(bridge)?.kind === 'ovs-bridge';
+  }
+
+  private knownOvsVlans: readonly number[] | null = null;
+
+  /** VLANs that any Open vSwitch bridge speaks of: a trunk of all between two of them carries each. */
+  private ovsVlans(): readonly number[] {
+    this.knownOvsVlans ??= [
+      ...new Set(
+        [...this.nodes.values()].flatMap((node) =>
+          node.kind !== 'ovs-bridge'
+            ? []
+            : [{ vlan: node.vlan }, ...Object.values(node.ports ?? {})].flatMap((port) => {
+                const { tag, trunks } = vlanOf(port);
+                return tag === null ? trunks : [tag, ...trunks];
+              }),
+        ),
+      ),
+    ];
+    return this.knownOvsVlans;
+  }
+
   /** A bridge that does not look at tags passes them on. */
   private transparentLane(item: Interface, lane: Lane): string | undefined {
     const node = item.bridge === null ? undefined : this.nodes.get(item.bridge);
+    if (node?.kind === 'ovs-bridge') {
+      const { mode, trunks } = vlanOf(this.vlanWordsOf(item, node));
+      const takesAll = forwardsByItself(node) && mode !== 'access' && trunks.length === 0;
+      return takesAll && lane !== 'untagged'
+        ? `bridge ${item.bridge ?? ''} vlan ${lane}`
+        : undefined;
+    }
     if (node?.kind !== 'bridge' || node.vlanFiltering === true) return undefined;
     return `bridge ${item.bridge ?? ''} tag ${lane}`;
   }
@@ -719,8 +1041,7 @@ class Validator {
       const node = this.nodes.get(nodeName);
       const device = this.interfaces.get(linkKey(nodeName, name));
       if (node === undefined) this.report('unknown-node', text, { node: nodeName }, at);
-      else if (node.kind === 'bridge')
-        this.report('tunnel-at-bridge', text, { node: nodeName }, at);
+      else if (isSwitch(node)) this.report('tunnel-at-bridge', text, { node: nodeName }, at);
       else if (node.kind === 'vm') this.report('tunnel-at-machine', text, { node: nodeName }, at);
       else if (device?.device?.kind !== 'tap' && device?.device?.kind !== 'tun') {
         this.report('tunnel-without-device', text, { endpoint: text }, at);
@@ -865,12 +1186,12 @@ class Validator {
   /** The other ends of each machine's links. */
   private readonly taps = new Map<string, Interface[]>();
 
-  private machineAt({ node }: Interface): MachineNode | null {
+  private machineAt({ node }: Interface): VirtualMachineNode | null {
     const found = this.nodes.get(node);
     return found?.kind === 'vm' ? found : null;
   }
 
-  private checkMachine(name: string, node: MachineNode): void {
+  private checkMachine(name: string, node: VirtualMachineNode): void {
     const path = ['topology', 'nodes', name];
     const [first, ...others] = this.taps.get(name) ?? [];
     const apart = others.find(({ namespace }) => namespace !== first?.namespace);
@@ -1159,7 +1480,15 @@ class Validator {
       if (resolved.ok) continue;
       const { code } = resolved.failure;
       const ofSource = ['unknown-node', 'check-from-bridge', 'check-from-machine'].includes(code);
-      const path = ['checks', index, ofSource ? 'from' : 'to'];
+      const key =
+        check.check === 'records'
+          ? code === 'check-protocol-not-collected'
+            ? 'protocol'
+            : 'at'
+          : ofSource
+            ? 'from'
+            : 'to';
+      const path = ['checks', index, key];
       this.add({ ...resolved.failure, object: `check ${index + 1}`, place: this.locate(path) });
     }
   }
@@ -1191,6 +1520,14 @@ class Validator {
   }
 }
 
+function isAtBridge(end: Interface): end is Interface & BridgeEnd {
+  return end.bridge !== null;
+}
+
+function isEnd(end: Interface | DocumentPath, bridge: string, port: string): boolean {
+  return 'node' in end && end.node === bridge && end.name === port;
+}
+
 interface Subnet {
   readonly item: Interface;
   readonly address: SubnetAddress;
@@ -1205,6 +1542,16 @@ type Lane = number | 'untagged';
 interface TunnelEnd {
   readonly device: Interface;
   readonly kind: 'tap' | 'tun';
+}
+
+/** Settings of what is drawn at a node, ports of Open vSwitch only where they are links. */
+function settingsAt(node: LabNode): {
+  readonly key: 'ports' | 'interfaces';
+  readonly settings: Readonly<Record<string, AnySettings>>;
+} {
+  if (node.kind === 'ovs-bridge') return { key: 'ports', settings: linkPortsOf(node) };
+  if (node.kind === 'bridge') return { key: 'ports', settings: node.ports ?? {} };
+  return { key: 'interfaces', settings: node.interfaces ?? {} };
 }
 
 /** Looks up an own key: documents may use names such as `constructor`. */
@@ -1222,57 +1569,4 @@ function groupBy<K, V>(values: Iterable<V>, keyOf: (value: V) => K): ReadonlyMap
   const groups = new Map<K, V[]>();
   for (const value of values) append(groups, keyOf(value), value);
   return groups;
-}
-
-/** Disjoint sets of names. */
-class Groups {
-  private readonly parents = new Map<string, string>();
-
-  rootOf(name: string): string {
-    let root = name;
-    for (;;) {
-      const parent = this.parents.get(root);
-      if (parent === undefined) break;
-      root = parent;
-    }
-    for (let at = name; at !== root;) {
-      const next = this.parents.get(at) ?? root;
-      this.parents.set(at, root);
-      at = next;
-    }
-    return root;
-  }
-
-  areJoined(left: string, right: string): boolean {
-    return this.rootOf(left) === this.rootOf(right);
-  }
-
-  /** False when they were joined already. */
-  join(left: string, right: string): boolean {
-    const [from, to] = [this.rootOf(left), this.rootOf(right)];
-    if (from === to) return false;
-    this.parents.set(from, to);
-    return true;
-  }
-}
-
-/** The only way between two nodes of a forest, both included. */
-function pathBetween(
-  neighbours: ReadonlyMap<string, readonly string[]>,
-  from: string,
-  to: string,
-): readonly string[] {
-  const cameFrom = new Map<string, string | null>([[from, null]]);
-  const queue = [from];
-  for (const node of queue) {
-    if (node === to) break;
-    for (const next of neighbours.get(node) ?? []) {
-      if (cameFrom.has(next)) continue;
-      cameFrom.set(next, node);
-      queue.push(next);
-    }
-  }
-  const way: string[] = [];
-  for (let at: string | null = to; at !== null; at = cameFrom.get(at) ?? null) way.unshift(at);
-  return way;
 }

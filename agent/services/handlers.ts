@@ -1,7 +1,9 @@
 /** Answers every call of the contract with the services. */
 import type { AgentInfo } from '../api/agent-info.ts';
 import { fail, type Failure, succeed } from '../api/result.ts';
+import { maximumOpenFlowEntries } from '../api/openflow.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
+import type { Engines } from '../ovs/engines.ts';
 import type { AgentHandlers } from '../transport/index.ts';
 import { readFdb } from './bridge-fdb.ts';
 import type { LabService } from './labs.ts';
@@ -13,6 +15,7 @@ export interface HandlerOptions {
   readonly tracker: InventoryTracker;
   readonly labs: LabService;
   readonly processes: ProcessService;
+  readonly engines: Engines;
   /** Why nothing may be changed here; null when it may. */
   readonly readOnly: Failure | null;
   /** In the realm of the host people share one agent, which is root: what is done is done as the one who asks. */
@@ -20,7 +23,7 @@ export interface HandlerOptions {
 }
 
 export function makeHandlers(options: HandlerOptions): AgentHandlers {
-  const { labs, processes, tracker, readOnly, shared } = options;
+  const { labs, processes, engines, tracker, readOnly, shared } = options;
   return {
     'agent.info': () => Promise.resolve(succeed(options.info())),
     'agent.stop': (_args, { peer }) => {
@@ -30,10 +33,24 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
     },
     'inventory.snapshot': () => Promise.resolve(succeed(tracker.snapshot())),
     'bridge.fdb': ({ namespace, bridge }) => Promise.resolve(readFdb(tracker, namespace, bridge)),
+    'collector.records': ({ lab, node, limit }) =>
+      Promise.resolve(labs.collected(lab, node, limit)),
+    'openflow.flows': async ({ namespace, bridge }) => {
+      const flows = await engines.readFlows(namespace, bridge);
+      if (!flows.ok) return flows;
+      const total = flows.value.length;
+      return succeed({ flows: flows.value.slice(0, maximumOpenFlowEntries), total });
+    },
+    'openflow.trace': ({ namespace, bridge, flow, frame }) =>
+      engines.trace(namespace, bridge, flow, frame),
+    'ovs.bridge': ({ namespace, bridge }) => engines.readReport(namespace, bridge),
+    'ovs.figures': ({ namespace }) => engines.readFigures(namespace),
     'lab.list': () => Promise.resolve(succeed({ labs: [...labs.list()] })),
     'lab.document': ({ lab, revision }) => Promise.resolve(labs.document(lab, revision)),
-    'lab.plan': ({ target }, { peer }) =>
-      Promise.resolve(labs.plan(target, shared ? { uid: peer.uid } : null)),
+    'lab.plan': async ({ target }, { peer }) => {
+      await labs.prepare(target);
+      return labs.plan(target, shared ? { uid: peer.uid } : null);
+    },
     'lab.apply': ({ plan, confirmWithin }, { signal, progress, peer }) =>
       labs.apply(plan, signal, progress, confirmWithin, shared ? { uid: peer.uid } : null),
     'lab.confirm': ({ lab, token }) => labs.confirm(lab, token),

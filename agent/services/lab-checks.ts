@@ -1,6 +1,7 @@
 /** Carries a lab's checks out: real packets from the nodes' own namespaces. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LabCheck, LabDocument } from '../api/document.ts';
+import type { ExportRecord, ExportRecords } from '../api/flow-export.ts';
 import type { CheckCode, CheckResult } from '../api/lab.ts';
 import { assertNever, type Failure, type Result } from '../api/result.ts';
 import { type EchoOutcome, probeEcho } from '../kernel/echo.ts';
@@ -9,15 +10,18 @@ import { type ConnectOutcome, probeConnect } from '../kernel/tcp-probe.ts';
 import {
   type Bounds,
   boundsText,
+  collectedProtocols,
+  matchText,
   millisecondBounds,
   resolveCheck,
   type ResolvedCheck,
   type ResolvedConnectCheck,
   type ResolvedRateCheck,
   type ResolvedReachCheck,
+  type ResolvedRecordsCheck,
 } from '../lab/check.ts';
 import { rateText, sayCheck } from '../lab/check-sentences.ts';
-import type { SentenceValues } from '../lab/sentences.ts';
+import { failureOf, type SentenceValues } from '../lab/sentences.ts';
 
 /** Checks under way at once: each holds a socket and sends a packet every 200 ms. */
 const concurrentChecks = 32;
@@ -44,6 +48,8 @@ export interface CheckRun {
   readonly namespaceFd: (namespace: string) => Result<number>;
   /** Whether the lab's links carry what they are given, and with `ipv6` its addresses of that family are in use. */
   readonly isSettled: (wants: { readonly ipv6: boolean }) => boolean;
+  /** What the collector of a node has received. */
+  readonly collected: (node: string) => Result<ExportRecords>;
   readonly signal: AbortSignal;
   readonly onResult: (result: CheckResult) => void;
 }
@@ -55,7 +61,9 @@ type Finding = Omit<CheckResult, 'index' | 'label'>;
 export async function runChecks(run: CheckRun): Promise<readonly CheckResult[]> {
   const checks = [...(run.document.checks ?? []).entries()];
   const isNegative = (check: LabCheck): boolean =>
-    check.check !== 'rate' && check.expect === 'unreachable';
+    check.check === 'records'
+      ? check.expect === 'absent'
+      : check.check !== 'rate' && check.expect === 'unreachable';
   const positive = checks.filter(([, check]) => check.check !== 'rate' && !isNegative(check));
   // That nothing answers says something only once the network is settled: what has to answer has waited for that.
   const negative = checks.filter(([, check]) => isNegative(check));
@@ -87,7 +95,7 @@ export async function runChecks(run: CheckRun): Promise<readonly CheckResult[]> 
 async function settle(checks: readonly [number, LabCheck][], run: CheckRun): Promise<void> {
   const ipv6 = checks.some(([, check]) => {
     const resolved = resolveCheck(run.document, check);
-    return resolved.ok && resolved.value.family === 'ipv6';
+    return resolved.ok && resolved.value.kind !== 'records' && resolved.value.family === 'ipv6';
   });
   const deadline = performance.now() + settleMilliseconds;
   while (!run.isSettled({ ipv6 }) && !run.signal.aborted && performance.now() < deadline) {
@@ -98,7 +106,8 @@ async function settle(checks: readonly [number, LabCheck][], run: CheckRun): Pro
 async function carryOut(index: number, check: LabCheck, run: CheckRun): Promise<CheckResult> {
   const resolved = resolveCheck(run.document, check);
   if (!resolved.ok) {
-    return { index, label: `${check.from} → ${check.to}`, ...notDone(resolved.failure) };
+    const label = check.check === 'records' ? check.at : `${check.from} → ${check.to}`;
+    return { index, label, ...notDone(resolved.failure) };
   }
   return { index, label: resolved.value.label, ...(await find(resolved.value, run)) };
 }
@@ -111,6 +120,8 @@ function find(check: ResolvedCheck, run: CheckRun): Promise<Finding> {
       return connect(check, run);
     case 'rate':
       return measureRate(check, run);
+    case 'records':
+      return findRecords(check, run);
     default:
       return assertNever(check);
   }
@@ -257,6 +268,53 @@ function judgeConnect(check: ResolvedConnectCheck, outcome: ConnectOutcome): Fin
     default:
       return assertNever(outcome);
   }
+}
+
+/** NetFlow's versions are one protocol to whoever asks for its records. */
+function isOf(record: ExportRecord, check: ResolvedRecordsCheck): boolean {
+  if (!record.protocol.startsWith(check.protocol) || record.kind === 'options') return false;
+  const { source, destination } = check;
+  if (source === null && destination === null) return true;
+  if (record.kind !== 'flow') return false;
+  return (
+    (source === null || record.source === source) &&
+    (destination === null || record.destination === destination)
+  );
+}
+
+/** Looks until there are some, or for the whole time: that there are none says something only after it. */
+async function findRecords(check: ResolvedRecordsCheck, run: CheckRun): Promise<Finding> {
+  const { at, expect, timeoutMilliseconds } = check;
+  const values = {
+    at,
+    protocol: collectedProtocols[check.protocol],
+    match: matchText(check),
+  };
+  const deadline = performance.now() + timeoutMilliseconds;
+  for (;;) {
+    const collected = run.collected(at);
+    if (!collected.ok) return notDone(collected.failure);
+    const found = collected.value.records.filter((record) => isOf(record, check));
+    const [latest] = found;
+    if (latest !== undefined) {
+      const seen = { ...values, count: found.length, exporter: latest.exporter };
+      return expect === 'present'
+        ? finding('passed', 'records-found', seen)
+        : finding('failed', 'records-found-unexpectedly', seen);
+    }
+    if (!collected.value.running) {
+      return notDone(failureOf('refused', 'collector-not-running', at, { node: at }));
+    }
+    const left = deadline - performance.now();
+    if (run.signal.aborted || left <= 0) break;
+    await delay(Math.min(left, retryMilliseconds));
+  }
+  return expect === 'absent'
+    ? finding('passed', 'no-records', values)
+    : finding('failed', 'no-records-unexpectedly', {
+        ...values,
+        seconds: timeoutMilliseconds / 1000,
+      });
 }
 
 /** A busy machine sends too little at times, which is no verdict: measured again, a few times. */

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { PlanTarget } from '../api/calls.ts';
 import { type LabDocument, namespaceOfNode } from '../api/document.ts';
+import { type ExportRecords, maximumExportRecords } from '../api/flow-export.ts';
 import type { InterfaceStateChange } from '../api/interface-state.ts';
 import type {
   ApplyOutcome,
@@ -38,16 +39,21 @@ import { notConfirmed, TransactionRunner } from '../apply/transaction.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
 import { findBridgedDrop } from '../kernel/bridge-filter.ts';
 import { findPerson } from '../kernel/person.ts';
+import type { Engines } from '../ovs/engines.ts';
+import { collectorProcessName, isCollector } from '../lab/collector.ts';
 import { type ReadDocument, readDocument } from '../lab/document-text.ts';
-import { machineOfProcess, machineProcessName } from '../lab/machine.ts';
+import { machineOfProcess, machineProcessName } from '../lab/virtual-machine.ts';
 import { linkKey, networkOf } from '../lab/network.ts';
 import type { Operation } from '../lab/operation.ts';
-import { type LabPlan, planLab } from '../lab/plan.ts';
+import { type LabPlan, type PlanInput, planLab } from '../lab/plan.ts';
 import { failureOf } from '../lab/sentences.ts';
 import { relayOf } from '../lab/tunnel.ts';
+import { readCollected } from './collected.ts';
+import { restoringOperations } from './engine-restore.ts';
 import { InterfaceStates, unknownNode } from './interface-states.ts';
 import { runChecks } from './lab-checks.ts';
 import type { Spot } from './processes.ts';
+import { OpenFlowShelf } from './openflow-shelf.ts';
 import { isSettled } from './settled.ts';
 
 export interface LabServiceOptions {
@@ -67,6 +73,9 @@ export interface LabServiceOptions {
   readonly onRecovery?: (recovery: Recovery) => void;
   /** Why this machine lacks a capability; null when it has it. */
   readonly lackOf?: (capability: string) => string | null;
+  readonly engines: Engines;
+  /** As in `ExecutorOptions`. */
+  readonly collectorProgram?: string;
 }
 
 /** What a request for a plan comes to, before the kernel is looked at. */
@@ -128,8 +137,18 @@ export class LabService {
   private pending: Pending | null = null;
   private closed = false;
 
-  private constructor(options: LabServiceOptions, records: readonly LabRecord[]) {
+  private readonly openFlow: OpenFlowShelf;
+
+  private constructor(
+    options: LabServiceOptions,
+    records: readonly LabRecord[],
+    openFlow: OpenFlowShelf,
+  ) {
     this.options = options;
+    this.openFlow = openFlow;
+    options.engines.onRestored((namespace) => {
+      void this.restore(namespace);
+    });
     for (const record of records) {
       this.labs.set(record.name, { record, drift: null, checks: [] });
     }
@@ -152,11 +171,15 @@ export class LabService {
 
   /** Recovers from an open journal, then takes the labs from the store. */
   static async open(options: LabServiceOptions): Promise<Result<OpenedLabs>> {
+    const openFlow = new OpenFlowShelf(options.engines);
     const recovered =
-      options.readOnly === null ? await recoverRealm(options) : succeed<Recovered | null>(null);
+      options.readOnly === null
+        ? await recoverRealm(options, openFlow)
+        : succeed<Recovered | null>(null);
     const loaded = options.store.load();
     if (!loaded.ok) return loaded;
-    const labs = new LabService(options, loaded.value.records);
+    const labs = new LabService(options, loaded.value.records, openFlow);
+    for (const record of loaded.value.records) await labs.prepareInForce(record);
     const failures = [...loaded.value.failures];
     if (!recovered.ok) failures.push(recovered.failure);
     const found = recovered.ok ? recovered.value : null;
@@ -209,6 +232,85 @@ export class LabService {
     return text.ok ? succeed({ status, text: text.value }) : text;
   }
 
+  /** Asks Open vSwitch about what a plan for this target will compare. To be waited for before `plan`. */
+  async prepare(target: PlanTarget): Promise<void> {
+    const intent = this.readIntent(target);
+    if (!intent.ok) return;
+    await this.openFlow.prepare(intent.value.desired);
+    const record = this.labs.get(intent.value.lab)?.record;
+    if (record !== undefined) await this.prepareInForce(record);
+  }
+
+  private async prepareInForce(record: LabRecord): Promise<void> {
+    if (!isUp(record, this.options.incarnation)) return;
+    const document = this.documentInForce(record);
+    if (document.ok) await this.openFlow.prepare(document.value);
+  }
+
+  /** What a switch that was started again does not remember is put back for every lab that has bridges there. */
+  private async restore(namespace: string | null): Promise<void> {
+    const { incarnation, readOnly, tracker } = this.options;
+    if (readOnly !== null) return;
+    // What is carried out now is what is to be there.
+    const settled = async (): Promise<void> => {
+      while (this.runner.running !== null) await this.runner.idle();
+    };
+    await settled();
+    for (const name of [...this.labs.keys()]) {
+      await settled();
+      const record = this.labs.get(name)?.record;
+      if (
+        record === undefined ||
+        this.closed ||
+        this.pending !== null ||
+        !isUp(record, incarnation)
+      )
+        continue;
+      const document = this.documentInForce(record);
+      if (!document.ok) continue;
+      const network = networkOf(document.value);
+      if (![...network.switches.values()].some((one) => one.namespace === namespace)) continue;
+      const remaining = async (): Promise<Result<readonly Operation[]>> => {
+        await this.openFlow.prepare(document.value);
+        tracker.refresh();
+        const planned = this.planWith(record.name, document.value, document.value);
+        const left = remainingOf(planned);
+        return left.ok ? succeed(restoringOperations(left.value, network, namespace)) : left;
+      };
+      const text = this.options.store.readRevision(record.name, record.revision);
+      await this.runner.exclusively(record.name, async (): Promise<Result<unknown>> => {
+        const operations = await remaining();
+        if (!operations.ok || operations.value.length === 0) return operations;
+        return this.runner.run({
+          plan: 'restore',
+          lab: record.name,
+          goal: { kind: 'revision', revision: record.revision },
+          base: record.revision,
+          document: text.ok ? text.value : null,
+          newRevision: null,
+          recordBefore: record,
+          recordAfter: record,
+          operations: operations.value,
+          makeExecutor: () => executorOf(this.options, record.name, document.value, null),
+          remaining,
+          confirmWithin: null,
+          signal: new AbortController().signal,
+          report: (progress) => {
+            this.options.publish({ kind: 'transaction', progress });
+          },
+        });
+      });
+      this.announce(record.name);
+    }
+  }
+
+  private planWith(lab: string, desired: LabDocument | null, base: LabDocument | null): LabPlan {
+    const { realm, tracker } = this.options;
+    const inventory = tracker.snapshot();
+    const engine = engineInputOf(realm, this.openFlow, desired);
+    return planLab({ lab, desired, base, inventory, ...engine });
+  }
+
   /** What it would take. The id is good for `apply` until document, base or the state that matters has changed. */
   plan(target: PlanTarget, caller: Caller = null): Result<Plan> {
     const draft = this.draft(target, caller);
@@ -241,13 +343,14 @@ export class LabService {
     const { target } = kept;
     const burst = this.options.tracker.expectBurst();
     const outcome = await this.runner.exclusively(kept.lab, async () => {
-      const recovered = await recoverRealm(this.options);
+      const recovered = await recoverRealm(this.options, this.openFlow);
       if (!recovered.ok) return recovered;
       if (recovered.value !== null) {
         const { recovery } = recovered.value;
         this.reload(recovery.lab);
         if (recovery.failure !== null) return fail(recovery.failure);
       }
+      await this.prepare(target);
       const draft = this.draft(target, caller);
       if (!draft.ok) {
         // What could be planned and no longer can: that is what has changed.
@@ -329,7 +432,7 @@ export class LabService {
     decided: boolean,
   ): Promise<Result<Recovery>> {
     clearInterval(timer);
-    const recovered = await recoverRealm(this.options, decided);
+    const recovered = await recoverRealm(this.options, this.openFlow, decided);
     this.pending = null;
     this.reload(entry.lab);
     if (!recovered.ok) return recovered;
@@ -400,6 +503,7 @@ export class LabService {
         const tracked = this.options.tracker.namespaceHandle(namespace);
         return tracked.ok ? succeed(tracked.value.fd) : tracked;
       },
+      collected: (node) => this.collected(lab, node, maximumExportRecords),
       isSettled: ({ ipv6 }) => isSettled(this.options.tracker.snapshot(), lab, ipv6),
       signal,
       onResult,
@@ -475,6 +579,27 @@ export class LabService {
     const namespace = namespaceOfNode(place.node, node);
     const owned = namespace === null ? succeed(undefined) : this.checkNode(place.lab, namespace);
     return owned.ok ? succeed({ namespace, machine: null }) : owned;
+  }
+
+  /** What the collector of a node has received: at most `limit` records, and the totals. */
+  collected(lab: string, node: string, limit: number): Result<ExportRecords> {
+    const document = this.documentOfUp(lab);
+    if (!document.ok) return document;
+    const nodes = new Map(Object.entries(document.value.topology.nodes));
+    const found = nodes.get(node);
+    if (found === undefined) return fail(unknownNode(lab, node));
+    if (found.kind !== 'namespace' || found.collector === undefined) {
+      return fail(failureOf('refused', 'check-without-collector', `${lab}:${node}`, { node }));
+    }
+    const log = path.join(logDirectoryOf(this.options, lab), logNameOf(node, collectorProcessName));
+    const running = this.options.tracker
+      .snapshot()
+      .namespaces.some(
+        ({ names, runs }) =>
+          names.includes(node) &&
+          runs.some((run) => run.lab === lab && isCollector(run.name, run.command)),
+      );
+    return readCollected(log, limit, running);
   }
 
   private machineAt(lab: string, node: string): Result<Spot> {
@@ -630,8 +755,9 @@ export class LabService {
       bridgedDrop,
       ...(lackOf === undefined ? {} : { lackOf }),
       ...(realm === 'host' ? { internet: 'host' as const } : {}),
+      ...engineInputOf(realm, this.openFlow, desired),
     });
-    const refusals = [...planned.refusals];
+    const refusals = [...planned.refusals, ...this.openFlow.of(desired).failures];
     if (realm === 'host') refusals.push(...refusalsOfRuns(planned.operations, caller));
     if (destination.goal.kind === 'document') {
       const conflict = nameConflict(recordBefore, intent.value.path ?? null, intent.value.replace);
@@ -707,11 +833,10 @@ export class LabService {
         recordAfter: arrival.record,
         operations,
         makeExecutor: () => executorOf(this.options, lab, draft.baseDocument, caller),
-        remaining: () => {
+        remaining: async () => {
+          await this.openFlow.prepare(desired);
           tracker.refresh();
-          const inventory = tracker.snapshot();
-          const planned = planLab({ lab, desired, base: draft.baseDocument, inventory });
-          return Promise.resolve(remainingOf(planned));
+          return remainingOf(this.planWith(lab, desired, draft.baseDocument));
         },
         confirmWithin,
         signal,
@@ -772,24 +897,20 @@ export class LabService {
   private lookAtDrift(): void {
     // During a transaction everything drifts; it looks again at its end.
     if (this.closed || this.runner.running !== null) return;
-    const inventory = this.options.tracker.snapshot();
     for (const state of this.labs.values()) {
-      const drift = this.driftOf(state.record, inventory);
+      const drift = this.driftOf(state.record);
       if (drift === state.drift) continue;
       state.drift = drift;
       this.publishStatus(state);
     }
   }
 
-  private driftOf(
-    record: LabRecord,
-    inventory: Parameters<typeof planLab>[0]['inventory'],
-  ): number | null {
+  private driftOf(record: LabRecord): number | null {
     if (!isUp(record, this.options.incarnation)) return null;
     const document = this.documentInForce(record);
     if (!document.ok) return null;
     const desired = document.value;
-    const planned = planLab({ lab: record.name, desired, base: desired, inventory });
+    const planned = this.planWith(record.name, desired, desired);
     return planned.operations.length + planned.refusals.length;
   }
 }
@@ -803,6 +924,7 @@ export interface OpenedLabs {
 
 function recoverRealm(
   options: LabServiceOptions,
+  openFlow: OpenFlowShelf,
   decided = false,
 ): Promise<Result<Recovered | null>> {
   const { stateDirectory, incarnation, store, faults, tracker } = options;
@@ -816,14 +938,15 @@ function recoverRealm(
       const documents = documentsOf(store, entry);
       return executorOf(options, entry.lab, documents.ok ? documents.value.base : null, null);
     },
-    remaining: (entry) => {
+    remaining: async (entry) => {
       const documents = documentsOf(store, entry);
-      if (!documents.ok) return Promise.resolve(documents);
+      if (!documents.ok) return documents;
+      const { desired } = documents.value;
+      await openFlow.prepare(desired);
       tracker.refresh();
       const inventory = tracker.snapshot();
-      return Promise.resolve(
-        remainingOf(planLab({ lab: entry.lab, ...documents.value, inventory })),
-      );
+      const engine = engineInputOf(options.realm, openFlow, desired);
+      return remainingOf(planLab({ lab: entry.lab, ...documents.value, inventory, ...engine }));
     },
   });
 }
@@ -846,6 +969,8 @@ function executorOf(
     onRemoval: options.prepareRemoval,
     logDirectory: logDirectoryOf(options, lab),
     runsAs: runsAs(options.realm, caller),
+    engines: options.engines,
+    collectorProgram: options.collectorProgram,
   });
 }
 
@@ -870,7 +995,9 @@ function refusalsOfRuns(operations: readonly Operation[], caller: Caller): reado
   const runs = started.flatMap((operation) =>
     operation.namespace === null ? [] : [{ ...operation, namespace: operation.namespace }],
   );
-  const asked = runs.filter(({ name, command }) => relayOf(name, command) === null);
+  const asked = runs.filter(
+    ({ name, command }) => relayOf(name, command) === null && !isCollector(name, command),
+  );
   const uid = caller?.uid ?? 0;
   if (uid === 0) {
     return asked.map(({ name, namespace }) =>
@@ -883,6 +1010,18 @@ function refusalsOfRuns(operations: readonly Operation[], caller: Caller): reado
   if (runs.length === 0) return [];
   const person = findPerson(uid);
   return person.ok ? [] : [person.failure];
+}
+
+/** What plans need to know of Open vSwitch. */
+function engineInputOf(
+  realm: string,
+  openFlow: OpenFlowShelf,
+  desired: LabDocument | null,
+): Pick<PlanInput, 'openFlow' | 'realmEngine'> {
+  return {
+    openFlow: openFlow.of(desired).forms,
+    realmEngine: realm === 'host' ? 'system' : 'private',
+  };
 }
 
 function documentsOf(
@@ -904,7 +1043,12 @@ function documentsOf(
 
 function remainingOf(planned: LabPlan): Result<readonly Operation[]> {
   const [refusal] = planned.refusals;
-  return refusal === undefined ? succeed(planned.operations) : fail(refusal);
+  if (refusal !== undefined) return fail(refusal);
+  return succeed(
+    planned.operations.filter(
+      (operation) => operation.kind !== 'change-link' || operation.unseen !== true,
+    ),
+  );
 }
 
 function sameRecord(before: LabRecord | null, arrival: Arrival): boolean {

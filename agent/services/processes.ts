@@ -14,7 +14,7 @@ import {
   personTests,
 } from '../kernel/person.ts';
 import { findProgram, runCommand } from '../kernel/process.ts';
-import { consoleCommand } from '../lab/machine.ts';
+import { consoleCommand } from '../lab/virtual-machine.ts';
 import { openPipes, openTerminal, type Session, type TerminalSession } from '../kernel/terminal.ts';
 
 /** What a place is where it runs. */

@@ -76,6 +76,8 @@ interface StreamState {
 
 const defaultTimeout = 8_000;
 const retryMilliseconds = 20;
+/** How long answers that an agent gave before it ended may take to be read. */
+const lastAnswersMilliseconds = 250;
 
 /** How the doors are named; the agent's transport has the same rule. */
 function doorPath(directory: string, stem: string, key: string): string {
@@ -148,7 +150,7 @@ export class AgentClient {
     this.#realm = realm;
     this.#ended = new Promise((resolve) => (this.#announceEnd = resolve));
     const settings = { keys, serverKey };
-    const onEnd = (end: ConnectionEnd): void => this.#finish(endFailure(realm, end));
+    const onEnd = (end: ConnectionEnd): void => this.#onEnd(endFailure(realm, end), end);
     this.#calls = new CallConnection(callSocketPath(directory, keys.publicKey), settings, {
       onOpen: () => onOpen('call'),
       onEnd,
@@ -410,6 +412,15 @@ export class AgentClient {
     void this.#calls.send(text).then((sent) => {
       if (!sent) this.#finish(unreachable(this.#realm, 'agent-stuck', 'The agent takes no calls.'));
     });
+  }
+
+  /**
+   * zeromq tells of the end of a connection past the queue of its messages, and the stream may end before the answers:
+   * what the agent said before it ended is read first.
+   */
+  #onEnd(failure: Failure, end: ConnectionEnd): void {
+    if (end !== 'ended' || this.#pending.size === 0) return this.#finish(failure);
+    setTimeout(() => this.#finish(failure), lastAnswersMilliseconds);
   }
 
   #finish(failure: Failure): void {

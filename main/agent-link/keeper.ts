@@ -26,7 +26,7 @@ import {
 } from './process-table.ts';
 
 /** Milliseconds for all that a keeper does until it is ready. */
-const startLimit = 20_000;
+const startLimit = 60_000;
 const endLimit = 5_000;
 
 export interface KeeperSettings {

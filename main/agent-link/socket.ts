@@ -28,6 +28,13 @@ export interface ConnectionOptions {
   readonly serverKey: string;
 }
 
+/**
+ * One connection, never another: what waits for one agent must not reach the next. In milliseconds, longer than any
+ * socket lives that has lost its connection; libzmq draws up to twice as much, as an int. Its own word for never, -1, ends
+ * the pipe with the connection (session_base.cpp, term_endpoint), and what the agent said last is lost unread.
+ */
+const neverAgain = 1_000_000_000;
+
 let sharedContext: Context | null = null;
 
 function context(): Context {
@@ -46,8 +53,7 @@ function options({ keys, serverKey }: ConnectionOptions) {
     heartbeatInterval: 5_000,
     heartbeatTimeout: 15_000,
     heartbeatTimeToLive: 15_000,
-    // One connection, never another: what waits for one agent must not reach the next.
-    reconnectInterval: -1,
+    reconnectInterval: neverAgain,
     linger: 0,
   } as const;
 }

@@ -10,6 +10,7 @@ import {
   CheckResultSchema,
   ConfirmWithinSchema,
   describeCall,
+  ExportRecordsSchema,
   FailureSchema,
   FdbSchema,
   InterfaceStateChangeSchema,
@@ -20,6 +21,13 @@ import {
   LabStatusSchema,
   LocalizedTextSchema,
   maximumDocumentSize,
+  maximumExportRecords,
+  OpenFlowFrameSchema,
+  OpenFlowListSchema,
+  OpenFlowPacketSchema,
+  OpenFlowTraceSchema,
+  OvsBridgeReportSchema,
+  OvsFiguresSchema,
   PlanSchema,
   ProcessExitSchema,
   ProcessPlaceSchema,
@@ -343,6 +351,64 @@ export const bridgeCalls = {
     result: FdbSchema,
     effect: 'read',
     timeout: 10_000,
+  }),
+  /** What a node's collector has received; the window asks again while it shows it. */
+  'collector.records': describeCall({
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      lab: LabNameSchema,
+      node: z.string().min(1).max(15),
+      limit: z.number().int().min(0).max(maximumExportRecords),
+    }),
+    result: ExportRecordsSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** The flows of an Open vSwitch bridge with their counters, by now. */
+  'openflow.flows': describeCall({
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      /** Name below /run/netns of the namespace that its Open vSwitch is in; null is the realm's own. */
+      namespace: z.string().min(1).max(255).nullable(),
+      bridge: z.string().min(1).max(15),
+    }),
+    result: OpenFlowListSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** What would become of a packet. Nothing is sent, and nothing learned. */
+  'openflow.trace': describeCall({
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      namespace: z.string().min(1).max(255).nullable(),
+      bridge: z.string().min(1).max(15),
+      flow: OpenFlowPacketSchema,
+      frame: OpenFlowFrameSchema.optional(),
+    }),
+    result: OpenFlowTraceSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** What an Open vSwitch bridge has learned, and its spanning tree; the window asks again while it shows them. */
+  'ovs.bridge': describeCall({
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      namespace: z.string().min(1).max(255).nullable(),
+      bridge: z.string().min(1).max(15),
+    }),
+    result: OvsBridgeReportSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** Datapaths, caches and counters of an Open vSwitch; the window asks again while it shows them. */
+  'ovs.figures': describeCall({
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      namespace: z.string().min(1).max(255).nullable(),
+    }),
+    result: OvsFiguresSchema,
+    effect: 'read',
+    timeout: 15_000,
   }),
   'process.run': describeCall({
     args: z.strictObject({

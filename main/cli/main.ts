@@ -2,7 +2,11 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { ConfirmWithinSchema, type RealmName } from '../../agent/api/index.ts';
+import {
+  ConfirmWithinSchema,
+  maximumExportRecords,
+  type RealmName,
+} from '../../agent/api/index.ts';
 import { findApplicationRoot } from '../start/application-root.ts';
 import {
   agentEnrol,
@@ -19,6 +23,7 @@ import { link, type LinkOptions, type LinkVerb, linkVerbs } from './link-verb.ts
 import { check, down, list, plan, step, up, type UpOptions } from './lab-verbs.ts';
 import { printFailure } from './output.ts';
 import { exec, shell } from './process-verbs.ts';
+import { collect, records, type RecordsOptions } from './records-verb.ts';
 import { show, watchInventory } from './show-verb.ts';
 import { test } from './test-verb.ts';
 
@@ -42,6 +47,12 @@ function parseDuration(text: string): number {
   const milliseconds = Number(text);
   if (/^\d{1,6}$/.test(text) && milliseconds >= 10 && milliseconds <= 600_000) return milliseconds;
   throw new InvalidArgumentError('It is a number from 10 to 600000.');
+}
+
+function parseLimit(text: string): number {
+  const limit = Number(text);
+  if (/^\d{1,4}$/.test(text) && limit <= maximumExportRecords) return limit;
+  throw new InvalidArgumentError(`It is a number up to ${String(maximumExportRecords)}.`);
 }
 
 function readVersion(): string {
@@ -198,6 +209,25 @@ function buildProgram(): Program {
       run((context) => link(context, lab, endpoint, what, options)),
     );
   command
+    .command('records')
+    .argument('<lab>', 'lab that is up')
+    .argument('<node>', 'node of it that has a collector')
+    .description('show what the collector of a node has received of flows and counters')
+    .option('--limit <n>', 'how many records, the latest', parseLimit, 20)
+    .addOption(jsonOption())
+    .action((lab: string, node: string, options: RecordsOptions) =>
+      run((context) => records(context, lab, node, options)),
+    );
+  command
+    .command('collect')
+    .argument('[words...]', '--netflow PORT, --ipfix PORT, --sflow PORT')
+    .description('collect NetFlow, IPFIX and sFlow here, and print records as JSON lines')
+    .passThroughOptions()
+    .allowUnknownOption()
+    .action(async (words: string[]) => {
+      status = await collect(words);
+    });
+  command
     .command('exec')
     .argument('<lab>', 'lab that is up')
     .argument('<node>', 'node of it; - is the realm itself')
@@ -300,17 +330,4 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
       next: 'Report this.',
     });
   }
-}
-
-/** Entry of the bundle: ends the process when all that was written is out. */
-export async function main(argv: readonly string[]): Promise<void> {
-  // A reader that has seen enough (`| head`) is no error of ours.
-  process.stdout.on('error', () => process.exit(0));
-  // What is waited for may be a process that by itself keeps nothing going (detached, its pipes closed).
-  const vigil = setInterval(() => undefined, 60_000);
-  const status = await runCommandLine(argv.slice(2));
-  clearInterval(vigil);
-  await new Promise((resolve) => process.stdout.write('', resolve));
-  await new Promise((resolve) => process.stderr.write('', resolve));
-  process.exit(status);
 }

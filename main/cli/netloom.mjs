@@ -5,11 +5,13 @@ import { pathToFileURL } from 'node:url';
 import { applicationRoot, build, BuildError } from '../start/build.mjs';
 
 try {
-  await build({ install: false, only: ['agent', 'realm-setup', 'probe', 'keeper', 'cli'] });
+  await build({
+    install: false,
+    only: ['agent', 'realm-setup', 'probe', 'collector', 'keeper', 'cli'],
+  });
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;
   process.stderr.write(`error: netloom: ${error.message}\n`);
   process.exit(2);
 }
-const { main } = await import(pathToFileURL(path.join(applicationRoot, 'dist/main/cli.js')).href);
-await main(process.argv);
+await import(pathToFileURL(path.join(applicationRoot, 'dist/main/cli.js')).href);

@@ -17,7 +17,7 @@ import { printFailure } from './output.ts';
 /** Largest piece of input in one message; the wire takes 256 KiB of base64. */
 const inputPiece = 128 * 1024;
 
-async function agentOf(context: Context, lab: string): Promise<Result<AgentConnection>> {
+export async function agentOf(context: Context, lab: string): Promise<Result<AgentConnection>> {
   const found = await context.workbench.record(lab);
   if (found === null) return fail(unknownLab(lab));
   if (!found.record.up) return fail(notUp(found.record));

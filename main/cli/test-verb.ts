@@ -33,6 +33,14 @@ export interface FileOutcome {
   readonly outcome: Outcome;
   /** What went wrong or is missing; null for a file that passed. */
   readonly reason: string | null;
+  /** Of the Open vSwitches that it had, each once: `netdev` and `system`. */
+  readonly datapaths?: readonly string[];
+}
+
+interface Trial {
+  /** Why checks were skipped; null where none was. */
+  readonly skipped: string | null;
+  readonly datapaths: readonly string[];
 }
 
 /** What of an inventory tells whether a lab has left something: names and kinds, neither indexes nor processes. */
@@ -65,13 +73,13 @@ async function applyTarget(
   return applied.ok ? succeed(undefined) : applied;
 }
 
-/** Up, check, down, nothing left. The failed checks in the failure; else null or why checks were skipped. */
+/** Up, check, down, nothing left. The failed checks in the failure. */
 async function tryLab(
   agent: AgentConnection,
   lab: string,
   path: string,
   text: string,
-): Promise<Result<string | null>> {
+): Promise<Result<Trial>> {
   const before = await agent.call('inventory.snapshot', {});
   if (!before.ok) return before;
   const up = await applyTarget(agent, { kind: 'document', text, path, replace: false });
@@ -82,6 +90,8 @@ async function tryLab(
     { onProgress: (result) => printProgress(describeCheck(result)) },
   );
   if (!checked.ok) return checked;
+  const during = await agent.call('inventory.snapshot', {});
+  if (!during.ok) return during;
   const down = await applyTarget(agent, { kind: 'down', lab });
   if (!down.ok) return down;
   const after = await agent.call('inventory.snapshot', {});
@@ -97,7 +107,10 @@ async function tryLab(
     const sentences = failed.map(({ label, sentence }) => `${label}: ${sentence}`).join(' ');
     return fail(broken(lab, 'check-failed', sentences));
   }
-  return succeed(results.find(({ outcome }) => outcome === 'skipped')?.sentence ?? null);
+  return succeed({
+    skipped: results.find(({ outcome }) => outcome === 'skipped')?.sentence ?? null,
+    datapaths: [...new Set(during.value.engines.map(({ datapath }) => datapath))].sort(),
+  });
 }
 
 /** The capability that a failure says is missing, when the doctor says the same. */
@@ -136,9 +149,11 @@ export async function test(
     );
     if (tried.ok) {
       // A check that was skipped proves nothing, and no probe excuses it.
-      return tried.value === null
-        ? { file: path, outcome: 'passed', reason: null }
-        : { file: path, outcome: 'failed', reason: `A check was skipped: ${tried.value}` };
+      const { skipped, datapaths } = tried.value;
+      const found = datapaths.length === 0 ? {} : { datapaths };
+      return skipped === null
+        ? { file: path, outcome: 'passed', reason: null, ...found }
+        : { file: path, outcome: 'failed', reason: `A check was skipped: ${skipped}`, ...found };
     }
     const excused = await findExcuse(tried.failure);
     return excused === null
@@ -150,7 +165,9 @@ export async function test(
   for (const word of words) {
     const outcome = await tryFile(word);
     outcomes.push(outcome);
-    const line = `${outcome.outcome} ${outcome.file}${outcome.reason === null ? '' : `: ${outcome.reason}`}`;
+    const on =
+      outcome.datapaths === undefined ? '' : ` (Open vSwitch on ${outcome.datapaths.join(', ')})`;
+    const line = `${outcome.outcome} ${outcome.file}${on}${outcome.reason === null ? '' : `: ${outcome.reason}`}`;
     if (options.json === true) printProgress(line);
     else printResult(line);
   }

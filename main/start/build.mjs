@@ -56,6 +56,13 @@ const targets = [
     config: 'agent/vite.config.ts',
   },
   {
+    name: 'collector',
+    entry: 'agent/collector.ts',
+    output: 'dist/agent/collector.js',
+    sources: ['agent'],
+    config: 'agent/vite.config.ts',
+  },
+  {
     name: 'keeper',
     entry: 'agent/realm/keeper.sh',
     output: 'dist/agent/keeper.sh',
@@ -63,7 +70,7 @@ const targets = [
   },
   {
     name: 'cli',
-    entry: 'main/cli/main.ts',
+    entry: 'main/cli/run.ts',
     output: 'dist/main/cli.js',
     sources: ['main', ...pureAgentSources],
     config: 'main/vite.config.ts',

@@ -127,6 +127,28 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
       return agent.ok ? agent.value.call('bridge.fdb', place) : agent;
     },
 
+    'collector.records': async ({ realm, ...place }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('collector.records', place) : agent;
+    },
+
+    'openflow.flows': async ({ realm, ...place }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('openflow.flows', place) : agent;
+    },
+    'openflow.trace': async ({ realm, ...packet }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('openflow.trace', packet) : agent;
+    },
+    'ovs.bridge': async ({ realm, ...place }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('ovs.bridge', place) : agent;
+    },
+    'ovs.figures': async ({ realm, ...place }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('ovs.figures', place) : agent;
+    },
+
     'process.run': ({ realm, ...request }, { signal, progress }) =>
       workbench.run(realm, request, { signal, onProgress: progress }),
     'process.input': async ({ realm, ...input }) => {

@@ -52,6 +52,7 @@ const programs: readonly {
 
 /** Kernel modules of what is not built in, where the module is not named like the kind. */
 const modules: Readonly<Record<string, string>> = {
+  system: 'openvswitch',
   vlan: '8021q',
   bond: 'bonding',
   gre: 'ip_gre',
@@ -89,7 +90,8 @@ function moduleRemedy(name: string): string | null {
     return 'sudo apt-get install --no-install-recommends linux-image-amd64 busybox-static';
   }
   const [group = '', kind = ''] = name.split(':');
-  if (!['link', 'queueing', 'bridge'].includes(group) || !existsSync('/proc/modules')) return null;
+  if (!['link', 'queueing', 'bridge', 'datapath'].includes(group) || !existsSync('/proc/modules'))
+    return null;
   return `sudo modprobe ${modules[kind] ?? kind}`;
 }
 

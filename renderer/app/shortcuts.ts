@@ -26,6 +26,7 @@ export const shortcuts = {
   addNamespace: { keys: 'N', group: 'canvas', text: 'palette.addNamespace' },
   addRouter: { keys: 'R', group: 'canvas', text: 'palette.addRouter' },
   addBridge: { keys: 'B', group: 'canvas', text: 'palette.addBridge' },
+  addOvsBridge: { keys: 'O', group: 'canvas', text: 'palette.addOvsBridge' },
   addInternet: { keys: 'I', group: 'canvas', text: 'palette.addInternet' },
   addMachine: { keys: 'V', group: 'canvas', text: 'palette.addMachine' },
   wire: { keys: 'W', group: 'canvas', text: 'canvas.wire', elsewhere: true },

@@ -153,7 +153,8 @@ export const useLab = defineStore('lab', () => {
     const count = ++validationCount;
     const result = await bridge.call('document.validate', { text: text.value, path: path.value });
     if (count !== validationCount) return;
-    if (!result.ok) return notices.fail(result.failure);
+    notices.judge('validate', result);
+    if (!result.ok) return;
     validation.value = result.value;
     if (result.value.document !== null) document.value = result.value.document;
   };
@@ -167,8 +168,8 @@ export const useLab = defineStore('lab', () => {
       text: text.value,
     });
     if (asked !== name.value) return;
+    notices.judge('overview', result);
     if (result.ok) receiveOverview(result.value);
-    else notices.fail(result.failure);
   };
   const receiveOverview = (next: LabOverview) => {
     overview.value = next;
@@ -205,13 +206,12 @@ export const useLab = defineStore('lab', () => {
     activity.value = 'settling';
     const result = await bridge.call(call, { lab: name.value, token: change.token });
     activity.value = null;
+    notices.judge('settle', result);
     if (result.ok) {
       settledToken = change.token;
       awaiting.value = null;
       if (call === 'lab.revert') shownPlan.value = null;
       notices.tell(useText().t(call === 'lab.confirm' ? 'deadline.kept' : 'deadline.takenBack'));
-    } else {
-      notices.fail(result.failure);
     }
     await refreshOverview();
   };
@@ -245,6 +245,7 @@ export const useLab = defineStore('lab', () => {
     const result = await bridge.call('document.save', { path: target, text: saved, version });
     if (path.value !== target) return;
     if (result.ok) {
+      notices.settled('save');
       version = result.value.version;
       savedText = saved;
       unanswered.clear();
@@ -253,7 +254,7 @@ export const useLab = defineStore('lab', () => {
     if (result.failure.kind === 'timeout') unanswered.add(saved);
     else if (await adoptOwn(target)) return saveNow();
     if (result.failure.kind === 'storage' || result.failure.kind === 'timeout') {
-      notices.fail(result.failure);
+      notices.judge('save', result);
     } else {
       // Refused: the file is no longer the version that this window knows.
       conflict.value = true;
@@ -271,6 +272,8 @@ export const useLab = defineStore('lab', () => {
 
   /** Puts a text into the window without touching the steps of undo. */
   const put = (next: string) => {
+    // What was wrong with another text is not wrong with this one.
+    notices.settled('plan', 'apply', 'edit');
     text.value = next;
     saveSoon();
     refreshSoon();
@@ -323,7 +326,7 @@ export const useLab = defineStore('lab', () => {
     activity.value = 'planning';
     const allowed = await bridge.call('realm.allowInternet', { realm });
     activity.value = null;
-    if (!allowed.ok) notices.fail(allowed.failure);
+    notices.judge('plan', allowed);
     return allowed.ok;
   };
 
@@ -346,9 +349,10 @@ export const useLab = defineStore('lab', () => {
         result.failure.kind === 'name-taken' && !replace
           ? [{ label: takeOverLabel(), run: () => void makePlan(wish, true) }]
           : [];
-      notices.fail(result.failure, takeOver);
+      notices.judge('plan', result, takeOver);
       return null;
     }
+    notices.settled('plan', 'apply');
     const asks = result.value.refusals.length > 0 && result.value.refusals.every(isAboutInternet);
     if (asks && (await allowInternet(result.value.realm))) return makePlan(wish, replace);
     shownPlan.value = {
@@ -382,8 +386,8 @@ export const useLab = defineStore('lab', () => {
     );
     checking.value = false;
     if (name.value !== checked) return;
+    notices.judge('check', result);
     if (result.ok) checkResults.value = result.value.results;
-    else notices.fail(result.failure);
   };
 
   /** Applies the plan that is shown. True when it is done. */
@@ -413,15 +417,16 @@ export const useLab = defineStore('lab', () => {
     if (!result.ok) {
       if (result.failure.kind === 'stale-plan') {
         // The network or the file moved on meanwhile: show what would happen now instead.
-        notices.fail(result.failure);
         await makePlan(shown.wish);
+        notices.judge('apply', result);
         return false;
       }
       shownPlan.value = { ...shown, failure: result.failure, failedStep };
-      notices.fail(result.failure);
+      notices.judge('apply', result);
       await refreshOverview();
       return false;
     }
+    notices.settled('plan', 'apply');
     shownPlan.value = { ...shown, outcome: result.value };
     // It is there now; what comes after a take-down is a choice of its own.
     realmWish.value = null;
@@ -462,10 +467,16 @@ export const useLab = defineStore('lab', () => {
   const reload = async () => {
     if (path.value === null) return;
     const result = await bridge.call('document.open', { path: path.value });
+    notices.judge('reload', result);
     if (result.ok) await load(result.value, true);
-    else notices.fail(result.failure);
   };
   window.addEventListener('pagehide', () => void save());
+
+  /** What was said of the lab that was open says nothing of another. */
+  const leave = () => {
+    clearTimeout(overviewTimer);
+    notices.settled('plan', 'apply', 'check', 'edit', 'settle', 'overview', 'validate', 'reload');
+  };
 
   return {
     path,
@@ -515,7 +526,7 @@ export const useLab = defineStore('lab', () => {
     /** Opens a document in place of the one that is open. */
     async openDocument(opened: OpenDocument) {
       await save();
-      clearTimeout(overviewTimer);
+      leave();
       path.value = opened.path;
       document.value = null;
       validation.value = null;
@@ -531,7 +542,7 @@ export const useLab = defineStore('lab', () => {
     },
     async close() {
       await save();
-      clearTimeout(overviewTimer);
+      leave();
       path.value = null;
       name.value = '';
       overview.value = null;
@@ -541,8 +552,8 @@ export const useLab = defineStore('lab', () => {
     },
     edit(edits: readonly DocumentEdit[]): boolean {
       const edited = editDocument(text.value, edits);
+      notices.judge('edit', edited);
       if (edited.ok) change(edited.value);
-      else notices.fail(edited.failure);
       return edited.ok;
     },
     /**

@@ -1,28 +1,34 @@
 import {
-  type BridgePort,
-  type DeviceKind,
-  type InterfaceSettings,
   type Inventory,
   type LabDocument,
   type LabLink,
   type LinkView,
   type NamespaceView,
   namespaceOfNode,
+  type OvsVlan,
   parseEndpoint,
 } from '../../agent/api/index.ts';
 import type { Impairment, VlanEntry } from '../../agent/api/index.ts';
-import { machineProcessName } from '../../agent/lab/machine.ts';
-import { deviceKindOf } from './document/devices.ts';
+import { machineProcessName } from '../../agent/lab/virtual-machine.ts';
+import { addedKindOf } from './document/devices.ts';
+import {
+  commonOf,
+  interfaceSettingsOf,
+  type MarkKind,
+  type WantedSettings,
+} from './document/node-kinds.ts';
 
-/** Settings of an interface; of a bridge's port also what a port has. */
-export type WantedSettings = InterfaceSettings | BridgePort;
+import { ovsBridgeOf, ovsPortOf, ovsVlanText, type PortVlans, wantedOvsVlan } from './ovs-view.ts';
+
+export type { WantedSettings } from './document/node-kinds.ts';
+export type { PortVlans } from './ovs-view.ts';
 
 /** An interface that a node has by the document, from its settings or from a wire's end. */
 export interface WantedInterface {
   readonly name: string;
   readonly settings: WantedSettings;
   /** Kind of the device that it is; null for the end of a veth pair. */
-  readonly device: DeviceKind | null;
+  readonly device: MarkKind | null;
   /** Index of the wire that ends here, null for none. */
   readonly link: number | null;
   /** `NODE:INTERFACE` at the other end. */
@@ -33,7 +39,7 @@ export interface WantedInterface {
 export function interfacesOf(document: LabDocument, node: string): readonly WantedInterface[] {
   const wanted = document.topology.nodes[node];
   if (wanted === undefined) return [];
-  const settings = (wanted.kind === 'bridge' ? wanted.ports : wanted.interfaces) ?? {};
+  const settings = interfaceSettingsOf(wanted);
   const found = new Map<string, WantedInterface>();
   (document.topology.links ?? []).forEach((link, index) => {
     link.endpoints.forEach((text, end) => {
@@ -43,7 +49,10 @@ export function interfacesOf(document: LabDocument, node: string): readonly Want
       found.set(endpoint.interface, {
         name: endpoint.interface,
         settings: own,
-        device: deviceKindOf(own) ?? (leadsToMachine(document, link, 1 - end) ? 'tap' : null),
+        device:
+          link.type === 'patch'
+            ? 'patch'
+            : (addedKindOf(own) ?? (leadsToMachine(document, link, 1 - end) ? 'tap' : null)),
         link: index,
         peer: link.endpoints[1 - end] ?? null,
       });
@@ -51,7 +60,7 @@ export function interfacesOf(document: LabDocument, node: string): readonly Want
   });
   for (const [name, each] of Object.entries(settings)) {
     if (found.has(name)) continue;
-    found.set(name, { name, settings: each, device: deviceKindOf(each), link: null, peer: null });
+    found.set(name, { name, settings: each, device: addedKindOf(each), link: null, peer: null });
   }
   return [...found.values()];
 }
@@ -90,8 +99,8 @@ export function machineRunOf(
 export function settingsOf(document: LabDocument, node: string, name: string): WantedSettings {
   const wanted = document.topology.nodes[node];
   if (wanted === undefined) return {};
-  if (wanted.kind !== 'bridge') return wanted.interfaces?.[name] ?? {};
-  if (name !== node) return wanted.ports?.[name] ?? {};
+  const bridge = wanted.kind === 'bridge' || wanted.kind === 'ovs-bridge';
+  if (!bridge || name !== node) return interfaceSettingsOf(wanted)[name] ?? {};
   const { addresses, mac, mtu, state, impairment } = wanted;
   return {
     ...(addresses === undefined ? {} : { addresses }),
@@ -117,14 +126,18 @@ export function heldAddresses(
   const addresses = 'addresses' in own ? (own.addresses ?? []) : [];
   if (wanted?.kind === 'namespace') {
     const moved = Object.values(nodes).some(
-      (each) => each.kind === 'bridge' && each.namespace === node && each.uplink === name,
+      (each) =>
+        (each.kind === 'bridge' || each.kind === 'ovs-bridge') &&
+        each.namespace === node &&
+        each.uplink === name,
     );
     return { addresses: moved ? [] : addresses, more: false };
   }
-  if (wanted?.kind !== 'bridge' || name !== node || wanted.uplink === undefined) {
+  if (wanted?.kind !== 'bridge' && wanted?.kind !== 'ovs-bridge') {
     return { addresses, more: false };
   }
   const { namespace, uplink } = wanted;
+  if (name !== node || uplink === undefined) return { addresses, more: false };
   if (namespace === undefined || !hasInterface(document, namespace, uplink)) {
     return { addresses, more: true };
   }
@@ -163,12 +176,6 @@ export function rateText(bits: number): string {
     if (bits >= size) return `${Number((bits / size).toPrecision(4))} ${prefix}bit/s`;
   }
   return `${bits} bit/s`;
-}
-
-/** What a port does with VLANs: the one without a tag and those with one. */
-export interface PortVlans {
-  readonly untagged: number | null;
-  readonly tagged: readonly number[];
 }
 
 /** By the settings of a port on a bridge that filters; without any it is in VLAN 1 (vlan_default_pvid). */
@@ -249,6 +256,16 @@ export function namespaceOf(
   );
 }
 
+/** Its name below /run/netns, null for the realm's own; undefined where it is not there. */
+export function namespaceNameOf(
+  inventory: Inventory | null,
+  document: LabDocument,
+  node: string,
+): string | null | undefined {
+  const namespace = namespaceOf(inventory, document, node);
+  return namespace?.root === true ? null : namespace?.names[0];
+}
+
 export function linkOf(
   inventory: Inventory | null,
   document: LabDocument,
@@ -272,7 +289,10 @@ export type DifferenceField =
   | 'vlan-filtering'
   | 'forwarding-ipv4'
   | 'forwarding-ipv6'
-  | 'process';
+  | 'process'
+  | 'rstp'
+  | 'vlan'
+  | 'error';
 
 /** Wanted against real; null stands for what is not there. */
 export interface Difference {
@@ -302,9 +322,10 @@ function interfaceDifferences(
   const compare = (field: DifferenceField, wanted: string | undefined, real: string | null) => {
     if (wanted !== undefined && wanted !== real) found.push({ object, field, wanted, real });
   };
-  compare('state', settings.state ?? 'up', link.up ? 'up' : 'down');
-  compare('mtu', (settings.mtu ?? mtu)?.toString(), String(link.mtu));
-  compare('mac', settings.mac?.toLowerCase(), link.mac);
+  const plain = commonOf(settings);
+  compare('state', plain.state ?? 'up', link.up ? 'up' : 'down');
+  compare('mtu', (plain.mtu ?? mtu)?.toString(), String(link.mtu));
+  compare('mac', plain.mac?.toLowerCase(), link.mac);
   const wanted = held.addresses.map(canonical);
   // Link-local addresses come by themselves.
   const real = link.addresses.filter((each) => each.scope !== 'link').map((each) => each.address);
@@ -372,14 +393,72 @@ export function differencesOf(
     compare('stp', wanted.stp ?? false, link?.bridge?.stp);
     compare('vlan-filtering', wanted.vlanFiltering ?? false, link?.bridge?.vlanFiltering);
   }
+  if (wanted.kind === 'ovs-bridge') found.push(...ovsDifferences(inventory, document, node, only));
   for (const each of interfacesOf(document, node)) {
     if (only !== null && only !== each.name) continue;
+    // What is no link of the kernel, only Open vSwitch knows.
+    if (wanted.kind === 'ovs-bridge' && !isKernelPort(each)) continue;
     const link = linkOf(inventory, document, node, each.name);
     const wire = each.link === null ? undefined : document.topology.links?.[each.link];
     // A veth that says nothing has the kernel's default.
-    const mtu = wire === undefined || wire.type === 'tunnel' ? undefined : (wire.mtu ?? 1500);
+    const veth = wire !== undefined && wire.type !== 'tunnel' && wire.type !== 'patch';
+    const mtu = veth ? (wire.mtu ?? 1500) : undefined;
     const held = heldAddresses(document, node, each.name);
     found.push(...interfaceDifferences(each.name, each.settings, held, link, mtu));
+  }
+  return found;
+}
+
+/** Whether a port of an Open vSwitch bridge is a link of the kernel too. */
+export function isKernelPort({ device }: WantedInterface): boolean {
+  return device === null || device === 'internal' || device === 'tap';
+}
+
+/** How an Open vSwitch bridge differs from what the document wants, by what its own database says. */
+function ovsDifferences(
+  inventory: Inventory,
+  document: LabDocument,
+  node: string,
+  only: string | null,
+): readonly Difference[] {
+  const wanted = document.topology.nodes[node];
+  if (wanted?.kind !== 'ovs-bridge') return [];
+  const view = ovsBridgeOf(inventory, document, node);
+  const found: Difference[] = [];
+  if (view === null) return [{ object: node, field: 'presence', wanted: node, real: null }];
+  const compare = (object: string, field: DifferenceField, asked: string, real: string) => {
+    if (asked !== real) found.push({ object, field, wanted: asked, real });
+  };
+  if (only === null || only === node) {
+    const link = linkOf(inventory, document, node, node);
+    const own = settingsOf(document, node, node);
+    found.push(
+      ...interfaceDifferences(node, own, heldAddresses(document, node, node), link, undefined),
+    );
+    compare(node, 'stp', onOff(wanted.stp ?? false), onOff(view.bridge.stp));
+    compare(node, 'rstp', onOff(wanted.rstp ?? false), onOff(view.bridge.rstp));
+  }
+  const all = interfacesOf(document, node);
+  const members = new Set(
+    all.flatMap(({ settings }) => ('members' in settings ? (settings.members ?? []) : [])),
+  );
+  for (const each of all) {
+    if (only !== null && only !== each.name) continue;
+    const port = ovsPortOf(view, each.name);
+    if (port === null) {
+      // An interface of the kernel that is missing is told of with the others.
+      const told = isKernelPort(each) && linkOf(inventory, document, node, each.name) === null;
+      if (!told)
+        found.push({ object: each.name, field: 'presence', wanted: each.name, real: null });
+      continue;
+    }
+    const error = port.state?.error ?? null;
+    if (error !== null) {
+      found.push({ object: each.name, field: 'error', wanted: null, real: error });
+    }
+    if (members.has(each.name)) continue;
+    const text = (vlan: OvsVlan) => ovsVlanText(vlan, vlanText);
+    compare(each.name, 'vlan', text(wantedOvsVlan(each.settings)), text(port.port.vlan));
   }
   return found;
 }
@@ -401,4 +480,12 @@ export function freeNics(inventory: Inventory | null, namespace: string | null):
     .filter((link) => link.namespace === home?.id && link.lab === null && link.master === null)
     .filter((link) => link.kind !== 'loopback' && link.kind !== 'bridge')
     .map((link) => link.name);
+}
+
+/** The name of the program that a command line runs. */
+export function programOf(command: string): string {
+  // Of Netloom's own programs the name alone says nothing.
+  if (command.startsWith('netloom collect')) return 'netloom collect';
+  const program = command.split(' ')[0] ?? command;
+  return program.slice(program.lastIndexOf('/') + 1);
 }

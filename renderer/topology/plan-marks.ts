@@ -13,6 +13,9 @@ export function stepsFor(
   );
 }
 
+/** What a node itself is in a plan. */
+const ownObjects: ReadonlySet<string> = new Set(['namespace', 'bridge', 'ovs-bridge']);
+
 /** The way out of a realm is made of rules alone. */
 function isRealmRules(step: PlanStep): boolean {
   return step.object === 'rules' && step.commands.every((command) => !command.includes('netns'));
@@ -30,7 +33,7 @@ export function verbOf(
   const steps = stepsFor(plan, node, name);
   const own = steps.find((step) =>
     name === null
-      ? step.object === 'namespace' || step.object === 'bridge'
+      ? ownObjects.has(step.object)
       : step.object === 'veth' || step.object === 'interface',
   );
   const wayOut = name === null ? steps.find(isRealmRules) : undefined;

@@ -1,4 +1,4 @@
-import type { DeviceKind, InterfaceState } from '../../agent/api/index.ts';
+import type { InterfaceState, LabDocument } from '../../agent/api/index.ts';
 import { useNotices } from '../app/notice-store.ts';
 import { useSettings } from '../app/settings-store.ts';
 import { useText } from '../app/text/text.ts';
@@ -8,7 +8,15 @@ import { useBridge } from '../bridge/bridge.ts';
 import { useRealms } from '../inventory/realm-store.ts';
 import type { Selection } from './canvas/selection.ts';
 import { newDevice, takesDevice } from './document/devices.ts';
-import { freeNodeName, newNode, type NewNodeKind } from './document/document-edit.ts';
+import type { AddedKind } from './document/node-kinds.ts';
+import {
+  firstFree,
+  freeInterfaceName,
+  freeNodeName,
+  interfaceNames,
+  newNode,
+  type NewNodeKind,
+} from './document/document-edit.ts';
 import { useCapabilities } from './capability-store.ts';
 import { useLab } from './lab-store.ts';
 import { freePosition, linkOf } from './live.ts';
@@ -16,7 +24,6 @@ import { freePosition, linkOf } from './live.ts';
 /** Milliseconds that a flap lasts. */
 export const flapMilliseconds = 1_000;
 
-/** What a person does to the lab from buttons, menus and keys alike. */
 /** What a virtual machine that names no system of its own needs, as `agent/lab/requirements.ts` has it. */
 const requirementsOfMachines = [
   'link:tap',
@@ -25,6 +32,15 @@ const requirementsOfMachines = [
   'guest-system',
 ];
 
+/** A free name for an end of a wire between two Open vSwitch bridges. */
+function patchName(document: LabDocument, node: string, toward: string, patch: boolean): string {
+  if (!patch) return freeInterfaceName(document, node, toward);
+  const taken = interfaceNames(document, node);
+  const name = `p-${toward}`.slice(0, 15);
+  return taken.has(name) ? firstFree('patch', 1, (each) => taken.has(each)) : name;
+}
+
+/** What a person does to the lab from buttons, menus and keys alike. */
 export function useTopologyActions() {
   const lab = useLab();
   const settings = useSettings();
@@ -80,7 +96,10 @@ export function useTopologyActions() {
     },
     chosenNode,
     /** Why the machine cannot have such a device; null when it can, as far as is known. */
-    lackOfDevice(kind: DeviceKind): string | null {
+    lackOfDevice(kind: AddedKind, node: string | null = null): string | null {
+      // Open vSwitch has tunnels and bonds of its own.
+      const ovs = node !== null && lab.document?.topology.nodes[node]?.kind === 'ovs-bridge';
+      if (ovs && kind !== 'tap') return null;
       const lack = capabilities.lackOf(`link:${kind}`);
       if (lack === null) return null;
       // What the kernel lacks is said in the person's language; what else may be wrong comes as it is.
@@ -93,7 +112,7 @@ export function useTopologyActions() {
         : `${said} ${t('palette.remedy', { command: lack.remedy })}`;
     },
     /** Why such a device cannot be added to a node; null when it can. */
-    againstDevice(node: string, kind: DeviceKind): string | null {
+    againstDevice(node: string, kind: AddedKind): string | null {
       const { document } = lab;
       const wanted = document?.topology.nodes[node];
       if (document === null || wanted === undefined) return t('palette.chooseNode');
@@ -101,7 +120,7 @@ export function useTopologyActions() {
       return newDevice(document, node, kind) === null ? t('palette.noGround', { node }) : null;
     },
     /** Adds a device to a node, on the interface that is selected where it stands on one, and selects it. */
-    addDevice(node: string, kind: DeviceKind) {
+    addDevice(node: string, kind: AddedKind) {
       const { document, selection } = lab;
       if (document === null) return;
       const parent =
@@ -138,7 +157,7 @@ export function useTopologyActions() {
         state: state === 'flap' ? 'down' : state,
         forMilliseconds: state === 'flap' ? flapMilliseconds : null,
       });
-      if (!set.ok) notices.fail(set.failure);
+      notices.judge('interface', set);
     },
     addNode(kind: NewNodeKind) {
       if (lab.document === null) return;
@@ -146,6 +165,22 @@ export function useTopologyActions() {
       const position = freePosition(lab.document);
       if (lab.edit([{ kind: 'add-node', name, node: newNode(kind), position }])) {
         lab.selection = { kind: 'node', node: name };
+      }
+    },
+    /** Joins two Open vSwitch bridges, by a pair of patch ports or by a veth pair. */
+    join(from: string, to: string, patch: boolean) {
+      const { document } = lab;
+      if (document === null) return;
+      const index = document.topology.links?.length ?? 0;
+      const endpoints: [string, string] = [
+        `${from}:${patchName(document, from, to, patch)}`,
+        `${to}:${patchName(document, to, from, patch)}`,
+      ];
+      // In one namespace the second name must not be the first.
+      const [one, other] = endpoints.map((end) => end.slice(end.indexOf(':') + 1));
+      if (one === other) endpoints[1] = `${to}:${other?.slice(0, 13)}-1`;
+      if (lab.edit([{ kind: 'add-link', endpoints, ...(patch ? { patch } : {}) }])) {
+        lab.selection = { kind: 'link', index };
       }
     },
     remove(selection: Selection | null) {

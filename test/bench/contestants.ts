@@ -1,13 +1,18 @@
 /**
  * The measuring halves of `npm run bench`, each in a process of its own: prints one JSON object.
  *
- *     contestants.js netloom ROOT COUNT RUNS     document text → parsed, planned, applied, verified, by a live agent
+ *     contestants.js netloom ROOT KIND COUNT RUNS
+ *                                                a lab of `labs`: document text → parsed, planned, applied, verified, and
+ *                                                down again, by a live agent
  *     contestants.js plan ROOT COUNT RUNS        a plan of COUNT hosts against an empty realm, by a live agent
  *     contestants.js call ROOT COUNT RUNS        round trips of the smallest call
  *     contestants.js realm ROOT NAME             makes an empty realm; prints its keeper, and ends it with its input
  *     contestants.js bare COUNT                  the same requests with nothing around them; in a fresh realm
- *     contestants.js document NAME COUNT         the lab itself
+ *     contestants.js vsctl COUNT                 a ring of bridges by one ovs-vsctl; in a fresh realm
+ *     contestants.js engine DIRECTORY            starts an Open vSwitch of its own
+ *     contestants.js document KIND NAME COUNT    the lab itself
  */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -15,10 +20,26 @@ import { addAddress } from '../../agent/kernel/addresses.ts';
 import { createBridge, createVeth, getLink, setLink } from '../../agent/kernel/links.ts';
 import { createNamespace, homeNamespace } from '../../agent/kernel/namespaces.ts';
 import { RequestSocket } from '../../agent/kernel/netlink-socket.ts';
+import type { PlanTarget } from '../../agent/api/calls.ts';
 import type { RealmName } from '../../agent/api/names.ts';
 import type { Result } from '../../agent/api/result.ts';
+import { engineCommands, engineFiles } from '../../agent/ovs/engine-commands.ts';
 import { Realms } from '../../main/agent-link/realms.ts';
 import { hostsOf, labOf } from './host-lab.ts';
+import { linearLabOf, ringLabOf, ringRemovalOf, ringWordsOf, torusLabOf } from './switch-lab.ts';
+
+const labs: Readonly<Record<string, (name: string, count: number) => string>> = {
+  hosts: labOf,
+  ring: ringLabOf,
+  linear: linearLabOf,
+  torus: torusLabOf,
+};
+
+function documentOf(kind: string, name: string, count: number): string {
+  const make = labs[kind];
+  if (make === undefined) throw new Error(`no such lab: ${kind}`);
+  return make(name, count);
+}
 
 function must<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(JSON.stringify(result.failure));
@@ -52,7 +73,7 @@ function makePlace(applicationRoot: string): Place {
 async function inRealms<T>(
   applicationRoot: string,
   runs: number,
-  work: (client: Awaited<ReturnType<typeof connect>>) => Promise<T>,
+  work: (client: Client) => Promise<T>,
 ): Promise<readonly T[]> {
   const place = makePlace(applicationRoot);
   const results: T[] = [];
@@ -73,6 +94,8 @@ async function inRealms<T>(
   return results;
 }
 
+type Client = Awaited<ReturnType<typeof connect>>;
+
 async function connect(realms: Realms, realm: RealmName) {
   return must(await realms.ensure(realm)).client;
 }
@@ -81,23 +104,35 @@ function milliseconds(start: number): number {
   return performance.now() - start;
 }
 
-async function measureNetloom(root: string, count: number, runs: number): Promise<unknown> {
-  const text = labOf('bench', count);
-  return inRealms(root, runs, async (client) => {
-    const start = performance.now();
-    const target = { kind: 'document', text, path: null, replace: false } as const;
-    const plan = must(await client.call('lab.plan', { target }));
-    const planned = milliseconds(start);
-    const phases: Record<string, number> = {};
-    const outcome = must(
-      await client.call(
-        'lab.apply',
-        { plan: plan.id ?? '' },
-        { onProgress: ({ phase }) => (phases[phase] ??= milliseconds(start)) },
-      ),
-    );
-    return { total: milliseconds(start), planned, phases, operations: outcome.operations };
-  });
+/** Milliseconds from a target to its verified network. */
+async function reach(client: Client, target: PlanTarget): Promise<unknown> {
+  const start = performance.now();
+  const plan = must(await client.call('lab.plan', { target }));
+  const [refusal] = plan.refusals;
+  if (refusal !== undefined) throw new Error(JSON.stringify(refusal));
+  const planned = milliseconds(start);
+  const phases: Record<string, number> = {};
+  const outcome = must(
+    await client.call(
+      'lab.apply',
+      { plan: plan.id ?? '' },
+      { onProgress: ({ phase }) => (phases[phase] ??= milliseconds(start)) },
+    ),
+  );
+  return { total: milliseconds(start), planned, phases, operations: outcome.operations };
+}
+
+async function measureNetloom(
+  root: string,
+  kind: string,
+  count: number,
+  runs: number,
+): Promise<unknown> {
+  const text = documentOf(kind, 'bench', count);
+  return inRealms(root, runs, async (client) => ({
+    up: await reach(client, { kind: 'document', text, path: null, replace: false }),
+    down: await reach(client, { kind: 'down', lab: 'bench' }),
+  }));
 }
 
 async function measurePlan(root: string, count: number, runs: number): Promise<unknown> {
@@ -169,14 +204,49 @@ function measureBare(count: number): unknown {
   return [{ total: milliseconds(start) }];
 }
 
+function mustRun(
+  command: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): void {
+  const [file = '', ...args] = command;
+  const env = { ...process.env, ...environment };
+  const { status, stderr, error } = spawnSync(file, args, { encoding: 'utf8', env });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${file}: ${stderr}`);
+}
+
+/** An Open vSwitch of its own, equal to those that Netloom starts; it ends with its namespace of processes. */
+function startEngineIn(directory: string): void {
+  const commands = engineCommands(directory, 'netdev');
+  const { create, startDatabase, initialize, startSwitch, environment } = commands;
+  mkdirSync(directory, { recursive: true });
+  for (const command of [create, startDatabase, initialize, startSwitch]) {
+    mustRun(command, environment);
+  }
+}
+
+/** Bridges by one ovs-vsctl, which waits for the switch as it always does; away by another. */
+function measureVsctl(count: number): unknown {
+  const directory = mkdtempSync(path.join(tmpdir(), 'ovs-'));
+  const timed = (words: readonly string[]): number => {
+    const start = performance.now();
+    mustRun(['ovs-vsctl', `--db=unix:${engineFiles(directory).socket}`, ...words]);
+    return milliseconds(start);
+  };
+  const start = performance.now();
+  startEngineIn(directory);
+  const engine = milliseconds(start);
+  return { engine, up: timed(ringWordsOf('bench', count)), down: timed(ringRemovalOf(count)) };
+}
+
 const [what = '', ...words] = process.argv.slice(2);
-const [first = '', second = '', third = ''] = words;
+const [first = '', second = '', third = '', fourth = ''] = words;
 const print = (value: unknown): void => {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 };
 switch (what) {
   case 'netloom':
-    print(await measureNetloom(first, Number(second), Number(third)));
+    print(await measureNetloom(first, second, Number(third), Number(fourth)));
     break;
   case 'plan':
     print(await measurePlan(first, Number(second), Number(third)));
@@ -190,8 +260,14 @@ switch (what) {
   case 'bare':
     print(measureBare(Number(first)));
     break;
+  case 'vsctl':
+    print(measureVsctl(Number(first)));
+    break;
+  case 'engine':
+    startEngineIn(first);
+    break;
   case 'document':
-    process.stdout.write(labOf(first, Number(second)));
+    process.stdout.write(documentOf(first, second, Number(third)));
     break;
   default:
     throw new Error(`unknown: ${what}`);

@@ -2,7 +2,7 @@
  * `npm run bench`: the figures that Netloom promises, side by side in one run. Everything is measured in namespaces
  * of its own. On a machine that does other work the figures mean little: it says so.
  *
- *     npm run bench [-- --hosts N] [--runs N] [--no-mininet]
+ *     npm run bench [-- --hosts N] [--switches N] [--runs N] [--no-mininet] [--only hosts|switches|rest]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -16,11 +16,14 @@ const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 const { values } = parseArgs({
   options: {
     hosts: { type: 'string', default: '200' },
+    switches: { type: 'string', default: '200' },
     runs: { type: 'string', default: '3' },
     'no-mininet': { type: 'boolean', default: false },
+    only: { type: 'string' },
   },
 });
 const hosts = Number(values.hosts);
+const switches = Number(values.switches);
 const runs = Number(values.runs);
 const isRoot = process.getuid?.() === 0;
 
@@ -125,42 +128,40 @@ async function ipBatch() {
   return repeat('batch', (enter) => Number(enter(['sh', '-e'], { input: timed })) / 1000);
 }
 
-/**
- * In namespaces of its own, with a /proc/sys that cannot be written: Mininet raises limits of the whole machine.
- * Never `mn -c`, which ends processes by their names.
- */
-function mininet() {
-  if (values['no-mininet']) return 'left out';
-  if (!isRoot) return 'it needs root';
+/** Why Mininet cannot be measured; otherwise the Python that has it. */
+function findMininet(program, packages) {
+  if (values['no-mininet']) return { lacking: 'left out' };
+  if (!isRoot) return { lacking: 'it needs root' };
   const python = ['/usr/bin/python3', 'python3'].find(
     (file) => spawnSync(file, ['-c', 'import mininet.nodelib']).status === 0,
   );
-  if (python === undefined) return 'not installed (apt-get install mininet bridge-utils)';
-  if (spawnSync('sh', ['-c', 'command -v brctl']).status !== 0) return 'bridge-utils is missing';
+  const isThere = spawnSync('sh', ['-c', `command -v ${program}`]).status === 0;
+  if (python !== undefined && isThere) return { python };
+  return { lacking: `not installed (apt-get install mininet ${packages})` };
+}
+
+/**
+ * What a Python program that uses Mininet prints, of each run a list of numbers. It runs in namespaces of its own, also of
+ * processes, with a /proc/sys that cannot be written: Mininet raises limits of the whole machine. Never `mn -c`, which
+ * ends processes by their names. `prepare` is a command of sh that is not measured.
+ */
+function mininet({ python, lacking }, program, args, prepare = 'true') {
+  if (lacking !== undefined) return lacking;
   const script = [
     'mount -t tmpfs tmpfs /run',
     'mount -t sysfs sysfs /sys',
     'mount --bind /proc/sys /proc/sys',
     'mount -o remount,bind,ro /proc/sys',
     'ip link set lo up',
+    prepare,
     'exec "$@"',
   ].join(' && ');
   const words = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
-  const measure = [python, path.join(root, 'test/bench/mininet-hosts.py'), String(hosts)];
+  const measure = [python, path.join(root, 'test/bench', program), ...args.map(String)];
+  const enter = [...words, '--propagation', 'private', 'sh', '-c', script, 'sh', ...measure];
   try {
     return Array.from({ length: runs }, () =>
-      Number(
-        run('unshare', [
-          ...words,
-          '--propagation',
-          'private',
-          'sh',
-          '-c',
-          script,
-          'sh',
-          ...measure,
-        ]),
-      ),
+      run('unshare', enter).trim().split(/\s+/).map(Number),
     );
   } catch (error) {
     return `it could not be run: ${String(error.message).trim().split('\n').at(-1)}`;
@@ -233,47 +234,143 @@ console.log(`${cpus().length} × ${model}, Linux ${release()}, Node ${process.ve
 if (load > cpus().length / 2) {
   console.log(`The machine does other work (load ${load.toFixed(1)}): figures are too high.`);
 }
-console.log(`\n${hosts} namespaces on one bridge, median of ${runs}:`);
-note('netloom …');
-const netloom = node('netloom', root, hosts, runs);
-note('bare netlink …');
-const bareTimes = await bare();
-note('ip -batch …');
-const batchTimes = await ipBatch();
-note('mininet …');
-const mininetTimes = mininet();
-const base = median(bareTimes);
-const row = (name, times) => [
-  name,
-  Array.isArray(times) ? show(median(times)) : '–',
-  Array.isArray(times) ? `${(median(times) / base).toFixed(2)} ×` : times,
-  Array.isArray(times) ? times.map(show).join(', ') : '',
-];
-const totals = netloom.map(({ total }) => total);
-printTable([
-  ['', 'median', 'of bare', 'runs'],
-  row('Netloom (document → verified)', totals),
-  row('bare netlink', bareTimes),
-  row('ip -batch', batchTimes),
-  row('Mininet (LinuxBridge)', mininetTimes),
-]);
-const middle = netloom.find(({ total }) => total === median(totals));
-const marks = Object.entries(middle.phases).map(([phase, at]) => `${phase} at ${show(at)}`);
-console.log(`Of Netloom’s: planned at ${show(middle.planned)}, ${marks.join(', ')}`);
-console.log(`\nNetloom / bare netlink: ${(median(totals) / base).toFixed(2)} (wanted: at most 2)`);
-
-console.log('\nBesides, median:');
-note('plan, call, start …');
-const plans = node('plan', root, 1000, runs);
-const calls = node('call', root, 2000, 1);
-const starts = await startUp().catch((error) => error.message);
-printTable([
-  [
-    `plan of 1,000 hosts (${plans[0].operations} operations)`,
-    show(median(plans.map(({ total }) => total))),
-  ],
-  ['round trip of a call to the agent', show(calls[0].total)],
-  ['second npm start to its ready line', Array.isArray(starts) ? show(median(starts)) : starts],
-]);
+const parts = { hosts: benchHosts, switches: benchSwitches, rest: benchRest };
+let good = true;
+for (const [name, part] of Object.entries(parts)) {
+  if (values.only === undefined || values.only === name) good = (await part()) && good;
+}
 if (existsSync(path.dirname(program))) rmSync(path.dirname(program), { recursive: true });
-process.exitCode = median(totals) / base > 2 ? 1 : 0;
+process.exitCode = good ? 0 : 1;
+
+/** A row of a table: the median of times, or why there are none; `base` is what they are compared with. */
+function row(name, times, base) {
+  if (!Array.isArray(times)) return [name, '–', times, ''];
+  const middle = median(times);
+  return [name, show(middle), `${(middle / base).toFixed(2)} ×`, times.map(show).join(', ')];
+}
+
+/** The run with the median of the totals, by its phases. */
+function phasesOf(measured) {
+  const total = median(measured.map((one) => one.total));
+  const { planned, phases } = measured.find((one) => one.total === total);
+  const marks = Object.entries(phases).map(([phase, at]) => `${phase} at ${show(at)}`);
+  return `planned at ${show(planned)}, ${marks.join(', ')}`;
+}
+
+async function benchHosts() {
+  console.log(`\n${hosts} namespaces on one bridge, median of ${runs}:`);
+  note('netloom …');
+  const netloom = node('netloom', root, 'hosts', hosts, runs).map(({ up }) => up);
+  note('bare netlink …');
+  const bareTimes = await bare();
+  note('ip -batch …');
+  const batchTimes = await ipBatch();
+  note('mininet …');
+  const found = findMininet('brctl', 'bridge-utils');
+  const mininetTimes = mininet(found, 'mininet-hosts.py', [hosts]);
+  const base = median(bareTimes);
+  const totals = netloom.map(({ total }) => total);
+  printTable([
+    ['', 'median', 'of bare', 'runs'],
+    row('Netloom (document → verified)', totals, base),
+    row('bare netlink', bareTimes, base),
+    row('ip -batch', batchTimes, base),
+    row('Mininet (LinuxBridge)', firstOf(mininetTimes), base),
+  ]);
+  console.log(`Of Netloom’s: ${phasesOf(netloom)}`);
+  const ratio = median(totals) / base;
+  console.log(`\nNetloom / bare netlink: ${ratio.toFixed(2)} (wanted: at most 2)`);
+  return ratio <= 2;
+}
+
+/** The numbers at one place of lists, where there are any. */
+function firstOf(lists, place = 0) {
+  return Array.isArray(lists) ? lists.map((list) => list[place]) : lists;
+}
+
+async function benchSwitches() {
+  const ports = 2 * switches;
+  console.log(
+    `\n${switches} bridges of Open vSwitch with ${ports} patch ports (userspace datapath), median of ${runs}:`,
+  );
+  if (spawnSync('sh', ['-c', 'command -v ovs-vswitchd']).status !== 0) {
+    console.log('Open vSwitch is not installed (apt-get install openvswitch-switch).');
+    return true;
+  }
+  note('netloom …');
+  const netloom = node('netloom', root, 'ring', switches, runs);
+  note('ovs-vsctl …');
+  const vsctl = (
+    await repeat('vsctl', (enter) => enter([process.execPath, program, 'vsctl', String(switches)]))
+  ).map((text) => JSON.parse(text));
+  const timesOf = (measured, way) => measured.map((one) => one[way].total);
+  const up = timesOf(netloom, 'up');
+  const down = timesOf(netloom, 'down');
+  const [baseUp, baseDown] = ['up', 'down'].map((way) => median(vsctl.map((one) => one[way])));
+  printTable([
+    ['', 'median', 'of ovs-vsctl', 'runs'],
+    row('Netloom up (document → verified)', up, baseUp),
+    row(
+      'one ovs-vsctl up',
+      vsctl.map((one) => one.up),
+      baseUp,
+    ),
+    row('Netloom down (→ verified)', down, baseDown),
+    row(
+      'one ovs-vsctl down',
+      vsctl.map((one) => one.down),
+      baseDown,
+    ),
+  ]);
+  console.log(`Of Netloom’s up: ${phasesOf(netloom.map((one) => one.up))}`);
+  console.log(`Of Netloom’s down: ${phasesOf(netloom.map((one) => one.down))}`);
+  const engine = median(vsctl.map((one) => one.engine));
+  console.log(
+    `Netloom also starts and ends the Open vSwitch; the one of ovs-vsctl was started before, in ${show(engine)}.`,
+  );
+
+  console.log(`\nMininet’s topologies, a host at each bridge, median of ${runs}:`);
+  const found = findMininet('ovs-vsctl', 'openvswitch-switch');
+  const prepare = `'${process.execPath}' '${program}' engine /run/openvswitch`;
+  const rows = [];
+  for (const [kind, sizes, count] of [
+    ['linear', [100], 100],
+    ['torus', [10, 10], 10],
+  ]) {
+    const name = [kind, ...sizes].join(',');
+    note(`netloom ${name} …`);
+    const ours = node('netloom', root, kind, count, runs);
+    note(`mininet ${name} …`);
+    const theirs = mininet(found, 'mininet-switches.py', [kind, ...sizes], prepare);
+    for (const [place, way] of ['up', 'down'].entries()) {
+      const times = timesOf(ours, way);
+      const base = median(times);
+      rows.push(row(`Netloom ${name} ${way}`, times, base));
+      rows.push(row(`Mininet ${name} ${way}`, firstOf(theirs, place), base));
+    }
+  }
+  printTable([['', 'median', 'of Netloom', 'runs'], ...rows]);
+  const ratio = median(up) / baseUp;
+  const back = median(down) / median(up);
+  console.log(
+    `\nNetloom / one ovs-vsctl: ${ratio.toFixed(2)} (wanted: at most 3); down / up: ${back.toFixed(2)} (wanted: at most 1)`,
+  );
+  return ratio <= 3 && back <= 1;
+}
+
+async function benchRest() {
+  console.log('\nBesides, median:');
+  note('plan, call, start …');
+  const plans = node('plan', root, 1000, runs);
+  const calls = node('call', root, 2000, 1);
+  const starts = await startUp().catch((error) => error.message);
+  printTable([
+    [
+      `plan of 1,000 hosts (${plans[0].operations} operations)`,
+      show(median(plans.map(({ total }) => total))),
+    ],
+    ['round trip of a call to the agent', show(calls[0].total)],
+    ['second npm start to its ready line', Array.isArray(starts) ? show(median(starts)) : starts],
+  ]);
+  return true;
+}

@@ -2,11 +2,9 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { PlanTarget } from '../../agent/api/calls.ts';
 import type { Inventory } from '../../agent/api/inventory.ts';
-import type { Plan } from '../../agent/api/plan.ts';
-import type { AgentClient } from '../../main/agent-link/client.ts';
-import type { ConnectedAgent, Realms } from '../../main/agent-link/realms.ts';
+import type { PlanStep } from '../../agent/api/plan.ts';
+import { AgentToKill, threeChanges } from '../harness/agent-to-kill.ts';
 import {
   ended,
   gallery,
@@ -178,137 +176,27 @@ describe('a killed keeper', () => {
 });
 
 describe('an agent killed in an apply', () => {
-  let netloom: Netloom;
-  let link: Realms;
-  let realm: RunningRealm;
-  let agent: ConnectedAgent;
-
+  const lab = 'two-namespaces';
+  const isHalfMade = ({ verb, object }: PlanStep): boolean =>
+    verb === 'add' && ['namespace', 'veth', 'bridge'].includes(object);
+  let victim: AgentToKill;
   beforeAll(async () => {
-    netloom = new Netloom();
-    link = netloom.link();
-    realm = await netloom.emptyRealm('two-namespaces');
-    const connected = await link.connect(realm.realm);
-    if (!connected.ok) throw new Error(connected.failure.reason);
-    agent = connected.value;
+    victim = await AgentToKill.open(lab);
   });
-  afterAll(() => netloom.dispose());
+  afterAll(() => victim.dispose());
 
-  const documentTarget = (document: string): PlanTarget => ({
-    kind: 'document',
-    text: document,
-    path: null,
-    replace: true,
-  });
-
-  async function plan(client: AgentClient, target: PlanTarget): Promise<Plan> {
-    const planned = await client.call('lab.plan', { target });
-    if (!planned.ok) throw new Error(JSON.stringify(planned.failure));
-    expect(planned.value.refusals).toEqual([]);
-    return planned.value;
-  }
-
-  /** Whether the agent survived it. */
-  async function apply(client: AgentClient, target: PlanTarget): Promise<boolean> {
-    const applied = await client.call('lab.apply', { plan: (await plan(client, target)).id ?? '' });
-    if (applied.ok) return true;
-    expect(applied.failure.kind).toBe('unreachable');
-    return false;
-  }
-
-  async function replaceAgent(fault: string): Promise<void> {
-    agent.client.close();
-    const stopped = await link.stopAgent(realm.realm);
-    if (!stopped.ok) throw new Error(stopped.failure.reason);
-    agent = await netloom.startFaultyAgent(link, realm, fault);
-  }
-
-  const settledPoints = [
-    'kill-before-journal',
-    'kill-after-journal',
-    'kill-before-verify',
-    'kill-before-commit',
-    'kill-mid-commit',
-    'kill-after-commit',
-  ];
-
-  it.each<{
-    readonly what: string;
-    readonly before: PlanTarget | null;
-    readonly wanted: PlanTarget;
-  }>([
-    { what: 'up from nothing', before: null, wanted: documentTarget(text) },
-    { what: 'a change', before: documentTarget(text), wanted: documentTarget(changedText) },
-    {
-      what: 'a down',
-      before: documentTarget(changedText),
-      wanted: { kind: 'down', lab: 'two-namespaces' },
-    },
-  ])(
+  it.each(threeChanges(lab, text, changedText))(
     'leaves the one state or the other: $what',
     { timeout: 240_000 },
-    async ({ before, wanted }) => {
-      const prepare: PlanTarget = before ?? { kind: 'down', lab: 'two-namespaces' };
-      const isKnown = async (): Promise<boolean> => {
-        const labs = await agent.client.call('lab.list', {});
-        return labs.ok && labs.value.labs.length > 0;
-      };
-      const reset = async (): Promise<void> => {
-        if (before !== null || (await isKnown())) await apply(agent.client, prepare);
-      };
-      await replaceAgent('');
-      await reset();
-      const first = readNetworkState(realm.inRealm);
-      const { steps } = await plan(agent.client, wanted);
-      expect(steps.length).toBeGreaterThan(3);
-      expect(await apply(agent.client, wanted)).toBe(true);
-      const last = readNetworkState(realm.inRealm);
-      expect(networkDifferences(first, last)).not.toEqual([]);
-      await reset();
-      expect(labDifferences(first, readNetworkState(realm.inRealm))).toEqual([]);
-
-      const points = [
-        ...settledPoints,
-        ...steps.flatMap((step, index) => [
+    (change) =>
+      victim.expectOneOrTheOther(change, {
+        read: (realm) => readNetworkState(realm.inRealm),
+        differences: labDifferences,
+        // The others are one message to the kernel: they have no middle.
+        pointsOf: (step, index) => [
           `kill-after:${String(index)}`,
-          // The others are one message to the kernel: they have no middle.
-          ...(step.verb === 'add' && ['namespace', 'veth', 'bridge'].includes(step.object)
-            ? [`kill-mid:${String(index)}`]
-            : []),
-        ]),
-      ];
-      const outcomes: Record<string, string> = {};
-      await replaceAgent(points[0] ?? '');
-      for (const [at, point] of points.entries()) {
-        expect(await apply(agent.client, wanted), `${point} must kill it`).toBe(false);
-        // The agent that recovers is the one that the next point kills, unless that point counts in a recovery too.
-        const next = points[at + 1] ?? '';
-        const counts = next === 'kill-mid-commit';
-        await replaceAgent(counts ? '' : next);
-        expect(agent.info.recoveries.map(({ outcome }) => outcome)).not.toContain('failed');
-        const now = readNetworkState(realm.inRealm);
-        const [toFirst, toLast] = [labDifferences(first, now), labDifferences(last, now)];
-        const isAtFirst = toFirst.length === 0;
-        expect(isAtFirst || toLast.length === 0, neither(point, toFirst, toLast)).toBe(true);
-        outcomes[point] = isAtFirst ? 'as before' : 'as asked';
-        // The record says what the kernel has.
-        const drift = await agent.client.call('lab.plan', { target: isAtFirst ? prepare : wanted });
-        if (drift.ok) expect(drift.value.steps, point).toEqual([]);
-        else expect(before, point).toBe(null);
-        if (isAtFirst && !counts) continue;
-        await replaceAgent('');
-        if (!isAtFirst) await reset();
-        await replaceAgent(next);
-      }
-      expect(new Set(Object.values(outcomes)).size, JSON.stringify(outcomes)).toBe(2);
-    },
+          ...(isHalfMade(step) ? [`kill-mid:${String(index)}`] : []),
+        ],
+      }),
   );
 });
-
-function neither(point: string, toFirst: readonly string[], toLast: readonly string[]): string {
-  return [
-    `${point} left neither. From before:`,
-    ...toFirst,
-    'From what was asked for:',
-    ...toLast,
-  ].join('\n');
-}

@@ -67,6 +67,8 @@ const galleryLabs = readdirSync(gallery)
     // Refused, see below.
     if (hasMachine(document)) return false;
     const needs = requirementsOf(networkOf(document));
+    // In a boot of their own, with the machine's Open vSwitch (test/guest/ovs.test.ts).
+    if (needs.some(({ capability }) => capability === 'program:ovs-vswitchd')) return false;
     const isUsual = needs.every(({ capability }) => usual.has(capability));
     return isGuest ? !isUsual || name === 'nat.yaml' : isUsual;
   })

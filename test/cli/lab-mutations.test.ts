@@ -1,6 +1,7 @@
 /** Every check of the gallery fails when what it guards is broken, and no other: on the real kernel, a realm a lab. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AgentClient } from '../../main/agent-link/client.ts';
+import { inLanes } from '../harness/lanes.ts';
 import {
   type LabDoor,
   type MutationResult,
@@ -12,8 +13,14 @@ import { Netloom } from '../harness/netloom.ts';
 
 /** Most of the time goes to answers that do not come: lanes wait beside each other, each in a realm of its own. */
 const lanes = 6;
-/** A spanning tree takes its time, and a machine that does not answer might still be starting. */
-const slow: readonly string[] = ['stp-ring.yaml', 'virtual-machine.yaml'];
+/** A spanning tree takes its time, and a machine that does not answer might still be starting; so might an exporter. */
+const slow: readonly string[] = [
+  'stp-ring.yaml',
+  'virtual-machine.yaml',
+  'ovs-flow-export.yaml',
+  'ovs-leaf-spine.yaml',
+  'ovs-rstp-ring.yaml',
+];
 /** The longest first, so that no lane is left with one at the end. */
 const files = Object.keys(mutations).sort((one, other) => length(other) - length(one));
 
@@ -35,7 +42,7 @@ function doorOf(client: AgentClient): LabDoor {
 }
 
 let netloom: Netloom;
-const tried = new Map<string, Promise<readonly MutationResult[]>>();
+let tried: ReadonlyMap<string, Promise<readonly MutationResult[]>>;
 
 beforeAll(async () => {
   netloom = new Netloom();
@@ -48,22 +55,7 @@ beforeAll(async () => {
       return doorOf(connected.value.client);
     }),
   );
-  const queue = [...files];
-  const settle = new Map<string, (result: Promise<readonly MutationResult[]>) => void>();
-  for (const file of files) {
-    const result = new Promise<readonly MutationResult[]>((resolve) => settle.set(file, resolve));
-    result.catch(() => undefined);
-    tried.set(file, result);
-  }
-  for (const door of doors) {
-    void (async () => {
-      for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-        const result = tryMutations(door, file);
-        settle.get(file)?.(result);
-        await result.catch(() => undefined);
-      }
-    })();
-  }
+  tried = inLanes(files, doors, (file, door) => tryMutations(door, file));
 });
 afterAll(() => netloom.dispose());
 

@@ -173,6 +173,122 @@ const refusals: readonly Refusal[] = [
   },
 ];
 
+/** What OVSDB takes and the kernel or the switch does not. */
+const switchRefusals: readonly Refusal[] = [
+  {
+    what: 'a bridge with a slash in its name',
+    topology: '    a/b: { kind: ovs-bridge }\n',
+    line: 5,
+    object: 'a/b',
+    code: 'name-characters',
+    reason: 'The name a/b has characters other than letters, digits, `.`, `_` and `-`.',
+    next: 'Use only these.',
+  },
+  {
+    what: 'a port with a name of 25 characters',
+    topology: `    sw:
+      kind: ovs-bridge
+      ports:
+        twenty-five-characters-xx: { kind: internal }
+`,
+    line: 8,
+    object: 'twenty-five-characters-xx',
+    code: 'name-too-long',
+    reason: 'The name twenty-five-characters-xx has 25 characters; the kernel keeps 15 bytes.',
+    next: 'Choose a name of at most 15 characters.',
+  },
+  {
+    what: 'the tag 4096',
+    topology: '    sw: { kind: ovs-bridge, ports: { p: { kind: internal, vlan: 4096 } } }\n',
+    line: 5,
+    object: 'sw:p',
+    code: 'out-of-range',
+    reason: '4096 is above 4094.',
+    next: 'Choose a value in range.',
+  },
+  {
+    what: 'a mode that no bond has',
+    topology: `    sw:
+      kind: ovs-bridge
+      ports:
+        b: { kind: bond, members: [p1, p2], mode: round-robin }
+    a: { kind: namespace }
+  links:
+    - endpoints: [a:e1, sw:p1]
+    - endpoints: [a:e2, sw:p2]
+`,
+    line: 8,
+    object: 'sw:b',
+    code: 'wrong-choice',
+    reason: '`round-robin` is none of `active-backup`, `balance-slb`, `balance-tcp`.',
+    next: 'Use one of them.',
+  },
+  {
+    what: 'a tunnel without a remote',
+    topology: '    sw: { kind: ovs-bridge, ports: { t: { kind: vxlan, key: 7 } } }\n',
+    line: 5,
+    object: 'sw:t',
+    code: 'missing-key',
+    reason: 'The key remote is missing.',
+    next: 'Add it.',
+  },
+  {
+    what: 'a peer that is no patch port',
+    topology: `    s1: { kind: ovs-bridge, ports: { x: { kind: internal } } }
+    s2: { kind: ovs-bridge }
+  links:
+    - { type: patch, endpoints: ['s1:x', 's2:y'] }
+`,
+    line: 8,
+    object: 's1:x',
+    code: 'duplicate-interface',
+    reason: 'The interface x already exists in the realm’s own namespace: the port s1:x makes it.',
+    next: 'Choose another interface name.',
+  },
+  {
+    what: 'a patch to a bridge in another Open vSwitch',
+    topology: `    m: { kind: namespace }
+    s1: { kind: ovs-bridge, namespace: m }
+    s2: { kind: ovs-bridge }
+  links:
+    - { type: patch, endpoints: ['s1:x', 's2:y'] }
+`,
+    line: 9,
+    object: 's1:x — s2:y',
+    code: 'patch-across-namespaces',
+    reason: 's1 and s2 are in different namespaces, and so in different Open vSwitches.',
+    next: 'Use a link without `type: patch`, or a tunnel.',
+  },
+  {
+    what: 'a flow that does not parse',
+    topology: `    sw:
+      kind: ovs-bridge
+      flows:
+        - priority=1,actions=NORMAL
+        - in_port=1,actions=explode
+`,
+    line: null,
+    object: 'sw',
+    code: 'openflow-line-refused',
+    reason:
+      'Open vSwitch does not take the line in_port=1,actions=explode: unknown action explode.',
+    next: 'Correct the line; ovs-ofctl(8) describes its syntax.',
+  },
+  {
+    what: 'a group of a type that there is not',
+    topology: `    sw:
+      kind: ovs-bridge
+      groups: ['group_id=1,type=sideways,bucket=output:1']
+`,
+    line: null,
+    object: 'sw',
+    code: 'openflow-line-refused',
+    reason:
+      'Open vSwitch does not take the line group_id=1,type=sideways,bucket=output:1: invalid group type sideways.',
+    next: 'Correct the line; ovs-ofctl(8) describes its syntax.',
+  },
+];
+
 let netloom: Netloom;
 let realm: RunningRealm;
 let before: NetworkState;
@@ -190,26 +306,29 @@ ip link set their-end master theirs
 });
 afterAll(() => netloom.dispose());
 
-it.each(refusals)('$what', async ({ topology, line, object, code, reason, next }) => {
-  const file = await netloom.write('refused.yaml', head + topology);
-  // The sentence and the data, each by an attempt of its own.
-  const said = await netloom.run(['up', file, '--yes']);
-  const told = await netloom.run(['up', file, '--yes', '--json']);
-  expect([said.status, told.status], said.stderr).toEqual(line === null ? [1, 1] : [2, 2]);
-  expect(said.stdout).toBe('');
-  const place = line === null ? '' : `${file}:${String(line)}:\\d+: `;
-  const escaped = [object, reason, next].map((text) =>
-    text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'),
-  );
-  expect(said.stderr).toMatch(
-    new RegExp(`${place}${escaped[0] ?? ''}: ${escaped[1] ?? ''} ${escaped[2] ?? ''}`),
-  );
-  const { failure } = parse<{ readonly failure: Failure }>(told);
-  const own = line === null ? [failure] : (failure.causes ?? []);
-  expect(own.map((one) => [one.code, one.object, one.reason, one.next])).toEqual([
-    [code, object, reason, next],
-  ]);
-  if (line !== null) expect(own[0]?.place?.line).toBe(line);
-  expect(networkDifferences(before, readNetworkState(realm.inRealm))).toEqual([]);
-  expect((await netloom.realms()).find((one) => one.realm === realm.realm)?.labs).toEqual([]);
-});
+it.each([...refusals, ...switchRefusals])(
+  '$what',
+  async ({ topology, line, object, code, reason, next }) => {
+    const file = await netloom.write('refused.yaml', head + topology);
+    // The sentence and the data, each by an attempt of its own.
+    const said = await netloom.run(['up', file, '--yes']);
+    const told = await netloom.run(['up', file, '--yes', '--json']);
+    expect([said.status, told.status], said.stderr).toEqual(line === null ? [1, 1] : [2, 2]);
+    expect(said.stdout).toBe('');
+    const place = line === null ? '' : `${file}:${String(line)}:\\d+: `;
+    const escaped = [object, reason, next].map((text) =>
+      text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&'),
+    );
+    expect(said.stderr).toMatch(
+      new RegExp(`${place}${escaped[0] ?? ''}: ${escaped[1] ?? ''} ${escaped[2] ?? ''}`),
+    );
+    const { failure } = parse<{ readonly failure: Failure }>(told);
+    const own = line === null ? [failure] : (failure.causes ?? []);
+    expect(own.map((one) => [one.code, one.object, one.reason, one.next])).toEqual([
+      [code, object, reason, next],
+    ]);
+    if (line !== null) expect(own[0]?.place?.line).toBe(line);
+    expect(networkDifferences(before, readNetworkState(realm.inRealm))).toEqual([]);
+    expect((await netloom.realms()).find((one) => one.realm === realm.realm)?.labs).toEqual([]);
+  },
+);

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { GuestFailure, GuestUnavailable, prepareGuest, runInGuest } from '../harness/guest.mjs';
 import type { GuestResult } from '../harness/guest.d.mts';
-import { needsFullKernel } from '../harness/lab-mutations.ts';
+import { hasOpenVswitch, needsFullKernel } from '../harness/lab-mutations.ts';
 import {
   checkout,
   gallery,
@@ -45,9 +45,9 @@ const features: Readonly<Record<string, string>> = {
 };
 const featureNames = Object.keys(features);
 
-/** The labs that need more than every kernel has; the others are tried on the machine's own (test/cli/lab-gallery.test.ts). */
+/** The labs that need more than every kernel has; the others are tried on the machine's own (test/cli/lab-gallery.test.ts), Open vSwitch by ovs.test.ts. */
 const labs = readdirSync(gallery)
-  .filter((name) => name.endsWith('.yaml') && needsFullKernel(name))
+  .filter((name) => name.endsWith('.yaml') && needsFullKernel(name) && !hasOpenVswitch(name))
   .sort();
 
 /** The kernel tier's tests of what links the kernel can make, and of the labs that need them. */

@@ -2,6 +2,7 @@
  * The gallery's labs written by hand with iproute2, one script a file of assets/labs: what each has to look like,
  * without a line of Netloom. A fresh realm comes first.
  */
+import { switchLabScripts } from './lab-expectations-ovs.ts';
 
 /** A fresh realm's own namespace: `lo` is up, and bridged frames do not go through the firewall. */
 export const realmScript = `
@@ -37,6 +38,7 @@ ip link set lo up
 `;
 
 export const labScripts: Readonly<Record<string, string>> = {
+  ...switchLabScripts,
   'two-namespaces.yaml': `
 host r1
 host r2

@@ -777,6 +777,378 @@ export const mutations: Readonly<Record<string, readonly Mutation[]>> = {
       red: [9],
     },
   ],
+  'ovs-access-trunk.yaml': [
+    {
+      what: 'red’s port has another tag',
+      edits: [['p-red: { vlan: 10 }', 'p-red: { vlan: 11 }']],
+      red: [0],
+    },
+    {
+      what: 'the trunk carries VLAN 10 only',
+      edits: [['        trunk: { trunk: [10, 20] }', '        trunk: { trunk: [10] }']],
+      red: [1],
+    },
+    {
+      what: 'the trunk carries VLAN 30 too',
+      edits: [['        trunk: { trunk: [10, 20] }', '        trunk: { trunk: [10, 20, 30] }']],
+      red: [2],
+    },
+  ],
+  'ovs-native-vlan.yaml': [
+    {
+      what: 'the native VLAN of one end is another',
+      edits: [['to-sw1: { trunk: [20], native: 10 }', 'to-sw1: { trunk: [20], native: 11 }']],
+      red: [0, 2],
+    },
+    {
+      what: 'one end does not carry VLAN 20',
+      edits: [['to-sw1: { trunk: [20], native: 10 }', 'to-sw1: { trunk: [21], native: 10 }']],
+      red: [1],
+    },
+    {
+      what: 'the native VLAN leaves strict without a tag',
+      edits: [['nativeMode: tagged', 'nativeMode: untagged']],
+      red: [3],
+    },
+    {
+      what: 'the desk’s port has the telephones’ tag',
+      edits: [['p-desk: { vlan: 10 }', 'p-desk: { vlan: 20 }']],
+      red: [0, 4],
+    },
+  ],
+  'ovs-vlan-isolation.yaml': [
+    {
+      what: 'the trunk loses VLAN 10',
+      edits: [['to-sw1: { trunk: [10, 20] }', 'to-sw1: { trunk: [20] }']],
+      red: [0],
+    },
+    {
+      what: 'the trunk loses VLAN 20',
+      edits: [['to-sw1: { trunk: [10, 20] }', 'to-sw1: { trunk: [10] }']],
+      red: [1],
+    },
+    {
+      what: 'blue2 stands in VLAN 10',
+      edits: [['p-blue2: { vlan: 20 }', 'p-blue2: { vlan: 10 }']],
+      red: [1, 2],
+    },
+    {
+      what: 'blue1 stands in VLAN 10',
+      edits: [['p-blue1: { vlan: 20 }', 'p-blue1: { vlan: 10 }']],
+      red: [1, 3],
+    },
+  ],
+  'ovs-layer-3-switch.yaml': [
+    { what: 'core does not forward', edits: [noForwarding], red: [0] },
+    {
+      what: 'green2’s port has another tag',
+      edits: [['p-green2: { vlan: 30 }', 'p-green2: { vlan: 31 }']],
+      red: [1],
+    },
+    {
+      what: 'VLAN 30 has a gateway',
+      edits: [
+        [
+          '        vlan20: {',
+          '        vlan30: { kind: internal, vlan: 30, addresses: [192.168.30.1/24] }\n        vlan20: {',
+        ],
+      ],
+      red: [2],
+    },
+  ],
+  'ovs-bond.yaml': [
+    {
+      what: 'both members fail',
+      edits: [
+        [
+          '    right: { kind: ovs-bridge }',
+          '    right: { kind: ovs-bridge, ports: { r-sw: { state: down } } }',
+        ],
+      ],
+      red: [0, 1],
+    },
+    {
+      what: 'the far switches are apart',
+      edits: [['    - endpoints: [left:l-right, right:r-left]\n', '']],
+      red: [1],
+    },
+  ],
+  'ovs-lacp.yaml': [
+    {
+      what: 'sw2 does not speak LACP',
+      edits: [
+        [
+          'members: [b1, b2], mode: balance-tcp, lacp: passive, lacpTime: fast }',
+          'members: [b1, b2] }',
+        ],
+      ],
+      red: [0],
+    },
+    {
+      what: 'far speaks LACP',
+      edits: [
+        [
+          'members: [d1, d2], mode: balance-slb }',
+          'members: [d1, d2], mode: balance-tcp, lacp: passive, lacpTime: fast }',
+        ],
+      ],
+      red: [1],
+    },
+  ],
+  'ovs-mirror.yaml': [
+    {
+      what: 'h2’s port is down',
+      edits: [['      mirrors:\n', '      ports: { p-h2: { state: down } }\n      mirrors:\n']],
+      red: [0, 1],
+    },
+    {
+      what: 'there is no mirror',
+      edits: [
+        [
+          '      mirrors:\n        of-h1: { source: [p-h1], destination: [p-h1], output: p-mon }\n',
+          '',
+        ],
+      ],
+      red: [2],
+    },
+  ],
+  'ovs-rstp-ring.yaml': [
+    {
+      what: 'sw1 and sw2 are cut off',
+      edits: [
+        ['    - endpoints: [sw1:r12, sw2:r21]\n', ''],
+        ['    - endpoints: [sw3:r31, sw1:r13]\n', ''],
+      ],
+      red: [0, 2],
+    },
+    {
+      what: 'sw3 is cut off',
+      edits: [
+        ['    - endpoints: [sw2:r23, sw3:r32]\n', ''],
+        ['    - endpoints: [sw3:r31, sw1:r13]\n', ''],
+      ],
+      red: [1, 2],
+    },
+  ],
+  'ovs-leaf-spine.yaml': [
+    {
+      what: 'leaf1 is cut off',
+      edits: [
+        ['    - endpoints: [leaf1:l1s1, spine1:s1l1]\n', ''],
+        ['    - endpoints: [leaf1:l1s2, spine2:s2l1]\n', ''],
+      ],
+      red: [0],
+    },
+    {
+      what: 'leaf3 is cut off',
+      edits: [
+        ['    - endpoints: [leaf3:l3s1, spine1:s1l3]\n', ''],
+        ['    - endpoints: [leaf3:l3s2, spine2:s2l3]\n', ''],
+      ],
+      red: [1],
+    },
+    {
+      what: 'blue2 stands in red’s VLAN',
+      edits: [['p-blue2: { vlan: 20 }', 'p-blue2: { vlan: 10 }']],
+      red: [1, 2],
+    },
+  ],
+  'ovs-qos.yaml': [
+    {
+      what: 'slow’s port is down',
+      edits: [['qos: { maximumRate: 10mbit } }', 'qos: { maximumRate: 10mbit }, state: down }']],
+      red: [0, 1, 3],
+    },
+    {
+      what: 'the port’s maximum is higher',
+      edits: [['qos: { maximumRate: 10mbit }', 'qos: { maximumRate: 40mbit }']],
+      red: [1],
+    },
+    {
+      what: 'the meter lets more through',
+      edits: [['band=type=drop,rate=5000', 'band=type=drop,rate=20000']],
+      red: [2],
+    },
+    {
+      what: 'everybody goes through the meter',
+      edits: [['priority=10,in_port=3', 'priority=10']],
+      red: [1, 3],
+    },
+  ],
+  'ovs-policing.yaml': [
+    {
+      what: 'server’s port is down',
+      edits: [['        p-server:\n', '        p-server:\n          state: down\n']],
+      red: [0, 1, 2, 3],
+    },
+    {
+      what: 'voice is in the queue of bulk',
+      edits: [['in_port=p-voice actions=set_queue:1', 'in_port=p-voice actions=set_queue:2']],
+      red: [1],
+    },
+    {
+      what: 'bulk is in no queue',
+      edits: [['in_port=p-bulk actions=set_queue:2,NORMAL', 'in_port=p-bulk actions=NORMAL']],
+      red: [2],
+    },
+    {
+      what: 'the policer lets more through',
+      edits: [['rate: 3mbit, burst: 300kbit', 'rate: 20mbit, burst: 2000kbit']],
+      red: [3],
+    },
+  ],
+  'ovs-openflow.yaml': [
+    {
+      what: 'the group is not used',
+      edits: [['nw_dst=10.0.0.100 actions=group:1', 'nw_dst=10.0.0.100 actions=drop']],
+      red: [0, 1],
+    },
+    // Whom the group gives to which server is up to Open vSwitch's hash of the address.
+    {
+      what: 'server1 is cut off',
+      edits: [['p-server1: { openFlowPort: 3 }', 'p-server1: { openFlowPort: 3, state: down }']],
+      red: [1],
+    },
+    {
+      what: 'server2 is cut off',
+      edits: [['p-server2: { openFlowPort: 4 }', 'p-server2: { openFlowPort: 4, state: down }']],
+      red: [0],
+    },
+    {
+      what: 'other packets go their way',
+      edits: [
+        [
+          '        - priority=60,ip,in_port=3 actions=mod_nw_src:10.0.0.100,mod_dl_src:02:00:00:00:00:64,NORMAL\n',
+          '        - priority=50,ip actions=NORMAL\n',
+        ],
+      ],
+      red: [1, 2],
+    },
+    {
+      what: 'the intruder is not dropped',
+      edits: [['        - priority=100,in_port=5 actions=drop\n', '']],
+      red: [3],
+    },
+  ],
+  'ovs-flow-export.yaml': [
+    { what: 'NetFlow goes elsewhere', edits: [['192.0.2.2:2055', '192.0.2.2:2056']], red: [2] },
+    { what: 'IPFIX goes elsewhere', edits: [['192.0.2.2:4739', '192.0.2.2:4740']], red: [3] },
+    { what: 'sFlow goes elsewhere', edits: [['192.0.2.2:6343', '192.0.2.2:6344']], red: [4] },
+    {
+      what: 'h3 and h4 are at the switch that exports',
+      edits: [
+        ['[h3:eth0, quiet:p-h3]', '[h3:eth0, sw:p-h3]'],
+        ['[h4:eth0, quiet:p-h4]', '[h4:eth0, sw:p-h4]'],
+      ],
+      red: [5],
+    },
+    {
+      what: 'h2 is cut off',
+      edits: [
+        [
+          "      netflow: { targets: ['192.0.2.2:2055']",
+          "      ports: { p-h2: { state: down } }\n      netflow: { targets: ['192.0.2.2:2055']",
+        ],
+      ],
+      red: [0, 2, 3, 4],
+    },
+    {
+      what: 'h4 is cut off',
+      edits: [
+        [
+          '    quiet: { kind: ovs-bridge }',
+          '    quiet: { kind: ovs-bridge, ports: { p-h4: { state: down } } }',
+        ],
+      ],
+      red: [1],
+    },
+  ],
+  'ovs-gre.yaml': [
+    {
+      what: 'red’s key differs',
+      edits: [['remote: 192.0.2.1, key: 10 }', 'remote: 192.0.2.1, key: 11 }']],
+      red: [0],
+    },
+    {
+      what: 'blue’s key differs',
+      edits: [['remote: 192.0.2.1, key: 20 }', 'remote: 192.0.2.1, key: 21 }']],
+      red: [1],
+    },
+    {
+      what: 'the keys are exchanged at one end',
+      edits: [
+        ['remote: 192.0.2.1, key: 10 }', 'remote: 192.0.2.1, key: 20 }'],
+        [
+          'local: 192.0.2.2, remote: 192.0.2.1, key: 20 } }\n    red1',
+          'local: 192.0.2.2, remote: 192.0.2.1, key: 10 } }\n    red1',
+        ],
+      ],
+      red: [0, 1, 2],
+    },
+  ],
+  'ovs-vxlan-fabric.yaml': [
+    {
+      what: 'machine 2 has another address',
+      edits: [['eth0: { addresses: [192.0.2.2/24] }', 'eth0: { addresses: [192.0.2.22/24] }']],
+      red: [0, 1, 2],
+    },
+    {
+      what: 'the key of machine 3 differs',
+      edits: [
+        [
+          'to-m3: { kind: vxlan, remote: 192.0.2.3, key: 100 }',
+          'to-m3: { kind: vxlan, remote: 192.0.2.3, key: 101 }',
+        ],
+      ],
+      red: [2],
+    },
+    {
+      what: 'machine 1 is a gateway',
+      edits: [
+        [
+          '    int1:\n      kind: ovs-bridge\n',
+          '    int1:\n      kind: ovs-bridge\n      addresses: [10.0.0.254/24]\n',
+        ],
+        [
+          'interfaces: { eth0: { addresses: [10.0.0.1/24] } }',
+          'interfaces: { eth0: { addresses: [10.0.0.1/24] } }\n      routes: [{ to: default, via: 10.0.0.254 }]',
+        ],
+      ],
+      red: [3],
+    },
+  ],
+  'ovs-three-node-site.yaml': [
+    {
+      what: 'the compute node is off the management network',
+      edits: [
+        [
+          'mgmt0: { addresses: [172.16.0.11/24] }',
+          'mgmt0: { addresses: [172.16.0.11/24], state: down }',
+        ],
+      ],
+      red: [0],
+    },
+    {
+      what: 'the internal network is down at compute',
+      edits: [
+        [
+          'int0: { addresses: [192.0.2.11/24] }',
+          'int0: { addresses: [192.0.2.11/24], state: down }',
+        ],
+      ],
+      red: [1, 3, 4],
+    },
+    {
+      what: 'red1 stands in another VLAN',
+      edits: [['p-red1: { vlan: 1 }', 'p-red1: { vlan: 3 }']],
+      red: [2, 3],
+    },
+    {
+      what: 'blue1 stands in red’s VLAN',
+      edits: [['p-blue1: { vlan: 2 }', 'p-blue1: { vlan: 1 }']],
+      red: [5, 6],
+    },
+  ],
 };
 
 /** Of the two labs with guests on two hosts and a tunnel between. */
@@ -839,6 +1211,8 @@ const usual: ReadonlySet<string> = new Set([
   ...['link:bridge', 'link:veth', 'link:tap', 'link:tun', 'link:vxlan'],
   ...['queueing:tbf', 'program:nft', 'program:socat'],
   ...['program:qemu-system-x86_64', 'guest-system'],
+  // With the userspace datapath; on the kernel's they are tried in a guest of their own.
+  ...['ovsdb-server', 'ovs-vswitchd', 'ovs-vsctl', 'ovs-ofctl'].map((name) => `program:${name}`),
 ]);
 
 /** Whether a lab of the gallery needs more than every kernel has: the guest tier is where it is sure to run. */
@@ -846,6 +1220,12 @@ export function needsFullKernel(file: string): boolean {
   const { document } = readDocument(readGallery(file));
   if (document === null) return true;
   return requirementsOf(networkOf(document)).some(({ capability }) => !usual.has(capability));
+}
+
+/** Whether a lab of the gallery has an Open vSwitch. */
+export function hasOpenVswitch(file: string): boolean {
+  const { document } = readDocument(readGallery(file));
+  return document !== null && networkOf(document).switches.size > 0;
 }
 
 /** The lab's text with the edits; throws where one does not fit: it would change nothing, or not what is meant. */

@@ -16,6 +16,7 @@ import {
   readFileSync,
   readlinkSync,
   rmSync,
+  writeFileSync,
 } from 'node:fs';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -80,7 +81,15 @@ export function install(): Installation {
   if (installation !== undefined) return installation;
   const built = spawnSync(
     process.execPath,
-    [path.join(checkout, 'main/start/build.mjs'), 'agent', 'realm-setup', 'probe', 'keeper', 'cli'],
+    [
+      path.join(checkout, 'main/start/build.mjs'),
+      'agent',
+      'realm-setup',
+      'probe',
+      'collector',
+      'keeper',
+      'cli',
+    ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
   if (built.status !== 0) throw new Error(`The build failed: ${built.stderr.toString()}`);
@@ -107,7 +116,13 @@ export function install(): Installation {
   const wanted = (name: string): boolean => !/^build\/(?:darwin|win32)(?:\/|$)/.test(name);
   for (const name of nativePackages(['koffi', 'zeromq'])) copy(`node_modules/${name}`, wanted);
   spawnSync('chmod', ['-R', 'a+rX', root]);
-  installation = { root, node: nodeForEverybody(root) };
+  const node = nodeForEverybody(root);
+  // As a package has it in the search path: transcripts call it by its name.
+  const command = path.join(root, 'bin/netloom');
+  mkdirSync(path.dirname(command), { recursive: true, mode: 0o755 });
+  writeFileSync(command, `#!/bin/sh\nexec ${node} ${root}/main/cli/netloom.mjs "$@"\n`);
+  chmodSync(command, 0o755);
+  installation = { root, node };
   return installation;
 }
 
@@ -179,6 +194,8 @@ export interface NetloomOptions {
   readonly user?: number;
   /** Words that run the command in another network (`outer-world.ts`). */
   readonly enter?: readonly string[];
+  /** The words that start Netloom; those of the installed copy unless given. */
+  readonly command?: readonly string[];
 }
 
 /**
@@ -206,11 +223,14 @@ export class Netloom {
   readonly directories: Directories;
   private readonly environment: Readonly<Record<string, string>>;
   private readonly enter: readonly string[];
+  private readonly command: readonly string[];
 
   constructor(options: NetloomOptions = {}) {
     this.installation = install();
     this.user = options.user ?? process.getuid?.() ?? 0;
     this.enter = options.enter ?? [];
+    const { root, node } = this.installation;
+    this.command = options.command ?? [node, path.join(root, 'main/cli/netloom.mjs')];
     this.home = temporaryDirectory('home');
     const make = (name: string): string => {
       const directory = path.join(this.home, name);
@@ -259,8 +279,8 @@ export class Netloom {
 
   /** Starts the command; for what is not over at once. */
   start(args: readonly string[], options: RunOptions = {}): ChildProcess {
-    const { root, node } = this.installation;
-    const command = [node, path.join(root, 'main/cli/netloom.mjs'), ...args];
+    const { node } = this.installation;
+    const command = [...this.command, ...args];
     // Only root may enter, and becomes the person after it.
     const uid = String(this.user);
     const become = ['setpriv', '--reuid', uid, '--regid', uid, '--clear-groups', '--'];
@@ -346,7 +366,7 @@ export class Netloom {
       ...this.identity,
       ...(input === undefined ? {} : { input }),
       cwd: '/',
-      env: { PATH: systemPath },
+      env: { PATH: `${path.join(this.installation.root, 'bin')}:${systemPath}` },
       maxBuffer: 64 * 1024 * 1024,
       timeout: 60_000,
     });

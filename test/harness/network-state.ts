@@ -1,7 +1,9 @@
 /**
- * The one comparator of networks. It reads what iproute2 (and tc, bridge, nft) say inside a realm, never what Netloom
- * says, and leaves out what changes by itself: ifindex, unpinned MACs, counters, timers, lifetimes, ownership marks.
+ * The one comparator of networks. It reads what iproute2 (and tc, bridge, nft, and Open vSwitch's own programs) say inside
+ * a realm, never what Netloom says, and leaves out what changes by itself: ifindex, unpinned MACs, counters, timers,
+ * lifetimes, ownership marks.
  */
+import { type OvsState, ovsState } from './ovs-state.ts';
 
 /** Runs a command where the network is and returns its standard output; throws when it fails. */
 export type RunInRealm = (command: readonly string[]) => string;
@@ -18,6 +20,8 @@ export interface NamespaceState {
   readonly rules: Json;
   readonly settings: Readonly<Record<string, string>>;
   readonly processes: readonly string[];
+  /** What the Open vSwitches have that run in it, wherever their sockets are. */
+  readonly switches: readonly Json[];
 }
 
 /** Namespaces by name; the realm's own is `''`. */
@@ -50,6 +54,11 @@ const collect = [
   `grep -sH '' ${settingFiles.map((file) => `/proc/sys/${file}`).join(' ')} | tr ':' '='`,
   'for d in /sys/class/net/*; do read -r v <"$d/addr_assign_type" && echo "${d##*/}=$v"; done 2>/dev/null; true',
   'ip -j netns list-id 2>/dev/null',
+  `own=$(readlink /proc/self/ns/net)
+  for c in $(grep -slx ovs-vswitchd /proc/[0-9]*/comm); do
+    [ "$(readlink "\${c%/comm}/ns/net")" = "$own" ] || continue
+    tr '\\000' '\\n' <"\${c%/comm}/cmdline" | sed -n 's|^unix:\\(.*\\)/db.sock$|\\1|p'
+  done`,
 ]
   .map((command) => `${command}; printf '\\036'`)
   .join('\n');
@@ -70,7 +79,7 @@ for n in $(ls /run/netns 2>/dev/null | sort); do
 done
 `;
 
-const sectionsPerNamespace = 12;
+const sectionsPerNamespace = 13;
 
 interface RawNamespace {
   readonly name: string;
@@ -84,6 +93,7 @@ interface RawNamespace {
   readonly settings: string;
   readonly assignTypes: string;
   readonly ids: readonly JsonObject[];
+  readonly switches: readonly OvsState[];
 }
 
 /** Reads the whole network of a realm. */
@@ -112,6 +122,9 @@ export function readNetworkState(run: RunInRealm): NetworkState {
       settings: text(9),
       assignTypes: text(10),
       ids: list(11),
+      switches: lines(text(12))
+        .sort()
+        .map((directory) => ovsState(directory, run)),
     });
   }
   if (raw.length === 0) throw new Error('the network could not be read');
@@ -159,13 +172,18 @@ function normalise(namespace: RawNamespace, all: readonly RawNamespace[]): Names
     namespace.addresses.map((link) => [String(link['ifname']), normaliseAddresses(link)]),
   );
   return {
-    links,
+    links: Object.fromEntries(
+      Object.entries(links).map(([name, link]) => [
+        name,
+        namespace.switches.some((one) => drawsMac(one, name)) ? { ...link, mac: null } : link,
+      ]),
+    ),
     addresses,
     routes: namespace.routes.flatMap(normaliseRoute).sort(),
     vlans: namespace.vlans,
     queueing: namespace.queueing
       .filter((discipline) => !['noqueue', 'noop'].includes(String(discipline['kind'])))
-      .map((discipline) => canonical(withoutKeys(discipline, new Set(['handle', 'refcnt']))))
+      .map((discipline) => canonical(withoutKeys(discipline, passingQueueing)))
       .sort(),
     rules: namespace.rules,
     settings: Object.fromEntries(
@@ -174,10 +192,42 @@ function normalise(namespace: RawNamespace, all: readonly RawNamespace[]): Names
         return [file.replace('/proc/sys/', ''), value];
       }),
     ),
+    // The daemons of Open vSwitch are known by what they have; where they keep it is up to whoever starts them.
     processes: lines(namespace.processes)
       .map((line) => line.trim())
+      .filter((line) => !/^(?:ovsdb-server|ovs-vswitchd) /.test(line))
       .sort(),
+    switches: namespace.switches.map(({ tables, openFlow }) => ({
+      tables: Object.fromEntries(
+        Object.entries(tables).map(([table, rows]) => [table, withoutMarks(rows)]),
+      ),
+      openFlow: openFlow as unknown as Json,
+    })),
   };
+}
+
+const passingQueueing: ReadonlySet<string> = new Set(['handle', 'refcnt', 'direct_packets_stat']);
+
+/** Open vSwitch gives its internal ports MACs by lot, as if a person had chosen them. */
+function drawsMac({ tables }: OvsState, link: string): boolean {
+  const port = tables['Interface']?.[link];
+  const settings = tables['Bridge']?.[link]?.['other_config'];
+  const isPinned = port?.['mac'] !== undefined || (isObject(settings) && 'hwaddr' in settings);
+  return port?.['type'] === 'internal' && !isPinned;
+}
+
+/** Rows without who they belong to. */
+function withoutMarks(rows: Readonly<Record<string, JsonObject>>): JsonObject {
+  return Object.fromEntries(
+    Object.entries(rows).map(([name, { external_ids: ids, ...row }]) => {
+      if (!isObject(ids)) return [name, row];
+      const others = Object.entries(ids).filter(([key]) => key !== 'netloom');
+      return [
+        name,
+        others.length === 0 ? row : { ...row, external_ids: Object.fromEntries(others) },
+      ];
+    }),
+  );
 }
 
 function lines(text: string): string[] {
@@ -212,7 +262,7 @@ function normaliseLink(
   namespace: RawNamespace,
   all: readonly RawNamespace[],
   assignType: string,
-): Json {
+): JsonObject {
   const info = isObject(link['linkinfo']) ? link['linkinfo'] : {};
   const data = (key: string): Json => {
     const value = info[key];

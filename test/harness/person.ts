@@ -56,7 +56,12 @@ export class Person {
   }
 
   /** Drags a node from the palette to a place of the canvas, in parts of its width and height, and names it. */
-  async place(kind: 'namespace' | 'router' | 'bridge', name: string, x: number, y: number) {
+  async place(
+    kind: 'namespace' | 'router' | 'bridge' | 'ovs-bridge',
+    name: string,
+    x: number,
+    y: number,
+  ) {
     const canvas = this.page.getByTestId('topology-canvas');
     const box = await canvas.boundingBox();
     if (box === null) throw new Error('no canvas');

@@ -10,6 +10,8 @@ import type { Result } from '../../agent/api/result.ts';
 import { type Faults, faultsOf } from '../../agent/apply/fault.ts';
 import { LabStore } from '../../agent/apply/lab-store.ts';
 import { InventoryTracker } from '../../agent/inventory/tracker.ts';
+import { engineDirectory } from '../../agent/ovs/engine-commands.ts';
+import { Engines } from '../../agent/ovs/engines.ts';
 import { LabService, type OpenedLabs } from '../../agent/services/labs.ts';
 
 export function ip(...args: readonly string[]): string {
@@ -91,7 +93,13 @@ export function makeStateDirectory(): string {
 
 export async function openBench(options: BenchOptions = {}): Promise<Bench> {
   const state = options.state ?? makeStateDirectory();
-  const tracker = await InventoryTracker.open();
+  const engines = await Engines.open({
+    directory: engineDirectory,
+    systemDirectory: null,
+    mayStart: true,
+    onFailure: () => undefined,
+  });
+  const tracker = await InventoryTracker.open({ engines });
   if (!tracker.ok) throw new Error(JSON.stringify(tracker.failure));
   const events: LabEvent[] = [];
   const opened = await LabService.open({
@@ -104,6 +112,7 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
     faults: makeFaults(options.fault),
     prepareRemoval: () => Promise.resolve(),
     publish: (event) => events.push(event),
+    engines,
     ...(options.lackOf === undefined ? {} : { lackOf: options.lackOf }),
   });
   if (!opened.ok) throw new Error(JSON.stringify(opened.failure));
@@ -116,6 +125,7 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
     async close() {
       await opened.value.labs.close();
       tracker.value.close();
+      engines.close();
       if (options.state === undefined) rmSync(state, { recursive: true, force: true });
     },
   };

@@ -8,6 +8,7 @@ import type { PlanTarget } from '../../agent/api/calls.ts';
 import type { Result } from '../../agent/api/result.ts';
 import { lackOf } from '../../agent/kernel/capabilities.ts';
 import { readDocument } from '../../agent/lab/document-text.ts';
+import { datapathCapability, lackOfKernelDatapath } from '../../agent/ovs/datapath.ts';
 import {
   type LabDoor,
   type MutationResult,
@@ -91,7 +92,9 @@ const tried = new Map<string, readonly MutationResult[] | string>();
 
 beforeAll(async () => {
   requirePrivateNamespaces();
-  bench = await openBench({ lackOf });
+  bench = await openBench({
+    lackOf: (one) => (one === datapathCapability ? lackOfKernelDatapath() : lackOf(one)),
+  });
   const tryInOrder = async (lane: readonly string[]): Promise<void> => {
     for (const file of lane) {
       tried.set(file, await tryMutations(door, file).catch((error: unknown) => String(error)));

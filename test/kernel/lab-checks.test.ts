@@ -60,6 +60,9 @@ async function check(...checks: LabCheck[]): Promise<readonly CheckResult[]> {
     document,
     namespaceFd: (name) => succeed(fdOf(name)),
     isSettled: () => true,
+    collected: () => {
+      throw new Error('no check here asks a collector');
+    },
     signal: new AbortController().signal,
     onResult: () => undefined,
   });

@@ -7,7 +7,9 @@ import {
   createBridge,
   createVeth,
   deleteLink,
+  deleteLinkGroup,
   getLink,
+  groupLinks,
   listLinks,
   namespaceIdOf,
   setLink,
@@ -135,6 +137,20 @@ describe('links', () => {
     must(deleteLink(socket, bridge.index));
     expect(errnoOf(deleteLink(socket, bridge.index))).toBe('ENODEV');
     expect(errnoOf(getLink(socket, { name: 'br0' }))).toBe('ENODEV');
+  });
+
+  it('go together as a group, and only those of it', () => {
+    for (const name of ['one', 'two', 'three']) {
+      must(createBridge(socket, { name }));
+    }
+    const indexes = ['one', 'three'].map((name) => must(getLink(socket, { name })).index);
+    const group = must(groupLinks(socket, indexes));
+    expect(ip('-n', leftName, 'link', 'show', 'two')).toMatchObject([{ group: 'default' }]);
+    must(deleteLinkGroup(socket, group));
+    expect(must(listLinks(socket, { kind: 'bridge' })).map(({ name }) => name)).toEqual(['two']);
+    expect(errnoOf(deleteLinkGroup(socket, group))).toBe('ENODEV');
+    expect(errnoOf(groupLinks(socket, indexes))).toBe('ENODEV');
+    must(deleteLink(socket, must(getLink(socket, { name: 'two' })).index));
   });
 
   it('fail with the kernel’s sentence and leave nothing behind', () => {

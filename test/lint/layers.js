@@ -6,9 +6,18 @@ const allowed = [
   { from: 'agent/api/', to: ['agent/api/'], packages: ['zod'] },
   {
     from: 'agent/lab/',
-    to: ['agent/lab/', 'agent/api/', 'agent/kernel/ip-address.ts'],
+    to: [
+      'agent/lab/',
+      'agent/api/',
+      'agent/kernel/ip-address.ts',
+      // Pure: the commands of the daemons, shown as they are run.
+      'agent/ovs/engine-commands.ts',
+    ],
     packages: ['zod', 'yaml'],
   },
+  { from: 'agent/ovs/', to: ['agent/ovs/', 'agent/kernel/', 'agent/api/'] },
+  // Decoders: bytes in, records out.
+  { from: 'agent/activity/', to: ['agent/activity/', 'agent/api/'], packages: ['zod'] },
   { from: 'agent/', to: ['agent/'], forbidden: ['electron', 'vue', 'pinia'] },
   { from: 'main/bridge/contract.ts', to: ['agent/api/'], packages: ['zod'] },
   { from: 'main/', to: ['main/', 'agent/api/', 'agent/lab/'], forbidden: ['vue', 'pinia'] },

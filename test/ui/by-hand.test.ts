@@ -2,52 +2,27 @@
  * Labs built from an empty canvas with nothing but what a person has, in real Chromium; what the kernel then has is read
  * with iproute2 and nft.
  */
-import type { Browser, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunInRealm } from '../harness/network-state.ts';
-import { Person } from '../harness/person.ts';
-import {
-  type Home,
-  keeperOf,
-  launchChromium,
-  lookInto,
-  makeHome,
-  openWindow,
-  removeHome,
-  type Started,
-  startNetloom,
-  takePicture,
-} from '../harness/window.ts';
+import { OwnWindow } from '../harness/own-window.ts';
+import type { Person } from '../harness/person.ts';
 
-const pictures = process.env['NETLOOM_PICTURES'];
-
-let browser: Browser;
-let home: Home;
-let started: Started;
+let window: OwnWindow;
 let page: Page;
 let person: Person;
-let complaints: readonly string[];
 
 beforeAll(async () => {
-  home = makeHome();
-  browser = await launchChromium();
-  started = await startNetloom(home);
-  ({ page, complaints } = await openWindow(browser, started.url));
-  page.setDefaultTimeout(15_000);
-  person = new Person(page);
+  window = await OwnWindow.open();
+  ({ page, person } = window);
 });
 
 afterAll(async () => {
-  await browser.close();
-  await started.stop();
-  removeHome(home);
+  await window.close();
 });
 
-async function picture(name: string): Promise<void> {
-  if (pictures !== undefined) await takePicture(page, pictures, `by-hand-${name}`);
-}
-
-const realmOf = (lab: string): RunInRealm => lookInto(keeperOf(home, `sandbox:${lab}`));
+const picture = (name: string): Promise<void> => window.picture(`by-hand-${name}`);
+const realmOf = (lab: string): RunInRealm => window.realmOf(lab);
 const parse = <T>(text: string): T => JSON.parse(text) as T;
 
 /** Addresses, `ADDRESS/PREFIX`, of an interface in a namespace. */
@@ -250,5 +225,5 @@ describe('a tunnel of tuns, by hand', () => {
 });
 
 it('has nothing to complain of in the browser’s console', () => {
-  expect(complaints).toEqual([]);
+  expect(window.complaints).toEqual([]);
 });

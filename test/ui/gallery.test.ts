@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import {
@@ -49,6 +49,42 @@ interface Box {
 const overlaps = (a: Box, b: Box): boolean =>
   a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 
+/** The smallest that a window is made for, and a usual one. */
+const viewports = [
+  { width: 1100, height: 700 },
+  { width: 1440, height: 900 },
+];
+
+async function expectDrawn(page: Page, name: string, nodes: readonly string[]): Promise<void> {
+  // A window starts where the last one was.
+  await page
+    .getByRole('navigation')
+    .first()
+    .getByRole('button', { name: 'Library' })
+    .first()
+    .click();
+  await page.getByTestId(`gallery-${name}`).locator('button.cover').click();
+  const cards = page.locator('.canvas-layer .card[data-node]');
+  await expect.poll(() => cards.count()).toBe(nodes.length);
+  const boxes = await cards.evaluateAll((elements): Box[] =>
+    elements.map((element) => {
+      const { left, top, right, bottom } = element.getBoundingClientRect();
+      return { node: element.getAttribute('data-node') ?? '', left, top, right, bottom };
+    }),
+  );
+  expect(boxes.map(({ node }) => node).sort()).toEqual(nodes);
+  const canvas = await page.getByTestId('topology-canvas').boundingBox();
+  for (const [index, box] of boxes.entries()) {
+    for (const other of boxes.slice(index + 1)) {
+      expect(overlaps(box, other), `${box.node} and ${other.node} overlap`).toBe(false);
+    }
+    expect(box.left, box.node).toBeGreaterThanOrEqual(canvas?.x ?? 0);
+    expect(box.top, box.node).toBeGreaterThanOrEqual(canvas?.y ?? 0);
+    expect(box.right, box.node).toBeLessThanOrEqual((canvas?.x ?? 0) + (canvas?.width ?? 0));
+    expect(box.bottom, box.node).toBeLessThanOrEqual((canvas?.y ?? 0) + (canvas?.height ?? 0));
+  }
+}
+
 // Themes do not move anything: the second one is for the pictures.
 describe.each(pictures === undefined ? (['light'] as const) : (['light', 'dark'] as const))(
   'in %s',
@@ -59,38 +95,13 @@ describe.each(pictures === undefined ? (['light'] as const) : (['light', 'dark']
       };
       const { page, context, complaints } = await openWindow(browser, started.url, { colorScheme });
       try {
-        // A window starts where the last one was.
-        await page
-          .getByRole('navigation')
-          .first()
-          .getByRole('button', { name: 'Library' })
-          .first()
-          .click();
-        await page.getByTestId(`gallery-${name}`).locator('button.cover').click();
-        const cards = page.locator('.canvas-layer .card[data-node]');
-        const nodes = Object.keys(document.topology.nodes).sort();
-        await expect.poll(() => cards.count()).toBe(nodes.length);
-        const boxes = await cards.evaluateAll((elements): Box[] =>
-          elements.map((element) => {
-            const { left, top, right, bottom } = element.getBoundingClientRect();
-            return { node: element.getAttribute('data-node') ?? '', left, top, right, bottom };
-          }),
-        );
-        expect(boxes.map(({ node }) => node).sort()).toEqual(nodes);
-        const canvas = await page.getByTestId('topology-canvas').boundingBox();
-        for (const [index, box] of boxes.entries()) {
-          for (const other of boxes.slice(index + 1)) {
-            expect(overlaps(box, other), `${box.node} and ${other.node} overlap`).toBe(false);
-          }
-          expect(box.left, box.node).toBeGreaterThanOrEqual(canvas?.x ?? 0);
-          expect(box.top, box.node).toBeGreaterThanOrEqual(canvas?.y ?? 0);
-          expect(box.right, box.node).toBeLessThanOrEqual((canvas?.x ?? 0) + (canvas?.width ?? 0));
-          expect(box.bottom, box.node).toBeLessThanOrEqual(
-            (canvas?.y ?? 0) + (canvas?.height ?? 0),
-          );
+        for (const viewport of viewports) {
+          await page.setViewportSize(viewport);
+          await expectDrawn(page, name, Object.keys(document.topology.nodes).sort());
+          if (pictures === undefined) continue;
+          await takePicture(page, pictures, `${name}-${colorScheme}-${String(viewport.width)}`);
         }
         expect(complaints).toEqual([]);
-        if (pictures !== undefined) await takePicture(page, pictures, `${name}-${colorScheme}`);
       } finally {
         await context.close();
       }

@@ -45,5 +45,11 @@ export const chineseChecks: Readonly<Record<string, string>> = {
     '{from} 到 {to} 的实测速率为 {rate}，但本机只发出了 {sent}，不足以判断是否符合要求（{bounds}）。',
   'rate-nothing-arrived': '{from} 发出的报文没有一个到达 {to}。',
   'rate-unreachable': '{from} 无法向 {to} 发送报文（{errno}）。',
+  'records-found':
+    '{at} 收到 {count} 条 {protocol} 记录{match}，最近一条来自 {exporter}，符合预期。',
+  'records-found-unexpectedly':
+    '{at} 收到 {count} 条 {protocol} 记录{match}，最近一条来自 {exporter}，但预期没有。',
+  'no-records': '{at} 未收到 {protocol} 记录{match}，符合预期。',
+  'no-records-unexpectedly': '{at} 在 {seconds} 秒内未收到 {protocol} 记录{match}。',
   'check-not-done': '未能执行检查：{reason}',
 };

@@ -98,6 +98,26 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{bridge} 处于关闭状态，上行接口 {interface} 会因此断开。',
     next: '请去掉 `state: down`，或去掉上行接口。',
   },
+  'physical-port-missing': {
+    reason: '没有接口 {interface}，不能作 {bridge} 的端口。',
+    next: '请检查端口的名称。',
+  },
+  'physical-port-unfit': {
+    reason: '{interface}（{kind}）不能作 Open vSwitch 网桥的端口。',
+    next: '请另选接口。',
+  },
+  'physical-port-taken': {
+    reason: '{interface} 已是 {master} 的端口。',
+    next: '请先将它从 {master} 移除，或另选接口。',
+  },
+  'physical-port-addressed': {
+    reason: '{interface} 有地址，接入后将无人可达：{addresses}。',
+    next: '请先移除地址，或让它作 Linux 网桥的上行接口，由网桥接管地址。',
+  },
+  'physical-port-down': {
+    reason: '{interface} 处于关闭状态，启用之前什么也不通。',
+    next: '请用 `ip link set {interface} up` 启用。',
+  },
   'uplink-missing': {
     reason: '没有接口 {interface}，不能作 {bridge} 的上行接口。',
     next: '请检查上行接口的名称。',
@@ -304,6 +324,11 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     next: '除非有意如此，请换一个地址。',
   },
   'broadcast-address': { reason: '{address} 是子网的广播地址。', next: '请换一个地址。' },
+  'out-of-range': {
+    reason: '{value} 超出允许的范围，界限为 {limit}。',
+    next: '请填写范围内的值。',
+  },
+  'wrong-length': { reason: '长度不符合要求，界限为 {limit}。', next: '请调整长度。' },
   // Routes
   'invalid-route': {
     reason: '{to} 不是有效的目的网段。',
@@ -352,6 +377,18 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'check-from-machine': {
     reason: '{node} 是虚拟机；检查要从命名空间发起。',
     next: '请填一个命名空间节点，可以从它检查 {node}。',
+  },
+  'check-without-collector': {
+    reason: '{node} 没有采集器，收不到任何记录。',
+    next: '请为该节点配置采集器，或改填有采集器的节点。',
+  },
+  'collector-not-running': {
+    reason: '{node} 的采集器没有运行，收不到记录。',
+    next: '请查看它的输出；重新规划并应用即可再次启动。',
+  },
+  'check-protocol-not-collected': {
+    reason: '{node} 的采集器没有监听 {protocol}。',
+    next: '请为它配置 {protocol} 的端口。',
   },
   'check-target-without-address': {
     reason: '{target} 没有地址。',
@@ -524,6 +561,159 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '无法制作虚拟机用的小系统：{reason}',
     next: '请安装缺少的东西，或为虚拟机指定内核或磁盘。',
   },
+  // Open vSwitch
+  'ovs-datapaths-mixed': {
+    reason: '{bridge} 与 {other} 共用一个 Open vSwitch，却要求不同的数据路径。',
+    next: '请让二者相同，或去掉该项。',
+  },
+  'ovs-datapath-differs': {
+    reason: '{place} 的 Open vSwitch 使用数据路径 {there}，而实验要求 {wanted}。',
+    next: '请去掉该项，或先结束正在使用该 Open vSwitch 的内容。',
+  },
+  'ovs-datapath-taken': {
+    reason: '{place} 中另一个 Open vSwitch 占用了数据路径 {datapath}，第二个无法使用。',
+    next: '请结束那个 Open vSwitch，或把网桥放入实验的命名空间中。',
+  },
+  'ovs-datapath-stays': {
+    reason: '内核保留了已结束的交换机的数据路径：{detail}。',
+    next: '查看是哪个进程占用它，然后重试。',
+  },
+  'stp-and-rstp': { reason: '{bridge} 同时开启了 STP 和 RSTP。', next: '请只保留其中一个。' },
+  'tree-setting-unused': { reason: '`{key}` 不起作用：{bridge} 的生成树用不到它。', next: '' },
+  'stp-cost-too-high': {
+    reason: 'STP 的路径开销最大为 {limit}，{port} 超出了。',
+    next: '请减小 `cost`，或改用 RSTP。',
+  },
+  'native-mode-without-native': {
+    reason: '{port} 写明了本征 VLAN 如何发出，却没有本征 VLAN。',
+    next: '请加上 `native`，或删除 `nativeMode`。',
+  },
+  'qos-not-possible': {
+    reason: '{port} 是 {kind} 端口，自己没有队列，`{key}` 不起作用。',
+    next: '请写在数据帧真正离开的端口上。',
+  },
+  'qos-and-impairment': {
+    reason: '{port} 同时有 `qos` 和链路损伤，而一个接口的根上只能有一个队列规则。',
+    next: '请把链路损伤放到链路的另一端。',
+  },
+  'ovs-rate-too-low': { reason: '速率 {rate} 低于 1 kbit/s。', next: '请提高速率。' },
+  'queue-rates-swapped': {
+    reason: '{port} 的队列 {queue} 的保证速率高于上限。',
+    next: '请改正其中一个速率。',
+  },
+  'bond-member-not-link': {
+    reason: '{interface} 不是 {node} 上的链路端点，不能作 {bond} 的成员。',
+    next: '请填写 {node} 上有链路的端口。',
+  },
+  'bond-member-setting': {
+    reason: '{interface} 是 {bond} 的成员，`{key}` 应写在 Bond 上。',
+    next: '请移到 {bond}。',
+  },
+  'bond-setting': { reason: '`{key}` 应写在 Bond {bond} 的成员上。', next: '请移到各成员。' },
+  'balance-tcp-without-lacp': {
+    reason: 'Bond {bond} 按 TCP 连接均衡需要 LACP，没有它什么都不通。',
+    next: '请设 `lacp: active`，或改用 `balance-slb`。',
+  },
+  'bridge-loop-past-tree': {
+    reason:
+      '这条链路接成了环路，没有生成树能断开它：{bridge} 没有生成树，还会丢弃其他网桥的 BPDU：{bridges}。',
+    next: '请在 {bridge} 上设置 `rstp: true` 或 `stp: true`，或删除一条链路。',
+  },
+  'bonds-choose-apart': {
+    reason: '绑定 {bond} 一次只用一条链路，对端的 {other} 可能选中另一条：那样什么也通不过。',
+    next: '请在两端都设置 `lacp: active`，或让链路接到各自的端口上。',
+  },
+  'duplicate-tunnel': {
+    reason: '{port} 与 {other} 是同一条隧道，Open vSwitch 只会建立其中一条。',
+    next: '请使用不同的 key，或删除一条。',
+  },
+  'tunnel-without-route': {
+    reason: '{node} 没有到 {remote} 的路。',
+    next: '请让 {node} 在自己的网桥上有同网段的地址，或加一条路由。',
+  },
+  'underlay-on-link': {
+    reason:
+      '隧道 {port} 要走 {node} 的 {interface}，而 Open vSwitch 只从自己的网桥发送隧道报文，因此不会通。',
+    next: '请在 {node} 里加一个 `uplink: {interface}` 的 ovs-bridge，由它接管地址。',
+  },
+  'mtu-beyond-ovs-tunnel': {
+    reason: '{mtu} 字节的报文无法整个通过隧道 {port}：底层 {underlay} 最多承载 {limit} 字节。',
+    next: '',
+  },
+  'mirror-port-unknown': {
+    reason: '端口镜像 {mirror} 写了 {port}，而 {bridge} 没有这个端口。',
+    next: '请改正名称。',
+  },
+  'mirror-output-selected': {
+    reason: '端口镜像 {mirror} 会把 {port} 的流量复制到 {port} 自己。',
+    next: '请换一个输出端口，或不镜像 {port}。',
+  },
+  'mirror-selects-nothing': {
+    reason: '端口镜像 {mirror} 没有复制任何流量。',
+    next: '请加上 `all: true`、端口或 VLAN。',
+  },
+  'invalid-target': {
+    reason: '{text} 不是带端口的地址。',
+    next: '请写成 `10.0.0.1:2055` 或 `[fd00::1]:2055` 的形式。',
+  },
+  'invalid-controller': {
+    reason: '{text} 不是控制器。',
+    next: '请写成 `tcp:10.0.0.1:6653` 的形式。',
+  },
+  'protocols-too-old': {
+    reason: '{bridge} 有 {what}，OpenFlow 自 {version} 才支持，而 `protocols` 不包括它。',
+    next: '请把 {version} 加进 `protocols`，或删除 `protocols`。',
+  },
+  'unknown-group': {
+    reason: '流表项指向组 {number}，而 {bridge} 没有它。',
+    next: '请把它加进 `groups`。',
+  },
+  'unknown-meter': {
+    reason: '流表项指向 meter {number}，而 {bridge} 没有它。',
+    next: '请把它加进 `meters`。',
+  },
+  'patch-not-at-bridge': {
+    reason: '{node} 不是 Open vSwitch 网桥，patch 只能连接两个这样的网桥。',
+    next: '请改用不带 `type: patch` 的链路。',
+  },
+  'patch-across-namespaces': {
+    reason: '{bridge} 与 {other} 在不同的命名空间，分属不同的 Open vSwitch。',
+    next: '请改用不带 `type: patch` 的链路，或用隧道。',
+  },
+  'patch-to-itself': { reason: 'Patch 的两端都在 {bridge}。', next: '请为其中一端换一个网桥。' },
+  'patch-setting': {
+    reason: '{port} 是 patch 端口，不是接口，没有 `{key}`。',
+    next: '请删除 `{key}`。',
+  },
+  'physical-port-inside': {
+    reason: '本机接口 {interface} 不在此网桥所在的 {node} 里。',
+    next: '请用链路把它接到主机自身命名空间里的网桥，由那座网桥使用该端口。',
+  },
+  'ovs-uplink-not-made': {
+    reason:
+      '{bridge} 的上行接口 {interface} 不是其命名空间里的链路端点，Open vSwitch 网桥的上行接口只能是这样的接口。',
+    next: '请填写那里的链路端点，或为网桥添加 `physical` 端口；要接管地址，请改用 Linux 网桥。',
+  },
+  'ovs-bridge-taken': {
+    reason: 'Open vSwitch 网桥 {name} 已存在，且不属于本实验。',
+    next: '请给节点改名，或删除该网桥。',
+  },
+  'ovs-bridge-of-other-lab': {
+    reason: 'Open vSwitch 网桥 {name} 属于实验 {other}。',
+    next: '请给节点改名，或停止实验 {other}。',
+  },
+  'ovs-not-running': {
+    reason: '本机没有运行 Open vSwitch。',
+    next: '请用 `systemctl start openvswitch-switch` 启动，或在沙箱中启动实验。',
+  },
+  'policing-without-effect': {
+    reason: '用户态数据路径接受 {port} 的入方向限速，但不会丢弃任何报文；meter 有效。',
+    next: '',
+  },
+  'queues-without-effect': {
+    reason: '用户态数据路径不会把报文放进 {port} 的队列；它的 `maximumRate` 有效。',
+    next: '',
+  },
   'kernel-lacks': {
     reason: '{object} 需要 {capability}，而本机没有（{reason}）。',
     next: '`netloom doctor` 会说明如何补上；也可以从实验中删除它。',
@@ -641,5 +831,95 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'out-of-reach': {
     reason: '本实验的接口 {name} 位于没有名称的命名空间中，暂时保留。',
     next: '请结束占用该命名空间的进程。',
+  },
+  // Doors to Open vSwitch
+  'ovs-missing': {
+    reason: '没有安装 Open vSwitch：缺少 {object}。',
+    next: '请安装：apt install openvswitch-switch。',
+  },
+  'ovs-unreachable': {
+    reason: 'Open vSwitch 在 {object} 没有应答：{detail}。',
+    next: '请启动 Open vSwitch 后重试。',
+  },
+  'ovs-connection-lost': {
+    reason: 'Open vSwitch（{object}）在应答之前结束了。',
+    next: '请查看现在的状态后重试。',
+  },
+  'ovs-answer-late': {
+    reason: 'Open vSwitch（{object}）未在 {milliseconds} 毫秒内应答。',
+    next: '请查看 Open vSwitch 的日志后重试。',
+  },
+  'ovs-cancelled': { reason: '操作在开始之前已取消。', next: '需要时请重新开始。' },
+  'ovs-protocol': {
+    reason: '无法理解 {object} 的应答：{detail}。',
+    next: '请检查在那里监听的是哪个程序、什么版本。',
+  },
+  'ovs-database-changed': {
+    reason: 'Open vSwitch 的数据库期间被别人改动过。',
+    next: '请重新规划：什么都没有改变。',
+  },
+  'ovs-transaction-refused': {
+    reason: 'Open vSwitch 的数据库拒绝了这次变更（{error}）：{detail}。',
+    next: '请修改取值；什么都没有改变。',
+  },
+  'ovs-not-initialized': {
+    reason: 'Open vSwitch 的数据库还没有初始化。',
+    next: '请运行 `ovs-vsctl init` 后重试。',
+  },
+  'ovs-command-refused': {
+    reason: 'Open vSwitch 拒绝了 {object}：{detail}。',
+    next: '请修改请求后重试。',
+  },
+  'ovs-start-failed': {
+    reason: '{object} 无法启动（退出状态 {status}）：{detail}。',
+    next: '请查看它的日志，消除原因后重试。',
+  },
+  'ovs-directory-too-long': {
+    reason: 'Open vSwitch 的目录最长 {limit} 字节，因为其中有套接字。',
+    next: '请选择更短的名称。',
+  },
+  'ovs-switch-silent': {
+    reason: 'ovs-vswitchd 未在 {milliseconds} 毫秒内接受变更。',
+    next: '请检查 ovs-vswitchd 是否在运行，并查看它的日志。',
+  },
+  'ovs-engine-missing': {
+    reason: '{object} 中没有 Open vSwitch。',
+    next: '请重新应用实验以启动它。',
+  },
+  'ovs-stop-late': {
+    reason: 'Open vSwitch 的进程 {pid} 没有结束。',
+    next: '请查看是什么阻止了它，然后重试。',
+  },
+  'ovs-name-taken': {
+    reason: 'Open vSwitch 中已有 {object}，它不属于本实验。',
+    next: '请换个名称，或手动移除它。',
+  },
+  'ovs-name-too-long': {
+    reason: '名称 {object} 超过 {limit} 字节，没有接口能用它。',
+    next: '请选择更短的名称。',
+  },
+  'ovs-not-ours': {
+    reason: '网桥 {object} 没有本实验的标记，因此不会触碰。',
+    next: '如需移除，请手动操作。',
+  },
+  'ovs-mirror-port-missing': {
+    reason: '镜像 {object} 指定的端口 {port} 不在它的网桥上。',
+    next: '请指定同一网桥的端口。',
+  },
+  'ovs-interface-refused': {
+    reason: 'Open vSwitch 无法使用接口 {object}：{detail}。',
+    next: '请检查它的名称和设置，以及 ovs-vswitchd 的日志。',
+  },
+  'openflow-refused': {
+    reason: 'Open vSwitch 拒绝了流表的操作：{detail}。',
+    next: '请修改流、组和计量后重试。',
+  },
+  'openflow-line-refused': {
+    reason: 'Open vSwitch 不接受 {line}：{detail}。',
+    next: '请修改这一行，语法见 ovs-ofctl(8)。',
+  },
+  'openflow-port-unknown': {
+    reason: '{bridge} 的 {line} 用到端口 {port}，但没有端口固定为这个号。',
+    next: '请使用端口的名称，或为它设置 `openFlowPort: {port}`。',
   },
 };

@@ -1,9 +1,10 @@
 import { computed, type ComputedRef } from 'vue';
 import { createI18n } from 'vue-i18n';
-import type { CheckResult, Failure, Warning } from '../../../agent/api/index.ts';
+import type { CheckResult, Failure, OvsEngineView, Warning } from '../../../agent/api/index.ts';
 import { chineseChecks } from './checks.ts';
 import { chinese } from './chinese.ts';
 import { english } from './english.ts';
+import { chineseEvents } from './events.ts';
 import { chineseFailures } from './failures.ts';
 
 export type Language = 'en' | 'zh';
@@ -37,6 +38,8 @@ export interface Text {
   warning(warning: Warning): string;
   /** What a check saw, one sentence. */
   check(result: CheckResult): string;
+  /** What has happened to an Open vSwitch, one sentence. */
+  event(event: OvsEngineView['events'][number]): string;
   /** Relative time such as “3 minutes ago”. */
   ago(time: string, now: number): string;
   exactTime(time: string): string;
@@ -88,6 +91,12 @@ export function useText(): Text {
       const said =
         code === 'check-not-done' && failed !== undefined ? failed.reason : chineseChecks[code];
       return said === undefined ? sentence : fill(said, values, sentence);
+    },
+    event({ code, object, values, text }) {
+      if (language.value !== 'zh') return text;
+      // What kept it from starting again is a failure like others.
+      const said = chineseEvents[code] ?? chineseFailures[code]?.reason;
+      return said === undefined ? text : fill(said, { object, ...values }, text);
     },
     ago(time, now) {
       const seconds = Math.round((now - Date.parse(time)) / 1000);

@@ -80,6 +80,16 @@ export function wireStyles(element: Element): StylesheetJsonBlock[] {
       selector: 'edge.tunnel.no-carrier, edge.overlay.no-carrier',
       style: { 'line-dash-pattern': [2, 8] },
     },
+    // Two ports that are one cable inside of Open vSwitch: a clasp in the middle.
+    {
+      selector: 'edge.patch',
+      style: {
+        'line-color': colour('--ovs'),
+        'mid-target-arrow-shape': 'square',
+        'mid-target-arrow-color': colour('--ovs'),
+        'arrow-scale': 0.8,
+      },
+    },
     {
       selector: 'edge.underlay',
       style: { 'line-color': colour('--protocol-tunnel'), width: 4 },
@@ -95,6 +105,27 @@ export function wireStyles(element: Element): StylesheetJsonBlock[] {
         'line-dash-pattern': [6, 4],
         'line-color': colour('--bad'),
         width: 2.5,
+      },
+    },
+    {
+      selector: 'edge.traced',
+      style: { 'line-color': colour('--trace'), 'line-style': 'solid', width: 3.5 },
+    },
+    {
+      selector: 'edge.traced.onward',
+      style: {
+        'mid-target-arrow-shape': 'triangle',
+        'mid-target-arrow-color': colour('--trace'),
+        'arrow-scale': 1.2,
+      },
+    },
+    {
+      selector: 'edge.traced.backward',
+      style: {
+        'mid-target-arrow-shape': 'none',
+        'mid-source-arrow-shape': 'triangle',
+        'mid-source-arrow-color': colour('--trace'),
+        'arrow-scale': 1.2,
       },
     },
     { selector: 'edge.selected', style: { 'line-color': colour('--accent'), width: 3 } },

@@ -27,6 +27,11 @@ export interface CanvasWords {
   readonly linkBad: string;
   readonly untagged: (id: number) => string;
   readonly noUntagged: string;
+  readonly nativeTagged: (id: number) => string;
+  readonly allVlans: string;
+  readonly portError: (reason: string) => string;
+  readonly within: (namespace: string) => string;
+  readonly inside: (namespace: string) => string;
   readonly tagged: (ids: string) => string;
   readonly isolated: string;
   readonly portState: (state: string) => string;
@@ -74,6 +79,8 @@ export const canvasWords: Readonly<Record<'en' | 'zh', CanvasWords>> = {
       geneve: 'Geneve',
       macvlan: 'macvlan',
       vrf: 'VRF',
+      internal: 'Internal port',
+      patch: 'Patch port',
     },
     on: (parent) => `on ${parent}`,
     tableNumber: (table) => `table ${table}`,
@@ -84,6 +91,11 @@ export const canvasWords: Readonly<Record<'en' | 'zh', CanvasWords>> = {
     linkBad: 'link down',
     untagged: (id) => `VLAN ${id} untagged`,
     noUntagged: 'no untagged frames',
+    nativeTagged: (id) => `native VLAN ${id}, tagged`,
+    allVlans: 'trunk of all VLANs',
+    portError: (reason) => `Open vSwitch could not have it: ${reason}`,
+    within: (namespace) => `In the namespace ${namespace}`,
+    inside: (namespace) => `in ${namespace}`,
     tagged: (ids) => `VLAN ${ids} tagged`,
     isolated: 'Isolated: exchanges nothing with other isolated ports',
     portState: (state) => `STP: ${state}`,
@@ -133,6 +145,8 @@ export const canvasWords: Readonly<Record<'en' | 'zh', CanvasWords>> = {
       geneve: 'Geneve',
       macvlan: 'macvlan',
       vrf: 'VRF',
+      internal: '内部端口',
+      patch: 'Patch 端口',
     },
     on: (parent) => `基于 ${parent}`,
     tableNumber: (table) => `路由表 ${table}`,
@@ -143,6 +157,11 @@ export const canvasWords: Readonly<Record<'en' | 'zh', CanvasWords>> = {
     linkBad: '链路断开',
     untagged: (id) => `VLAN ${id} 不带标签`,
     noUntagged: '不接受无标签帧',
+    nativeTagged: (id) => `本征 VLAN ${id}，带标签`,
+    allVlans: '放行全部 VLAN 的中继口',
+    portError: (reason) => `Open vSwitch 未能启用：${reason}`,
+    within: (namespace) => `位于命名空间 ${namespace}`,
+    inside: (namespace) => `在 ${namespace} 内`,
     tagged: (ids) => `VLAN ${ids} 带标签`,
     isolated: '端口隔离：与其他隔离端口互不通信',
     portState: (state) => `STP：${state}`,

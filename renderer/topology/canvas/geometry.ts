@@ -38,6 +38,8 @@ export interface Bracket {
 export interface CardBox {
   readonly width: number;
   readonly height: number;
+  /** Room above the title, for ports on the upper edge and their bonds. */
+  readonly titleTop: number;
   /** Distance of the quiet line from the card's upper edge. */
   readonly noteTop: number;
   readonly ports: readonly PortBox[];
@@ -54,6 +56,11 @@ export const metrics = {
   bridgePortHeight: 18,
   /** With a line of VLAN chips. */
   bridgeTallPortHeight: 32,
+  /** At a port of an Open vSwitch bridge: a name, and an address at its longest. */
+  ovsPortWidth: 84,
+  ovsAddressWidth: 116,
+  ovsMinimumWidth: 204,
+  lineHeight: 14,
   innerHeight: 20,
   innerMinimumWidth: 252,
   minimumWidth: 168,
@@ -66,7 +73,9 @@ export function layOutCard(
   node: SceneNode,
   direction: (port: SceneInterface) => Point | null,
 ): CardBox {
-  return node.kind === 'bridge' ? layOutBridge(node, direction) : layOutNamespace(node, direction);
+  return node.kind === 'bridge' || node.kind === 'ovs-bridge'
+    ? layOutBridge(node, direction)
+    : layOutNamespace(node, direction);
 }
 
 interface PlacedPort {
@@ -255,6 +264,7 @@ function layOutNamespace(
   return {
     width,
     height,
+    titleTop: topRow === 0 ? 0 : topRow + 2,
     noteTop: topRow + titleHeight + middle + inner,
     ports,
     brackets: bracketsOf(ports),
@@ -267,8 +277,21 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
   let lower: PlacedPort[] = [];
   let left: PlacedPort[] = [];
   let right: PlacedPort[] = [];
+  const ovs = node.kind === 'ovs-bridge';
+  const bonds = ovs ? bondsOf(node) : [];
+  /** The edge at which the members of a bond lie beside each other, by where the first of their wires leads. */
+  const bondSides = new Map<string, Side>();
   for (const port of node.interfaces) {
+    if (bonds.some((bond) => bond.port === port)) continue;
     const toward = direction(port) ?? { x: 0, y: 1 };
+    if (ovs && port.bond !== null) {
+      const beside = Math.abs(toward.x) > 2 * Math.abs(toward.y);
+      const facing = beside ? (toward.x < 0 ? 'left' : 'right') : toward.y < 0 ? 'top' : 'bottom';
+      const side = bondSides.get(port.bond.name) ?? facing;
+      bondSides.set(port.bond.name, side);
+      ({ top: upper, bottom: lower, left, right })[side].push({ port, toward });
+      continue;
+    }
     // A peer beside the bar is reached from its end.
     if (Math.abs(toward.x) > 2 * Math.abs(toward.y))
       (toward.x < 0 ? left : right).push({ port, toward });
@@ -278,15 +301,34 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
   lower = gather(lower.sort(byX));
   left = gather(left.sort(byY));
   right = gather(right.sort(byY));
-  const { bridgePortWidth, padding, titleHeight } = metrics;
-  const bridgePortHeight = node.interfaces.some((port) => port.vlans !== null)
-    ? metrics.bridgeTallPortHeight
-    : metrics.bridgePortHeight;
+  const { padding, titleHeight } = metrics;
+  const addressed = ovs && node.interfaces.some((port) => port.address !== null);
+  const bridgePortWidth = addressed
+    ? metrics.ovsAddressWidth
+    : ovs
+      ? metrics.ovsPortWidth
+      : metrics.bridgePortWidth;
+  const bridgePortHeight =
+    (node.interfaces.some((port) => port.vlans !== null)
+      ? metrics.bridgeTallPortHeight
+      : metrics.bridgePortHeight) + (addressed ? metrics.lineHeight : 0);
   const count = Math.max(upper.length, lower.length);
-  const width = Math.max(metrics.bridgeMinimumWidth, count * (bridgePortWidth + 4) + 2 * padding);
+  const both = left.length > 0 && right.length > 0;
+  /** Room for bonds, inwards of the ports at an end of the bar. */
+  const besides = [...bondSides.values()].filter((side) => side === 'left' || side === 'right');
+  const bondWidth = metrics.ovsPortWidth + 20;
+  const bondRoom = new Set(besides).size * (bondWidth + padding);
+  const width = Math.max(
+    ovs ? metrics.ovsMinimumWidth : metrics.bridgeMinimumWidth,
+    count * (bridgePortWidth + 4) + 2 * padding,
+    ovs && both ? 2 * bridgePortWidth + 3 * padding + bondRoom : 0,
+    ovs && !both ? bridgePortWidth + 3 * padding + bondRoom : 0,
+  );
   const ends = Math.max(left.length, right.length) * bridgePortHeight;
-  const upperRow = upper.length > 0 ? bridgePortHeight : 0;
-  const lowerRow = lower.length > 0 ? bridgePortHeight : 0;
+  const bondRow = (side: Side) =>
+    bonds.some((bond) => bondSides.get(bond.port.name) === side) ? metrics.lineHeight + 6 : 0;
+  const upperRow = upper.length > 0 ? bridgePortHeight + bondRow('top') : 0;
+  const lowerRow = lower.length > 0 ? bridgePortHeight + bondRow('bottom') : 0;
   const note = node.note === null ? 0 : metrics.noteHeight;
   const height = upperRow + titleHeight + note + ends + lowerRow + 8;
   const ports: PortBox[] = [];
@@ -329,7 +371,47 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
       });
     });
   }
-  return { width, height, noteTop: upperRow + titleHeight, ports, brackets: bracketsOf(ports) };
+  // A bond lies along its members, inwards of them.
+  for (const { port } of bonds) {
+    const members = ports.filter((each) => each.interface.bond?.name === port.name);
+    const side = bondSides.get(port.name);
+    if (side === undefined || members.length === 0) continue;
+    const from = Math.min(...members.map((each) => each.x));
+    const to = Math.max(...members.map((each) => each.x + each.width));
+    const top = Math.min(...members.map((each) => each.y));
+    const foot = Math.max(...members.map((each) => each.y + each.height));
+    const room = metrics.lineHeight + 4;
+    const across = side === 'top' || side === 'bottom';
+    const x = across ? from : side === 'left' ? to + padding / 2 : from - padding / 2 - bondWidth;
+    const y = across ? (side === 'top' ? foot + 1 : top - room - 1) : (top + foot - room) / 2;
+    const along = across ? to - from : bondWidth;
+    ports.push({
+      interface: port,
+      side: 'inner',
+      indent: 0,
+      x,
+      y,
+      width: along,
+      height: room,
+      anchor: { x: x + along / 2, y: y + room / 2 },
+    });
+  }
+  return {
+    width,
+    height,
+    titleTop: upperRow === 0 ? 0 : upperRow + 2,
+    noteTop: upperRow + titleHeight,
+    ports,
+    brackets: bracketsOf(ports),
+  };
+}
+
+/** The bonds of an Open vSwitch bridge that have members there to lie along. */
+function bondsOf(node: SceneNode): readonly { readonly port: SceneInterface }[] {
+  return node.interfaces
+    .filter((port) => port.device === 'bond')
+    .filter((port) => node.interfaces.some((each) => each.bond?.name === port.name))
+    .map((port) => ({ port }));
 }
 
 export interface PlacedScene {

@@ -6,31 +6,45 @@ import {
   type BondMember,
   type BridgeNode,
   type CheckResult,
-  type DeviceKind,
+  emptyInventory,
   type Impairment,
   type Inventory,
   type LabDocument,
   type LinkView,
-  type MachineNode,
+  type VirtualMachineNode,
   type NamespaceView,
+  type OvsBridgeNode,
+  type OvsBridgeView,
   parseEndpoint,
   type Plan,
   type PlanStep,
 } from '../../../agent/api/index.ts';
 import { internetInterface } from '../../../agent/lab/network.ts';
 import { impairmentOf } from '../../../agent/lab/device.ts';
-import { addressesOf, deviceKindOf, homeOf, isDeviceKind, sameHost } from '../document/devices.ts';
+import { addedKindOf, addressesOf, homeOf, isDeviceKind, sameHost } from '../document/devices.ts';
+import { commonOf, isBridgeKind, type MarkKind } from '../document/node-kinds.ts';
 import {
   forwardingOf,
   heldAddresses,
   interfacesOf,
+  isKernelPort,
   liveVlans,
+  programOf,
   machineRunOf,
   type MachineRun,
-  type PortVlans,
   type WantedInterface,
   wantedVlans,
 } from '../live.ts';
+import {
+  blockedState,
+  isEngineLink,
+  ovsPortOf,
+  type OvsPortView,
+  type PortVlans,
+  portVlansOf,
+  usesVlans,
+  wantedOvsVlan,
+} from '../ovs-view.ts';
 
 /** `real` is in the kernel and in the document; `wanted` only in the document; `foreign` only in the kernel. */
 export type Presence = 'real' | 'wanted' | 'foreign';
@@ -50,7 +64,7 @@ export interface SceneInterface {
   /** Scene id of the interface at the other end of its wire. */
   readonly peer: string | null;
   /** Kind of the device that it is; null for the end of a veth pair and what else there may be. */
-  readonly device: DeviceKind | null;
+  readonly device: MarkKind | null;
   /** Number that tells it from others of its kind: a VLAN's, a VNI, a routing table. */
   readonly number: number | null;
   /** Name of the interface that it stands on. */
@@ -69,13 +83,15 @@ export interface SceneInterface {
   readonly holders: readonly string[] | null;
   /** The way out of its bridge, through a NIC that the lab did not make. */
   readonly uplink: boolean;
+  /** Why Open vSwitch could not have it. */
+  readonly error: string | null;
 }
 
 export interface SceneNode {
   /** Node name, or `foreign:` and the inventory's id. */
   readonly id: string;
   readonly title: string;
-  readonly kind: 'namespace' | 'bridge' | 'internet' | 'vm' | 'device';
+  readonly kind: 'namespace' | 'bridge' | 'ovs-bridge' | 'internet' | 'vm' | 'device';
   readonly presence: Presence;
   readonly difference: Difference;
   readonly drifted: boolean;
@@ -103,8 +119,11 @@ export interface SceneWire {
   readonly presence: Presence;
   readonly difference: Difference;
   readonly carrier: boolean | null;
-  /** `tunnel` carries one wire over the network, `overlay` is two tunnel devices that point at each other. */
-  readonly kind: 'veth' | 'tunnel' | 'overlay';
+  /**
+   * `tunnel` carries one wire over the network, `overlay` is two tunnel devices that point at each other, `patch` a pair
+   * of patch ports.
+   */
+  readonly kind: 'veth' | 'tunnel' | 'overlay' | 'patch';
   /** What its packets run over: lit while it is selected. */
   readonly underlay: Underlay;
 }
@@ -152,7 +171,7 @@ class KernelView {
       for (const name of namespace.names) this.#namespaceByName.set(name, namespace);
     }
     for (const link of inventory?.links ?? []) {
-      if (isFallback(link)) continue;
+      if (isFallback(link) || isEngineLink(inventory, link)) continue;
       const links = this.#linksByNamespace.get(link.namespace);
       if (links === undefined) this.#linksByNamespace.set(link.namespace, [link]);
       else links.push(link);
@@ -178,7 +197,38 @@ class KernelView {
   }
 
   get inventory(): Inventory {
-    return this.#inventory ?? { sequence: 0, namespaces: [], links: [], routes: [] };
+    return this.#inventory ?? emptyInventory;
+  }
+
+  /** Bridges of somebody else's in a namespace's Open vSwitch, with the links among these that are their ports. */
+  foreignOvsPorts(
+    namespace: NamespaceView,
+    links: readonly LinkView[],
+  ): ReadonlyMap<string, ReadonlySet<string>> {
+    const engine = this.#inventory?.engines.find((each) => each.namespace === namespace.id);
+    const names = new Set(links.map((link) => link.name));
+    return new Map(
+      (engine?.bridges ?? [])
+        .filter((view) => view.lab !== this.lab && names.has(view.bridge.name))
+        .map(({ bridge }) => {
+          const ports = bridge.ports.flatMap((port) => port.interfaces.map(({ name }) => name));
+          const own = ports.filter((name) => name !== bridge.name && names.has(name));
+          return [bridge.name, new Set(own)] as const;
+        }),
+    );
+  }
+
+  /** A bridge of the lab in any Open vSwitch of the realm. */
+  anyOvsBridge(name: string): OvsBridgeView | null {
+    const all = (this.#inventory?.engines ?? []).flatMap((engine) => engine.bridges);
+    return all.find((view) => view.bridge.name === name && view.lab === this.lab) ?? null;
+  }
+
+  /** An Open vSwitch bridge of the lab, by what its Open vSwitch says. */
+  ovsBridge(namespace: NamespaceView | null, name: string): OvsBridgeView | null {
+    const engine = this.#inventory?.engines.find((each) => each.namespace === namespace?.id);
+    const view = engine?.bridges.find((each) => each.bridge.name === name);
+    return view?.lab === this.lab ? view : null;
   }
 }
 
@@ -202,7 +252,10 @@ class PlanView {
   }
 
   node(name: string): Difference {
-    return differenceOf(this.#node.get(name) ?? [], new Set(['namespace', 'bridge', 'machine']));
+    return differenceOf(
+      this.#node.get(name) ?? [],
+      new Set(['namespace', 'bridge', 'ovs-bridge', 'machine']),
+    );
   }
 
   /** The realm's own namespace is there anyway; its rules make it the way out. */
@@ -251,9 +304,7 @@ export function buildScene(input: SceneInput): Scene {
     peers.set(ids[1], ids[0]);
     // Of a machine's card there is the other end, while the machine runs.
     const outside = ends.filter((end) => nodes[end.node]?.kind !== 'vm');
-    const live = outside.map((end) =>
-      kernel.link(namespaceOfNode(kernel, nodes, end.node), end.interface),
-    );
+    const live = outside.map((end) => endState(kernel, nodes, end));
     const running = ends.every(
       (end) => outside.includes(end) || machineRunOf(input.inventory, input.lab, end.node) !== null,
     );
@@ -267,7 +318,7 @@ export function buildScene(input: SceneInput): Scene {
         differences.find((difference) => difference === 'add' || difference === 'remove') ?? null,
         real,
       ),
-      carrier: real ? live.every((view) => view?.carrier === true) : null,
+      carrier: real ? live.every((view) => view?.carrier !== false) : null,
     });
   };
   links.forEach((link, index) => {
@@ -282,7 +333,7 @@ export function buildScene(input: SceneInput): Scene {
     join([first, second], {
       id: `link:${index}`,
       index,
-      kind: tunnel ? 'tunnel' : 'veth',
+      kind: tunnel ? 'tunnel' : link.type === 'patch' ? 'patch' : 'veth',
       underlay,
     });
   });
@@ -311,7 +362,8 @@ export function buildScene(input: SceneInput): Scene {
   const roots = rootBridges(kernel, nodes, wires);
   const sceneNodes: SceneNode[] = Object.entries(nodes).map(([name, node]): SceneNode => {
     const namespace = namespaceOfNode(kernel, nodes, name);
-    const own = node.kind === 'bridge' ? kernel.link(namespace, name) : null;
+    const own = isBridgeKind(node.kind) ? kernel.link(namespace, name) : null;
+    const ovs = node.kind === 'ovs-bridge' ? kernel.ovsBridge(namespace, name) : null;
     const machine = node.kind === 'vm' ? machineRunOf(input.inventory, input.lab, name) : null;
     const wayOut =
       node.kind === 'internet'
@@ -321,8 +373,8 @@ export function buildScene(input: SceneInput): Scene {
     const exists =
       node.kind === 'vm'
         ? machine !== null
-        : node.kind === 'bridge'
-          ? own !== null
+        : isBridgeKind(node.kind)
+          ? own !== null || ovs !== null
           : node.kind === 'internet'
             ? (namespace?.rules ?? null) !== null
             : namespace !== null;
@@ -330,10 +382,17 @@ export function buildScene(input: SceneInput): Scene {
     const filtering =
       node.kind === 'bridge' && (own?.bridge?.vlanFiltering ?? node.vlanFiltering ?? false);
     const stp = node.kind === 'bridge' && (own?.bridge?.stp ?? node.stp ?? false);
+    const telling = node.kind === 'ovs-bridge' && usesVlans(node, ovs);
     const interfaces = input.document === null ? [] : interfacesOf(input.document, name);
     const wanted = interfaces.map((each): SceneInterface => {
       const live = kernel.link(namespace, each.name);
       if (live !== null) drawn.add(live.id);
+      const port = ovsPortOf(ovs, each.name);
+      // A bond, a tunnel and a patch port are there when Open vSwitch has them; it takes no link of the kernel.
+      const there =
+        live !== null ||
+        machine !== null ||
+        (node.kind === 'ovs-bridge' && !isKernelPort(each) && port !== null);
       const id = `${name}:${each.name}`;
       const wantedAddresses =
         input.document === null ? [] : heldAddresses(input.document, name, each.name).addresses;
@@ -341,25 +400,25 @@ export function buildScene(input: SceneInput): Scene {
         id,
         name: each.name,
         ...addressLine(live === null ? wantedAddresses : liveAddresses(live, wantedAddresses)),
-        presence: live === null && machine === null ? 'wanted' : 'real',
-        difference: pending(
-          node.kind === 'vm' ? plan.node(name) : plan.interface(id),
-          live !== null || machine !== null,
-        ),
+        presence: there ? 'real' : 'wanted',
+        difference: pending(node.kind === 'vm' ? plan.node(name) : plan.interface(id), there),
         drifted:
           driftedInterface(live, wantedAddresses) ||
-          (live !== null && input.drifted && isOddState(live, each.settings)),
-        up: live?.up ?? null,
+          (live !== null && input.drifted && isOddState(live, commonOf(each.settings))) ||
+          (input.drifted && ovs !== null && there && port === null),
+        up: live?.up ?? port?.state?.linkUp ?? null,
         peer: peers.get(id) ?? null,
         ...deviceFacts(each, interfaces, live),
-        vlans: filtering ? vlansOf(each, live) : null,
+        ...(port === null ? {} : ovsFacts(each, interfaces, port)),
+        vlans: filtering ? vlansOf(each, live) : telling ? ovsVlans(each, interfaces, port) : null,
         isolated: live?.port?.isolated ?? isolatedOf(each),
-        blocked: stp ? blockedOf(live) : null,
+        blocked: stp ? blockedOf(live) : blockedState(port?.state ?? null),
         uplink: false,
+        error: port?.state?.error ?? null,
       };
     });
     const outward =
-      node.kind === 'bridge' && input.document !== null
+      (node.kind === 'bridge' || node.kind === 'ovs-bridge') && input.document !== null
         ? uplinkOf(kernel, input.document, name, node, drawn)
         : [];
     const foreign =
@@ -367,7 +426,7 @@ export function buildScene(input: SceneInput): Scene {
         ? kernel
             .links(namespace)
             .filter((link) => link.kind !== 'loopback' && !drawn.has(link.id))
-            .filter((link) => !(kernel.owns(link) && isPartOfBridge(nodes, name, link)))
+            .filter((link) => !(kernel.owns(link) && isPartOfBridge(input.document, name, link)))
             .map((link) => foreignInterface(link, drawn))
         : [];
     return {
@@ -376,19 +435,19 @@ export function buildScene(input: SceneInput): Scene {
       kind: node.kind,
       presence: exists ? 'real' : 'wanted',
       difference: pending(node.kind === 'internet' ? plan.internet(name) : plan.node(name), exists),
-      drifted: node.kind === 'bridge' && own !== null && input.drifted && isOddState(own, node),
-      within: node.kind === 'bridge' ? (node.namespace ?? null) : null,
+      drifted: own !== null && input.drifted && isOddState(own, bridgeState(node)),
+      within: 'namespace' in node ? (node.namespace ?? null) : null,
       ...nodeFacts(node, namespace),
       ...(node.kind === 'vm' ? { runs: [machineLine(node, machine, started(name))] } : {}),
       note:
-        node.kind === 'bridge'
+        node.kind === 'bridge' || node.kind === 'ovs-bridge'
           ? bridgeNote(
               input.document === null ? [] : heldAddresses(input.document, name, name).addresses,
               own,
             )
           : node.kind === 'internet'
             ? (wayOut?.name ?? null)
-            : node.kind === 'vm' || (node.run ?? []).length > 0
+            : node.kind !== 'namespace' || (node.run ?? []).length > 0
               ? null
               : processNote(namespace),
       root: roots.has(name),
@@ -422,6 +481,7 @@ const plainFacts = {
   impairment: null,
   holders: null,
   uplink: false,
+  error: null,
 } as const;
 
 const plainNode = { router: false, nat: 0, filter: false, root: false, runs: [] } as const;
@@ -431,7 +491,7 @@ function uplinkOf(
   kernel: KernelView,
   document: LabDocument,
   name: string,
-  node: BridgeNode,
+  node: BridgeNode | OvsBridgeNode,
   drawn: Set<string>,
 ): readonly SceneInterface[] {
   const { uplink, namespace } = node;
@@ -458,13 +518,16 @@ function uplinkOf(
 }
 
 /** A link of a bridge that the document puts into this namespace is drawn with that bridge. */
-function isPartOfBridge(nodes: Nodes, namespace: string, link: LinkView): boolean {
-  return Object.entries(nodes).some(
-    ([name, node]) =>
-      node.kind === 'bridge' &&
-      node.namespace === namespace &&
-      (name === link.name || link.master !== null),
-  );
+function isPartOfBridge(document: LabDocument | null, namespace: string, link: LinkView): boolean {
+  return Object.entries(document?.topology.nodes ?? {}).some(([name, node]) => {
+    if (node.kind !== 'bridge' && node.kind !== 'ovs-bridge') return false;
+    if (node.namespace !== namespace) return false;
+    if (name === link.name) return true;
+    // The userspace datapath is no master of its ports.
+    return node.kind === 'bridge'
+      ? link.master !== null
+      : document !== null && interfacesOf(document, name).some((each) => each.name === link.name);
+  });
 }
 
 function nodeFacts(
@@ -486,7 +549,7 @@ function nodeFacts(
 
 /** What carries a machine, and its size. */
 function machineLine(
-  { memory, cpus }: MachineNode,
+  { memory, cpus }: VirtualMachineNode,
   run: MachineRun | null,
   started: boolean,
 ): SceneNode['runs'][number] {
@@ -511,17 +574,62 @@ function deviceFacts(
   const device = wanted.device;
   return {
     device,
-    number: 'id' in settings ? settings.id : 'table' in settings ? settings.table : null,
+    number:
+      'id' in settings
+        ? settings.id
+        : 'table' in settings
+          ? settings.table
+          : 'key' in settings
+            ? (settings.key ?? null)
+            : null,
     parent: 'parent' in settings ? (settings.parent ?? null) : null,
     members: 'members' in settings ? (settings.members ?? []) : [],
     bond: bond === undefined ? null : { name: bond.name, state: live?.bondMember ?? null },
-    impairment: live === null ? impairmentOf(settings.impairment) : live.impairment,
+    impairment: live === null ? impairmentOf(commonOf(settings).impairment) : live.impairment,
     holders: device === 'tap' || device === 'tun' ? (live === null ? null : holdersOf(live)) : null,
   };
 }
 
+/** What Open vSwitch says of a member of a bond. */
+function ovsFacts(
+  wanted: WantedInterface,
+  all: readonly WantedInterface[],
+  { port, state }: OvsPortView,
+): Partial<Pick<SceneInterface, 'bond'>> {
+  const bond = bondOf(wanted, all);
+  const member = state?.bondMember ?? null;
+  if (bond === null || member === null) return {};
+  // Balancing, every member that may carry does.
+  const active = member.active || (port.bond?.mode !== 'active-backup' && member.enabled);
+  return {
+    bond: { name: bond, state: { state: active ? 'active' : 'backup', linkUp: member.enabled } },
+  };
+}
+
+function bondOf(wanted: WantedInterface, all: readonly WantedInterface[]): string | null {
+  const bond = all.find(
+    ({ settings }) =>
+      settings.kind === 'bond' && (settings.members ?? []).some((name) => name === wanted.name),
+  );
+  return bond?.name ?? null;
+}
+
+/** Of a port as Open vSwitch has it, else as it is wanted; those of a bond's members are the bond's. */
+function ovsVlans(
+  wanted: WantedInterface,
+  all: readonly WantedInterface[],
+  port: OvsPortView | null,
+): PortVlans | null {
+  if (bondOf(wanted, all) !== null) return null;
+  return portVlansOf(port?.port.vlan ?? wantedOvsVlan(wanted.settings));
+}
+
+function bridgeState(node: Nodes[string]): { readonly state?: 'up' | 'down' | undefined } {
+  return 'state' in node ? { state: node.state } : {};
+}
+
 function holdersOf(link: LinkView): string[] {
-  return [...new Set(link.holders.map((process) => baseName(process.command)))];
+  return [...new Set(link.holders.map((process) => programOf(process.command)))];
 }
 
 function vlansOf(wanted: WantedInterface, live: LinkView | null): PortVlans {
@@ -550,6 +658,17 @@ function blockedOf(live: LinkView | null): string | null {
  */
 function rootBridges(kernel: KernelView, nodes: Nodes, wires: readonly SceneWire[]): Set<string> {
   const identities = new Map<string, readonly [number, string]>();
+  const ovsRoots = Object.entries(nodes).flatMap(([name, node]) => {
+    if (node.kind !== 'ovs-bridge') return [];
+    const view = kernel.ovsBridge(namespaceOfNode(kernel, nodes, name), name);
+    // Every bridge of a tree but its root has a way there.
+    const roles = (view?.interfaces ?? []).flatMap(({ treeRole }) => treeRole ?? []);
+    const tree = view?.bridge.stp === true || view?.bridge.rstp === true;
+    const wired = wires.some(
+      ({ ends }) => ends.some((end) => end.node === name) && isWireOfTree(ends, nodes),
+    );
+    return tree && wired && roles.includes('designated') && !roles.includes('root') ? [name] : [];
+  });
   for (const [name, node] of Object.entries(nodes)) {
     if (node.kind !== 'bridge') continue;
     const live = kernel.link(namespaceOfNode(kernel, nodes, name), name);
@@ -564,7 +683,7 @@ function rootBridges(kernel: KernelView, nodes: Nodes, wires: readonly SceneWire
     neighbours.set(one, [...(neighbours.get(one) ?? []), other]);
     neighbours.set(other, [...(neighbours.get(other) ?? []), one]);
   }
-  const roots = new Set<string>();
+  const roots = new Set<string>(ovsRoots);
   const seen = new Set<string>();
   for (const start of neighbours.keys()) {
     if (seen.has(start)) continue;
@@ -580,26 +699,33 @@ function rootBridges(kernel: KernelView, nodes: Nodes, wires: readonly SceneWire
   return roots;
 }
 
+function isWireOfTree(ends: SceneWire['ends'], nodes: Nodes): boolean {
+  return ends.every((end) => isBridgeKind(nodes[end.node]?.kind));
+}
+
 function reached(start: string, next: (name: string) => readonly string[]): Set<string> {
   const found = new Set([start]);
   for (const name of found) for (const each of next(name)) found.add(each);
   return found;
 }
 
-interface Overlay {
+export interface Overlay {
   readonly ends: readonly [SceneEnd, SceneEnd];
   readonly underlay: Underlay;
 }
 
 /** Pairs of tunnel devices of two nodes, each of which points at an address of the other. */
-function overlaysOf(document: LabDocument): Overlay[] {
+export function overlaysOf(document: LabDocument): Overlay[] {
   const ends = Object.keys(document.topology.nodes).flatMap((node) =>
     interfacesOf(document, node).flatMap(({ name, settings }) => {
       if (!('remote' in settings) || settings.remote === undefined) return [];
       const mark =
         'id' in settings ? settings.id : 'key' in settings ? (settings.key ?? null) : null;
       const local = 'local' in settings ? (settings.local ?? null) : null;
-      return [{ node, interface: name, kind: settings.kind, mark, local, remote: settings.remote }];
+      const ovs = document.topology.nodes[node]?.kind === 'ovs-bridge';
+      // What Open vSwitch calls GRE carries Ethernet, as the kernel's gretap does.
+      const kind = ovs && settings.kind === 'gre' ? 'gretap' : settings.kind;
+      return [{ node, interface: name, kind, mark, local, remote: settings.remote }];
     }),
   );
   if (ends.length === 0) return [];
@@ -679,9 +805,9 @@ function underlayOf(
       seen.add(wire.id);
       const path = [...way.wires, wire.id];
       if (target.has(endId(far))) return { interfaces, wires: path };
-      if (document.topology.nodes[far.node]?.kind !== 'bridge') continue;
-      // The bridge's own address is behind every port of it.
-      if (other.node === far.node && other.interface === far.node) {
+      if (!isBridgeKind(document.topology.nodes[far.node]?.kind)) continue;
+      // The bridge's own address is behind every port of it, and so is that of an internal port.
+      if (other.node === far.node && isOwnPort(document, other.node, other.interface)) {
         return { interfaces, wires: path };
       }
       for (const { name } of interfacesOf(document, far.node)) {
@@ -696,16 +822,39 @@ function underlayOf(
 /** The wired ends that carry the packets of an interface: itself, what it stands on, its members, a bridge's ports. */
 function carriersOf(document: LabDocument, node: string, name: string): Set<string> {
   const all = new Map(interfacesOf(document, node).map((each) => [each.name, each]));
-  if (name === node) return new Set([...all.keys()].map((port) => `${node}:${port}`));
+  if (isOwnPort(document, node, name)) {
+    return new Set([...all.keys()].map((port) => `${node}:${port}`));
+  }
   const names = reached(name, (each) => {
     const settings = all.get(each)?.settings;
-    if (settings === undefined || deviceKindOf(settings) === null) return [];
+    if (settings === undefined || addedKindOf(settings) === null) return [];
     return [
       ...('parent' in settings && settings.parent !== undefined ? [settings.parent] : []),
       ...('members' in settings ? (settings.members ?? []) : []),
     ];
   });
   return new Set([...names].map((each) => `${node}:${each}`));
+}
+
+/** A bridge's own interface, or an internal port of one of Open vSwitch. */
+function isOwnPort(document: LabDocument, node: string, name: string): boolean {
+  const wanted = document.topology.nodes[node];
+  if (wanted?.kind === 'ovs-bridge' && wanted.ports?.[name]?.kind === 'internal') return true;
+  return name === node && isBridgeKind(wanted?.kind);
+}
+
+/** Whether an end of a wire is there; null for one that is not. */
+function endState(
+  kernel: KernelView,
+  nodes: Nodes,
+  end: SceneEnd,
+): { readonly carrier: boolean | null } | null {
+  const namespace = namespaceOfNode(kernel, nodes, end.node);
+  const link = kernel.link(namespace, end.interface);
+  if (link !== null || nodes[end.node]?.kind !== 'ovs-bridge') return link;
+  const port = ovsPortOf(kernel.ovsBridge(namespace, end.node), end.interface);
+  const inside = port !== null && !['system', 'internal'].includes(port.interface?.kind ?? '');
+  return inside ? { carrier: port.state?.linkUp ?? null } : null;
 }
 
 function endId(end: SceneEnd): string {
@@ -719,7 +868,7 @@ function namespaceOfNode(
 ): NamespaceView | null {
   const node = nodes[name];
   if (node?.kind === 'internet') return kernel.root;
-  if (node?.kind !== 'bridge') return kernel.namespace(name);
+  if (node?.kind !== 'bridge' && node?.kind !== 'ovs-bridge') return kernel.namespace(name);
   return node.namespace === undefined ? kernel.root : kernel.namespace(node.namespace);
 }
 
@@ -773,13 +922,8 @@ function bridgeNote(wanted: readonly string[], live: LinkView | null): string | 
 
 function processNote(namespace: NamespaceView | null): string | null {
   if (namespace === null || namespace.processCount === 0) return null;
-  const commands = [...new Set(namespace.processes.map((process) => baseName(process.command)))];
+  const commands = [...new Set(namespace.processes.map((process) => programOf(process.command)))];
   return commands.slice(0, 3).join(' · ') + (commands.length > 3 ? ' …' : '');
-}
-
-function baseName(command: string): string {
-  const program = command.split(' ')[0] ?? command;
-  return program.slice(program.lastIndexOf('/') + 1);
 }
 
 function foreignInterface(link: LinkView, drawn: Set<string>): SceneInterface {
@@ -818,12 +962,20 @@ function removedNode(kernel: KernelView, name: string, drawn: Set<string>): Scen
   const bridge = kernel.link(kernel.root, name);
   const namespace = kernel.namespace(name);
   const machine = machineRunOf(kernel.inventory, kernel.lab, name);
-  if (bridge === null && namespace === null && machine === null) return null;
+  const ovs = kernel.anyOvsBridge(name);
+  if (bridge === null && namespace === null && machine === null && ovs === null) return null;
   if (bridge !== null) drawn.add(bridge.id);
   return {
     id: name,
     title: name,
-    kind: bridge !== null ? 'bridge' : namespace !== null ? 'namespace' : 'vm',
+    kind:
+      ovs !== null
+        ? 'ovs-bridge'
+        : bridge !== null
+          ? 'bridge'
+          : namespace !== null
+            ? 'namespace'
+            : 'vm',
     presence: 'real',
     difference: 'remove',
     drifted: false,
@@ -871,7 +1023,23 @@ function addForeign(
       .links(namespace)
       .filter((link) => link.kind !== 'loopback' && !drawn.has(link.id));
     if (namespace.root || own) {
+      const portsOf = kernel.foreignOvsPorts(namespace, links);
       for (const link of links) {
+        // A port of somebody's Open vSwitch bridge is drawn along it.
+        if ([...portsOf.values()].some((ports) => ports.has(link.name))) continue;
+        const ports = portsOf.get(link.name);
+        if (ports !== undefined) {
+          const items = links
+            .filter((each) => ports.has(each.name))
+            .map((each) => foreignInterface(each, drawn));
+          const note = addressLine(liveAddresses(link, [])).address;
+          drawn.add(link.id);
+          nodes.push(foreignNode(link.id, link.name, 'ovs-bridge', note, items));
+          for (const item of items) {
+            ownerOf.set(item.id, { node: `foreign:${link.id}`, interface: item.id });
+          }
+          continue;
+        }
         // Ends of the lab's wires that hang on a bridge of the lab are drawn with that bridge.
         if (link.lab !== null && kernel.owns(link)) continue;
         const kind = link.kind === 'bridge' ? 'bridge' : 'device';

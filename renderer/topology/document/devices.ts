@@ -1,7 +1,6 @@
 /** Devices that a person adds to a node: names, first settings and what they stand on. Pure. */
 import {
   type DeviceKind,
-  type InterfaceSettings,
   type LabDocument,
   type LabNode,
   namespaceOfNode,
@@ -14,9 +13,15 @@ import {
   type SubnetAddress,
 } from '../../../agent/lab/address.ts';
 import { firstFree, interfaceNames } from './document-edit.ts';
+import {
+  type AddedKind,
+  interfaceSettingsOf,
+  isBridgeKind,
+  type WantedSettings,
+} from './node-kinds.ts';
 
 /** In the order of the palette: what is used most comes first. */
-export const deviceKinds: readonly DeviceKind[] = [
+export const deviceKinds: readonly AddedKind[] = [
   'tap',
   'tun',
   'vlan',
@@ -29,6 +34,7 @@ export const deviceKinds: readonly DeviceKind[] = [
   'dummy',
   'macvlan',
   'vrf',
+  'internal',
 ];
 
 /** What a port of a bridge may be: a device that carries Ethernet frames. */
@@ -41,18 +47,35 @@ const bridgeDeviceKinds: ReadonlySet<DeviceKind> = new Set<DeviceKind>([
   'dummy',
 ]);
 
-export function takesDevice(node: LabNode['kind'], kind: DeviceKind): boolean {
+/** What an Open vSwitch bridge has as a port of its own, without a wire. */
+export const ovsPortKinds = ['internal', 'tap', 'vxlan', 'gre', 'geneve', 'bond'] as const;
+export type OvsPortKind = (typeof ovsPortKinds)[number];
+const ovsKinds: ReadonlySet<AddedKind> = new Set<AddedKind>(ovsPortKinds);
+
+export function takesDevice(node: LabNode['kind'], kind: AddedKind): boolean {
+  if (node === 'ovs-bridge') return ovsKinds.has(kind);
+  if (kind === 'internal') return false;
   return node === 'namespace' || (node === 'bridge' && bridgeDeviceKinds.has(kind));
 }
 
-export function isDeviceKind(text: string): text is DeviceKind {
+export function isAddedKind(text: string): text is AddedKind {
   return deviceKinds.some((kind) => kind === text);
+}
+
+export function isDeviceKind(text: string): text is DeviceKind {
+  return text !== 'internal' && isAddedKind(text);
 }
 
 /** The kind of the device that an interface is by its settings; null for the end of a veth pair. */
 export function deviceKindOf(settings: { readonly kind?: string | undefined }): DeviceKind | null {
   const { kind } = settings;
   return kind !== undefined && isDeviceKind(kind) ? kind : null;
+}
+
+/** Like `deviceKindOf`, with what only an Open vSwitch bridge has. */
+export function addedKindOf(settings: { readonly kind?: string | undefined }): AddedKind | null {
+  const { kind } = settings;
+  return kind !== undefined && isAddedKind(kind) ? kind : null;
 }
 
 /** Names of the interfaces of a node itself, those of wires first. */
@@ -65,8 +88,7 @@ export function interfaceNamesOf(document: LabDocument, node: string): string[] 
       if (endpoint.node === node) names.add(endpoint.interface);
     }
   }
-  const own = wanted.kind === 'bridge' ? wanted.ports : wanted.interfaces;
-  for (const name of Object.keys(own ?? {})) names.add(name);
+  for (const name of Object.keys(interfaceSettingsOf(wanted))) names.add(name);
   return [...names];
 }
 
@@ -82,7 +104,7 @@ export function groundsOf(document: LabDocument, node: string): string[] {
   const bridges =
     wanted?.kind === 'namespace'
       ? Object.entries(document.topology.nodes)
-          .filter(([, each]) => each.kind === 'bridge' && each.namespace === node)
+          .filter(([name, each]) => isBridgeKind(each.kind) && namespaceOfNode(name, each) === node)
           .map(([name]) => name)
       : [];
   return [...interfaceNamesOf(document, node), ...bridges];
@@ -107,11 +129,11 @@ export function addressesOf(document: LabDocument, node: string): HeldAddress[] 
   };
   for (const [name, wanted] of Object.entries(document.topology.nodes)) {
     if (homeOf(document, name) !== home) continue;
-    if (wanted.kind === 'bridge') add(wanted.addresses, name, name);
-    else {
-      for (const [own, settings] of Object.entries(wanted.interfaces ?? {})) {
-        add(settings.addresses, name, own);
-      }
+    if (wanted.kind === 'bridge' || wanted.kind === 'ovs-bridge') {
+      add(wanted.addresses, name, name);
+    }
+    for (const [own, settings] of Object.entries(interfaceSettingsOf(wanted))) {
+      if ('addresses' in settings) add(settings.addresses, name, own);
     }
   }
   return found;
@@ -171,7 +193,11 @@ function guessTunnel(
     return {
       local: found.host.text,
       remote: local,
-      ...('id' in settings ? { id: settings.id } : {}),
+      ...('id' in settings
+        ? { id: settings.id }
+        : 'key' in settings && settings.key !== undefined
+          ? { id: settings.key }
+          : {}),
     };
   }
   for (const other of Object.keys(document.topology.nodes)) {
@@ -186,20 +212,17 @@ function guessTunnel(
 }
 
 /** Settings of the devices of every node but one. */
-function allDevices(document: LabDocument, except: string | null): InterfaceSettings[] {
+function allDevices(document: LabDocument, except: string | null): WantedSettings[] {
   return Object.entries(document.topology.nodes).flatMap(([name, node]) =>
-    name === except
-      ? []
-      : Object.values((node.kind === 'bridge' ? node.ports : node.interfaces) ?? {}),
+    name === except ? [] : Object.values(interfaceSettingsOf(node)),
   );
 }
 
 /** Names that are members of a bond or of a VRF of the node. */
 function membersOf(document: LabDocument, node: string): ReadonlySet<string> {
   const wanted = document.topology.nodes[node];
-  const own = (wanted?.kind === 'bridge' ? wanted.ports : wanted?.interfaces) ?? {};
   return new Set(
-    Object.values(own).flatMap((settings) =>
+    Object.values(interfaceSettingsOf(wanted)).flatMap((settings) =>
       'members' in settings ? (settings.members ?? []) : [],
     ),
   );
@@ -207,7 +230,7 @@ function membersOf(document: LabDocument, node: string): ReadonlySet<string> {
 
 export interface NewDevice {
   readonly name: string;
-  readonly settings: Readonly<Record<string, unknown>> & { readonly kind: DeviceKind };
+  readonly settings: Readonly<Record<string, unknown>> & { readonly kind: AddedKind };
 }
 
 /** A tunnel must lead somewhere; this address leads nowhere (RFC 5737) and asks to be replaced. */
@@ -220,17 +243,17 @@ const nowhere = '192.0.2.1';
 export function newDevice(
   document: LabDocument,
   node: string,
-  kind: DeviceKind,
+  kind: AddedKind,
   parent: string | null = null,
 ): NewDevice | null {
   const wanted = document.topology.nodes[node];
   if (wanted === undefined || !takesDevice(wanted.kind, kind)) return null;
+  if (wanted.kind === 'ovs-bridge') return newOvsPort(document, node, kind);
   const taken = interfaceNames(document, node);
   const free = (stem: string, start = 0) => firstFree(stem, start, (name) => taken.has(name));
   const members = membersOf(document, node);
   const own = interfaceNamesOf(document, node);
-  const settingsOf = (name: string) =>
-    (wanted.kind === 'bridge' ? wanted.ports : wanted.interfaces)?.[name];
+  const settingsOf = (name: string) => interfaceSettingsOf(wanted)[name];
   // What stands on another device, or belongs to one, is a poor ground for a third.
   const ground =
     parent ??
@@ -274,7 +297,9 @@ export function newDevice(
     case 'vxlan': {
       const { local, remote, id } = guessTunnel(document, node, kind);
       const ids = new Set(
-        allDevices(document, null).flatMap((each) => (each.kind === 'vxlan' ? [each.id] : [])),
+        allDevices(document, null).flatMap((each) =>
+          each.kind === 'vxlan' && 'id' in each ? [each.id] : [],
+        ),
       );
       let number = id ?? 100;
       while (id === undefined && ids.has(number)) number += 1;
@@ -307,7 +332,57 @@ export function newDevice(
     case 'dummy':
     case 'tap':
     case 'tun':
+    case 'internal':
       return { name: free(kind), settings: { kind } };
+  }
+}
+
+/** Names that are members of a bond of the bridge, or ends of wires that could be. */
+function bondable(document: LabDocument, node: string): string[] {
+  const members = membersOf(document, node);
+  const settings = interfaceSettingsOf(document.topology.nodes[node]);
+  const patches = new Set(
+    (document.topology.links ?? []).flatMap((link) =>
+      link.type === 'patch' ? link.endpoints : [],
+    ),
+  );
+  return interfaceNamesOf(document, node).filter((name) => {
+    const kind = settings[name]?.kind;
+    const plain = kind === undefined || kind === 'veth' || kind === 'tap';
+    return plain && !members.has(name) && !patches.has(`${node}:${name}`);
+  });
+}
+
+/** A new port of an Open vSwitch bridge; null for a bond without two ends of wires that it could join. */
+function newOvsPort(document: LabDocument, node: string, kind: AddedKind): NewDevice | null {
+  const taken = interfaceNames(document, node);
+  const free = (stem: string, start = 0) => firstFree(stem, start, (name) => taken.has(name));
+  switch (kind) {
+    case 'internal':
+      return { name: free('int', 1), settings: { kind } };
+    case 'tap':
+      return { name: free('tap'), settings: { kind } };
+    case 'bond': {
+      const members = bondable(document, node);
+      if (members.length < 2) return null;
+      // Two ends that choose their member by themselves may choose different links, over which nothing passes. With LACP
+      // they agree; without a partner that speaks it, it is as if nobody did.
+      const settings = { kind, members, lacp: 'active' as const, lacpFallback: true };
+      return { name: free('bond'), settings };
+    }
+    case 'vxlan':
+    case 'gre':
+    case 'geneve': {
+      const { local, remote, id } = guessTunnel(document, node, kind);
+      const key = id ?? 100;
+      // Open vSwitch takes its own end by the route; it is written where another points at it, so that both are seen.
+      return {
+        name: free(kind === 'gre' ? 'gre' : kind === 'vxlan' ? 'vx' : 'gnv', 1),
+        settings: { kind, ...ends(local, remote ?? nowhere), key },
+      };
+    }
+    default:
+      return null;
   }
 }
 
@@ -316,6 +391,13 @@ function ends(local: string | undefined, remote: string | undefined) {
     ...(local === undefined ? {} : { local }),
     ...(remote === undefined ? {} : { remote }),
   };
+}
+
+/** Whether two nodes may be joined by patch ports: Open vSwitch bridges of one namespace. */
+export function canPatch(document: LabDocument, one: string, other: string): boolean {
+  const { nodes } = document.topology;
+  const ovs = [one, other].every((name) => nodes[name]?.kind === 'ovs-bridge');
+  return ovs && one !== other && homeOf(document, one) === homeOf(document, other);
 }
 
 /** A device of another node that a tap or tun may be joined to, and is not yet. */

@@ -23,6 +23,7 @@ import {
   type Result,
   succeed,
 } from '../../../agent/api/index.ts';
+import { interfaceSettingsOf, isBridgeKind } from './node-kinds.ts';
 
 /** One thing that a person does to a drawing. */
 export type DocumentEdit =
@@ -47,6 +48,8 @@ export type DocumentEdit =
       readonly endpoints: readonly [string, string];
       /** Makes it a tunnel between two devices: the addresses that it goes between. */
       readonly underlay?: readonly [string, string];
+      /** Makes it a pair of patch ports between two Open vSwitch bridges. */
+      readonly patch?: true;
     }
   /** Sets (or with `undefined` deletes) a value of a link. */
   | {
@@ -211,9 +214,11 @@ function applyEdit(yaml: Document, edit: DocumentEdit): void {
       const endpoints = [...edit.endpoints];
       const link = createValue(
         yaml,
-        edit.underlay === undefined
-          ? { endpoints }
-          : { type: 'tunnel', endpoints, underlay: [...edit.underlay] },
+        edit.patch === true
+          ? { type: 'patch', endpoints }
+          : edit.underlay === undefined
+            ? { endpoints }
+            : { type: 'tunnel', endpoints, underlay: [...edit.underlay] },
       );
       const links = yaml.getIn(['topology', 'links']);
       if (isSeq(links)) {
@@ -283,6 +288,7 @@ function assign(yaml: Document, path: readonly (string | number)[], value: unkno
     return;
   }
   const written = createValue(yaml, value);
+  if (isSeq(written) && isLineList(path)) written.flow = false;
   const parent = yaml.getIn(path.slice(0, -1), true);
   // Within `{ … }` everything is on the line; a list that was empty and so written `[]` grows by lines.
   if (isSeq(parent) && parent.items.length === 0 && !isPlain(value)) parent.flow = false;
@@ -311,7 +317,9 @@ function assignList(
     current.items.splice(common, before.length - after.length);
   } else {
     const fresh = value.slice(common, value.length - tail).map((item) => createValue(yaml, item));
-    if (current.items.length === 0 && !value.every(isPlain)) current.flow = false;
+    if (current.items.length === 0 && (!value.every(isPlain) || isLineList(path))) {
+      current.flow = false;
+    }
     current.items.splice(common, 0, ...fresh);
   }
 }
@@ -334,6 +342,11 @@ function createValue(yaml: Document, value: unknown): unknown {
   const node = yaml.createNode(value);
   flowPlainLists(node);
   return node;
+}
+
+/** Flows, groups and meters have a line each. */
+function isLineList(path: readonly (string | number)[]): boolean {
+  return path.length === 4 && ['flows', 'groups', 'meters'].includes(String(path[3]));
 }
 
 function flowPlainLists(node: unknown): void {
@@ -451,7 +464,8 @@ function renameEndpoints(yaml: Document, rename: (endpoint: string) => string): 
 }
 
 function isBridge(yaml: Document, node: string): boolean {
-  return yaml.getIn(['topology', 'nodes', node, 'kind']) === 'bridge';
+  const kind = yaml.getIn(['topology', 'nodes', node, 'kind']);
+  return kind === 'bridge' || kind === 'ovs-bridge';
 }
 
 /** Keys of a bridge node that are settings of its own interface. */
@@ -523,10 +537,17 @@ function forgetInterface(yaml: Document, node: string, name: string): void {
   for (const near of neighbours(yaml, node)) {
     eachInterface(yaml, near, (other, settings, key) => {
       const members = settings.get('members');
-      if (isSeq(members)) {
-        const at = members.items.findIndex((item) => yamlValue(yaml, item) === name);
-        if (at >= 0) {
-          deleteAndPrune(yaml, ['topology', 'nodes', near, key, other, 'members', at], 6);
+      const at = isSeq(members)
+        ? members.items.findIndex((item) => yamlValue(yaml, item) === name)
+        : -1;
+      if (at >= 0) {
+        deleteAndPrune(yaml, ['topology', 'nodes', near, key, other, 'members', at], 6);
+        // A bond of Open vSwitch has two members at least: its port goes with the last but one.
+        const left = settings.get('members');
+        const few = !isSeq(left) || left.items.length < 2;
+        if (few && settings.get('kind') === 'bond' && isOvs(yaml, near)) {
+          removeInterface(yaml, near, other);
+          return;
         }
       }
       if (other !== name && settings.get('parent') === name && settings.get('kind') !== 'vxlan') {
@@ -534,6 +555,41 @@ function forgetInterface(yaml: Document, node: string, name: string): void {
       }
     });
   }
+  if (isOvs(yaml, node)) forgetMirrored(yaml, node, name);
+}
+
+function isOvs(yaml: Document, node: string): boolean {
+  return yaml.getIn(['topology', 'nodes', node, 'kind']) === 'ovs-bridge';
+}
+
+/** Calls back for each mirror of an Open vSwitch bridge. */
+function eachMirror(
+  yaml: Document,
+  node: string,
+  act: (name: string, settings: YAMLMap) => void,
+): void {
+  const map = yaml.getIn(['topology', 'nodes', node, 'mirrors']);
+  if (!isMap(map)) return;
+  for (const pair of [...map.items]) {
+    if (isMap(pair.value)) act(String(isScalar(pair.key) ? pair.key.value : pair.key), pair.value);
+  }
+}
+
+/** Takes a port out of the mirrors of its bridge; a mirror without a place to go ends with that. */
+function forgetMirrored(yaml: Document, node: string, name: string): void {
+  const base = ['topology', 'nodes', node, 'mirrors'];
+  eachMirror(yaml, node, (mirror, settings) => {
+    if (settings.get('output') === name) {
+      deleteAndPrune(yaml, [...base, mirror], 3);
+      return;
+    }
+    for (const key of ['source', 'destination']) {
+      const ports = settings.get(key);
+      if (!isSeq(ports)) continue;
+      const at = ports.items.findIndex((item) => yamlValue(yaml, item) === name);
+      if (at >= 0) deleteAndPrune(yaml, [...base, mirror, key, at], 5);
+    }
+  });
 }
 
 function removeInterface(yaml: Document, node: string, name: string): void {
@@ -566,6 +622,16 @@ function renameInterface(yaml: Document, node: string, from: string, to: string)
       }
     });
   }
+  eachMirror(yaml, node, (_name, settings) => {
+    if (settings.get('output') === from) settings.set('output', to);
+    for (const key of ['source', 'destination']) {
+      const ports = settings.get(key);
+      if (!isSeq(ports)) continue;
+      ports.items.forEach((item, index) => {
+        if (yamlValue(yaml, item) === from) ports.set(index, to);
+      });
+    }
+  });
   const renameIn = (item: unknown, ...keys: string[]) => {
     if (!isMap(item)) return;
     for (const key of keys) if (item.get(key) === from) item.set(key, to);
@@ -595,10 +661,15 @@ function renameInterface(yaml: Document, node: string, from: string, to: string)
 /** What the palette offers: a router is a namespace that forwards. */
 export type NewNodeKind = NodeKind | 'router';
 
+export function isNewNodeKind(text: string): text is NewNodeKind {
+  return text in nodeStems;
+}
+
 const nodeStems: Readonly<Record<NewNodeKind, string>> = {
   namespace: 'ns',
   router: 'r',
   bridge: 'br',
+  'ovs-bridge': 'sw',
   internet: 'internet',
   vm: 'vm',
 };
@@ -623,7 +694,7 @@ export function interfaceNames(document: LabDocument, node: string): Set<string>
   };
   const names = new Set<string>();
   for (const [name, settings] of Object.entries(document.topology.nodes)) {
-    if (settings.kind === 'bridge' && namespaceOf(name) === namespaceOf(node)) names.add(name);
+    if (isBridgeKind(settings.kind) && namespaceOf(name) === namespaceOf(node)) names.add(name);
   }
   for (const link of document.topology.links ?? []) {
     for (const endpoint of link.endpoints.map(parseEndpoint)) {
@@ -632,8 +703,7 @@ export function interfaceNames(document: LabDocument, node: string): Set<string>
   }
   for (const [name, settings] of Object.entries(document.topology.nodes)) {
     if (namespaceOf(name) !== namespaceOf(node)) continue;
-    const own = settings.kind === 'bridge' ? settings.ports : settings.interfaces;
-    for (const each of Object.keys(own ?? {})) names.add(each);
+    for (const each of Object.keys(interfaceSettingsOf(settings))) names.add(each);
   }
   return names;
 }
@@ -645,7 +715,7 @@ export function interfaceNames(document: LabDocument, node: string): Set<string>
 export function freeInterfaceName(document: LabDocument, node: string, toward?: string): string {
   const taken = interfaceNames(document, node);
   const used = (name: string) => taken.has(name);
-  if (document.topology.nodes[node]?.kind !== 'bridge') return firstFree('eth', 0, used);
+  if (!isBridgeKind(document.topology.nodes[node]?.kind)) return firstFree('eth', 0, used);
   const machine = toward !== undefined && document.topology.nodes[toward]?.kind === 'vm';
   const named = toward === undefined ? '' : `${machine ? 'tap' : 'v'}-${toward}`.slice(0, 15);
   return named !== '' && !used(named) ? named : firstFree('port', 1, used);

@@ -1,5 +1,6 @@
 /** Lines of a bridge's forwarding database as a person reads them. */
-import type { FdbEntry, Inventory, LinkView } from '../../../agent/api/index.ts';
+import type { FdbEntry, Inventory, LinkView, OvsFdbEntry } from '../../../agent/api/index.ts';
+import { compareValues } from '../../app/sorting.ts';
 import { linkLabel } from '../../inventory/labels.ts';
 
 export interface FdbRow {
@@ -52,6 +53,28 @@ export function fdbRows(
   });
 }
 
+/** The same of a bridge of Open vSwitch, which tells ports by name. `namespace` is the id of the one it is in. */
+export function ovsFdbRows(
+  entries: readonly OvsFdbEntry[],
+  inventory: Inventory,
+  namespace: string,
+): readonly FdbRow[] {
+  const links = new Map(
+    inventory.links
+      .filter((link) => link.namespace === namespace)
+      .map((link) => [link.name, link] as const),
+  );
+  return entries.map(({ mac, port, vlan, age }) => ({
+    key: `${port} ${mac} ${vlan}`,
+    port,
+    mac,
+    owner: ownerOf(inventory, mac, links.get(port)),
+    vlan: vlan === 0 ? null : vlan,
+    kind: age === null ? 'static' : 'learned',
+    age,
+  }));
+}
+
 /** Sorted by a column, then by port and address. What does not age comes last by age. */
 export function sortRows(
   rows: readonly FdbRow[],
@@ -60,18 +83,12 @@ export function sortRows(
 ): readonly FdbRow[] {
   const value = (row: FdbRow): string | number =>
     column === 'age' ? (row.age ?? Infinity) : column === 'vlan' ? (row.vlan ?? 0) : row[column];
-  const compare = (one: string | number, other: string | number): number =>
-    typeof one === 'number' && typeof other === 'number'
-      ? one === other
-        ? 0
-        : one - other
-      : String(one).localeCompare(String(other), 'en', { numeric: true });
   return [...rows].sort((one, other) => {
-    const order = compare(value(one), value(other));
+    const order = compareValues(value(one), value(other));
     return (
       (descending ? -order : order) ||
-      compare(one.port, other.port) ||
-      compare(one.mac, other.mac) ||
+      compareValues(one.port, other.port) ||
+      compareValues(one.mac, other.mac) ||
       (one.vlan ?? 0) - (other.vlan ?? 0)
     );
   });

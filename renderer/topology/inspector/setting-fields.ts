@@ -15,6 +15,8 @@ export type FieldLabel = Exclude<keyof (typeof english)['field'], 'underlayOf'>;
 export type FieldInput =
   | { readonly type: 'text' }
   | { readonly type: 'rate' }
+  /** Bits, such as `800kbit`. */
+  | { readonly type: 'size' }
   | { readonly type: 'integer' | 'number'; readonly least: number; readonly most: number }
   | { readonly type: 'vlans' }
   /** A port or a range of ports. */
@@ -31,7 +33,8 @@ export type FieldInput =
   | { readonly type: 'interface' }
   /** One of these interfaces or another: what there is may not be known yet. */
   | { readonly type: 'name' }
-  | { readonly type: 'members' };
+  /** Of which `least` have to stay. */
+  | { readonly type: 'members'; readonly least?: number };
 
 export interface SettingField {
   /** Key in the document. */
@@ -377,7 +380,9 @@ export function settingText(field: SettingField, value: unknown): string {
 }
 
 export type Objection =
-  | { readonly key: 'required' | 'vlansHint' | 'rateHint' | 'portsHint' | 'quoteHint' }
+  | {
+      readonly key: 'required' | 'vlansHint' | 'rateHint' | 'sizeHint' | 'portsHint' | 'quoteHint';
+    }
   | {
       readonly key: 'wholeNumber' | 'number';
       readonly values: { readonly least: number; readonly most: number };
@@ -411,6 +416,10 @@ export function parseSetting(field: SettingField, text: string): Setting {
     }
     case 'rate':
       return ratePattern.test(text) ? { ok: true, value: text } : no({ key: 'rateHint' });
+    case 'size':
+      return /^\d+(?:\.\d+)?[kmg]?bit$/.test(text)
+        ? { ok: true, value: text }
+        : no({ key: 'sizeHint' });
     case 'vlans': {
       const value = parseVlans(text);
       return value === null ? no({ key: 'vlansHint' }) : { ok: true, value };

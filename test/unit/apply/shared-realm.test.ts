@@ -30,7 +30,9 @@ function handlersOf(shared: boolean) {
     },
     stop: () => asked.push({ call: 'stop', as: null }),
     tracker: {} as never,
+    engines: {} as never,
     labs: {
+      prepare: () => Promise.resolve(),
       plan: (_target: unknown, caller: unknown) => {
         asked.push({ call: 'plan', as: caller });
         return answer;

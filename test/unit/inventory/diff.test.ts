@@ -10,7 +10,8 @@ import {
   type RouteTableView,
 } from '../../../agent/api/inventory.ts';
 import { viewLink, viewNamespace, viewRoutes } from '../../../agent/inventory/assemble.ts';
-import { diffInventories, equalData, PublishedInventory } from '../../../agent/inventory/diff.ts';
+import { equalData } from '../../../agent/api/equal-data.ts';
+import { diffInventories, PublishedInventory } from '../../../agent/inventory/diff.ts';
 import { sampleLink, sampleNamespace, sampleRoute } from './samples.ts';
 
 /** What exists: few keys, so that things come, change and go. */
@@ -64,6 +65,7 @@ function inventoryOf(world: World, sequence: number): Inventory {
     namespaces: [...world.namespaces.values()],
     links: [...world.links.values()],
     routes: [...world.routes.values()],
+    engines: [],
   };
 }
 
@@ -87,7 +89,13 @@ describe('a delta', () => {
 
   it('is refused when one before it is missing', () => {
     const world = inventoryOf({ namespaces: new Map(), links: new Map(), routes: new Map() }, 2);
-    const delta = { ...world, removedNamespaces: [], removedLinks: [], sequence: 4 };
+    const delta = {
+      ...world,
+      removedNamespaces: [],
+      removedLinks: [],
+      removedEngines: [],
+      sequence: 4,
+    };
     expect(applyInventoryDelta(world, delta)).toBeNull();
   });
 });

@@ -22,6 +22,7 @@ import {
   type VlanEntry,
 } from '../../../agent/api/device.ts';
 import type { AddressView, Inventory, LinkView, RouteView } from '../../../agent/api/inventory.ts';
+import type { OpenFlowTables, OvsBridge, OvsEngineView } from '../../../agent/api/ovs.ts';
 import type { LinkSettings, Operation, Route, VethEnd } from '../../../agent/lab/operation.ts';
 
 interface ModelAddress {
@@ -58,6 +59,13 @@ interface ModelLink {
   addresses: ModelAddress[];
 }
 
+interface ModelBridge {
+  bridge: OvsBridge;
+  readonly lab: string | null;
+  /** Null is what Open vSwitch has by itself. */
+  tables: OpenFlowTables | null;
+}
+
 interface ModelRoute {
   readonly to: string;
   readonly via: string | null;
@@ -75,6 +83,8 @@ interface ModelNamespace {
   rules: string | null;
   /** Command by name. */
   readonly runs: Map<string, readonly string[]>;
+  /** Bridges of its Open vSwitch by name; null without one. */
+  engine: Map<string, ModelBridge> | null;
 }
 
 const isV6 = (address: string): boolean => address.includes(':');
@@ -179,6 +189,11 @@ export class ModelKernel {
   // Operations
 
   execute(operation: Operation): void {
+    this.carryOut(operation);
+    for (const space of this.spaces.values()) this.followPorts(space);
+  }
+
+  private carryOut(operation: Operation): void {
     switch (operation.kind) {
       case 'add-namespace':
         this.addSpace(operation.name, this.lab);
@@ -303,7 +318,130 @@ export class ModelKernel {
         return;
       case 'remove-route':
         this.removeRoute(this.space(operation.namespace), operation.route);
+        return;
+      case 'start-engine': {
+        const space = this.space(operation.namespace);
+        if (space.engine !== null) throw new Error('an engine runs already');
+        space.engine = new Map();
+        return;
+      }
+      case 'stop-engine': {
+        const space = this.space(operation.namespace);
+        if (space.engine === null) throw new Error('no engine runs');
+        if (space.engine.size > 0) throw new Error('bridges are left');
+        space.engine = null;
+        return;
+      }
+      case 'change-ovs-bridge':
+        this.changeSwitch(operation);
+        return;
+      case 'change-openflow': {
+        const bridge = this.engine(operation.namespace).get(operation.name);
+        if (bridge === undefined) throw new Error(`no bridge ${operation.name}`);
+        if (!isSame(bridge.tables, operation.before)) throw new Error('other flows');
+        bridge.tables = operation.after;
+      }
     }
+  }
+
+  // Open vSwitch
+
+  private engine(namespace: string | null): Map<string, ModelBridge> {
+    const { engine } = this.space(namespace);
+    if (engine === null) throw new Error(`no engine in ${namespace ?? 'the realm'}`);
+    return engine;
+  }
+
+  addForeignSwitch(namespace: string | null, bridge: OvsBridge): void {
+    this.space(namespace).engine ??= new Map();
+    this.engine(namespace).set(bridge.name, { bridge, lab: null, tables: null });
+    this.addLink(this.space(namespace), bridge.name, 'tun', null, modelTap);
+  }
+
+  setSwitchByHand(namespace: string | null, name: string, change: Partial<OvsBridge>): void {
+    const bridge = this.engine(namespace).get(name);
+    if (bridge !== undefined) bridge.bridge = { ...bridge.bridge, ...change };
+  }
+
+  private changeSwitch(operation: Extract<Operation, { kind: 'change-ovs-bridge' }>): void {
+    const { namespace, name, before, after } = operation;
+    const engine = this.engine(namespace);
+    const there = engine.get(name);
+    if (!isSame(there?.bridge ?? null, before)) throw new Error(`${name} is not as before`);
+    if (there !== undefined && there.lab !== this.lab) throw new Error(`${name} is foreign`);
+    const space = this.space(namespace);
+    const [had, has] = [internalsOf(before), internalsOf(after)];
+    for (const link of had) {
+      if (has.includes(link)) continue;
+      const gone = this.link(namespace, link);
+      // Nobody could put back what would go with it.
+      if (gone.up || gone.addresses.length > 0) throw new Error(`${link} is in use`);
+      this.destroy(gone);
+    }
+    for (const port of after?.ports ?? []) {
+      for (const one of port.interfaces) {
+        if (one.kind !== 'system') continue;
+        const link = space.links.get(one.name);
+        if (link === undefined) throw new Error(`no link ${one.name} for ${name}`);
+        if (link.master !== null) throw new Error(`${one.name} is a port of something else`);
+      }
+    }
+    for (const link of has) {
+      if (!had.includes(link)) this.addLink(space, link, 'tun', this.lab, modelTap);
+    }
+    const flushed = before !== null && after !== null && before.failMode !== after.failMode;
+    if (flushed && (there?.tables ?? null) !== null) throw new Error('flows would be lost');
+    if (after === null) {
+      if ((there?.tables ?? null) !== null) throw new Error('flows would be lost');
+      engine.delete(name);
+    } else if (there === undefined)
+      engine.set(name, { bridge: after, lab: this.lab, tables: null });
+    else there.bridge = after;
+    const names = [...engine.values()].flatMap(({ bridge }) =>
+      bridge.ports.flatMap((port) => port.interfaces.map((one) => one.name)),
+    );
+    if (new Set(names).size < names.length) throw new Error('two ports of one name');
+  }
+
+  private followPorts(space: ModelNamespace): void {
+    for (const { bridge } of space.engine?.values() ?? []) {
+      const all = bridge.ports.flatMap(({ interfaces }) => interfaces);
+      const mtus = all.flatMap((one) => {
+        if (one.kind === 'internal') return one.mtu ?? [];
+        return one.kind === 'system' ? (space.links.get(one.name)?.mtu ?? []) : [];
+      });
+      for (const one of all) {
+        const link = one.kind === 'internal' ? space.links.get(one.name) : undefined;
+        if (link === undefined) continue;
+        this.setMtu(link, one.mtu ?? Math.min(...mtus, ...(mtus.length === 0 ? [1500] : [])));
+      }
+    }
+  }
+
+  private engineViews(): OvsEngineView[] {
+    return [...this.spaces.values()].flatMap((space): OvsEngineView[] =>
+      space.engine === null
+        ? []
+        : [
+            {
+              namespace: space.id,
+              kind: 'private',
+              datapath: 'netdev',
+              version: '3.1.0',
+              schemaVersion: '8.3.1',
+              database: { pid: 1, running: true },
+              switch: { pid: 2, running: true },
+              events: [],
+              bridges: [...space.engine.values()].map(({ bridge, lab, tables }) => ({
+                bridge,
+                lab,
+                intricate: false,
+                tables,
+                interfaces: [],
+              })),
+            },
+          ],
+    );
   }
 
   private changeLink(operation: Extract<Operation, { kind: 'change-link' }>): void {
@@ -580,6 +718,7 @@ export class ModelKernel {
       forwarding: { ipv4: false, ipv6: false },
       rules: null,
       runs: new Map(),
+      engine: null,
     };
     this.counter += 1;
     this.spaces.set(name, space);
@@ -701,6 +840,7 @@ export class ModelKernel {
           ...[...space.links.values()].flatMap((link) => connectedRoutesOf(link)),
         ],
       })),
+      engines: this.engineViews(),
     };
   }
 
@@ -743,6 +883,11 @@ export class ModelKernel {
           lines.push(`address ${place}/${link.name} ${address.address} ${address.owned}`);
         }
       }
+      if (space.engine !== null && options.foreignOnly !== true) lines.push(`engine ${place}`);
+      for (const { bridge, lab, tables } of space.engine?.values() ?? []) {
+        if (options.foreignOnly === true && lab !== null) continue;
+        lines.push(`switch ${place} ${lab} ${plainText(bridge)} ${plainText(tables)}`);
+      }
       for (const route of space.routes) {
         if (options.foreignOnly === true && !isForeign(route.dev)) continue;
         const { to, via, dev, metric, owned } = route;
@@ -751,6 +896,14 @@ export class ModelKernel {
     }
     return lines.sort().join('\n');
   }
+}
+
+const modelTap: Device = { kind: 'tap', owner: null, group: null, multiQueue: false };
+
+function internalsOf(bridge: OvsBridge | null): readonly string[] {
+  return (bridge?.ports ?? []).flatMap(({ interfaces }) =>
+    interfaces.flatMap(({ kind, name }) => (kind === 'internal' ? [name] : [])),
+  );
 }
 
 /** JSON with the keys in order. */

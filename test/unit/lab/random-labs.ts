@@ -2,12 +2,12 @@
 import fc from 'fast-check';
 import type {
   BridgePort,
-  ImpairmentSettings,
   InterfaceSettings,
   LabDocument,
   LabNode,
   RouteSettings,
 } from '../../../agent/api/document.ts';
+import type { ImpairmentSettings } from '../../../agent/api/document-values.ts';
 import { LabDocumentSchema } from '../../../agent/api/document.ts';
 import { validateDocument } from '../../../agent/lab/validate.ts';
 
@@ -437,6 +437,7 @@ function leaveOut(document: LabDocument, code: string, path: readonly string[]):
   if (node === undefined) return false;
   if (node.kind === 'namespace' && part === 'routes') node.routes?.splice(Number(item), 1);
   else if (node.kind === 'namespace' && part === 'nat') delete node.nat;
+  else if (node.kind === 'ovs-bridge') return false;
   else if (part === 'interfaces' || part === 'ports') {
     const links: Record<string, InterfaceSettings | BridgePort> | undefined =
       node.kind === 'bridge' ? node.ports : node.interfaces;

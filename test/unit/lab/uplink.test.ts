@@ -91,6 +91,7 @@ function machine(links: readonly LinkView[], routes: readonly RouteView[]): Inve
     ],
     links: [...links],
     routes: [{ namespace: '1', routes: [...routes] }],
+    engines: [],
   };
 }
 

@@ -150,6 +150,18 @@ describe('a plan without a realm', () => {
     expect(door.events.at(-1)).toBe(`end ${realm}`);
   });
 
+  it('is not stale because the realm’s Open vSwitch says flows in other words', async () => {
+    const text =
+      "netloom: 1\nname: wire\ntopology: { nodes: { sw: { kind: ovs-bridge, flows: ['in_port=1,actions=normal'] } } }\n";
+    const plan = await planned({ ...target, text }, null);
+    const said = plan.steps.map((step) =>
+      step.object === 'openflow' ? { ...step, commands: ['in other words'] } : step,
+    );
+    expect(said).not.toEqual(plan.steps);
+    agentAgrees({ ...plan, steps: said });
+    expect(await workbench.apply(plan.id ?? '')).toMatchObject({ ok: true });
+  });
+
   it('is applied once', async () => {
     const plan = await planned(target, null);
     agentAgrees(plan);

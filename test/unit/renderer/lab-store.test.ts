@@ -247,6 +247,21 @@ describe('plan and apply', () => {
     expect(useNotices().notices).toHaveLength(1);
   });
 
+  it('takes back what it said of a failure once that is over', async () => {
+    const notices = useNotices();
+    main.answers['lab.plan'] = () => fail(failure('invalid-document'));
+    await lab.makePlan({ kind: 'document' });
+    expect(notices.notices).toHaveLength(1);
+    // Another text, another plan.
+    lab.edit(setTitle('another'));
+    expect(notices.notices).toEqual([]);
+    await lab.makePlan({ kind: 'document' });
+    expect(notices.notices).toHaveLength(1);
+    main.answers['lab.plan'] = () => succeed(planOf('p3', null));
+    await lab.makePlan({ kind: 'document' });
+    expect(notices.notices).toEqual([]);
+  });
+
   it('does not show a transaction again whose last words come late', async () => {
     main.answers['lab.apply'] = () => succeed(outcome(2));
     await lab.makePlan({ kind: 'document' });

@@ -73,6 +73,7 @@ function inventory(...links: LinkView[]): Inventory {
     ],
     links,
     routes: [],
+    engines: [],
   };
 }
 

@@ -27,6 +27,7 @@ const inventory = (sequence: number, ...ids: string[]): Inventory => ({
   namespaces: ids.map(namespace),
   links: [],
   routes: [],
+  engines: [],
 });
 const delta = (sequence: number, added: string) => ({
   kind: 'delta',
@@ -37,7 +38,9 @@ const delta = (sequence: number, added: string) => ({
     removedNamespaces: [],
     links: [],
     removedLinks: [],
+    removedEngines: [],
     routes: [],
+    engines: [],
   },
 });
 const overview = (state: RealmOverview['state']): RealmOverview => ({

@@ -155,6 +155,28 @@ describe('the form of a check', () => {
     expect(checkOf(draftOf(rate), undefined)).toEqual({ ok: true, check: rate });
   });
 
+  it('asks a collector for records, of any flow or of one', () => {
+    const records = {
+      check: 'records',
+      at: 'c',
+      protocol: 'ipfix',
+      expect: 'absent',
+      source: '10.0.0.1',
+      timeout: 60,
+    } as const;
+    expect(checkOf(draftOf(records), records)).toEqual({ ok: true, check: records });
+    const reach = { check: 'reach', from: 'a', to: 'b', timeout: 5 } as const;
+    // How long is waited for an answer says nothing of records.
+    expect(checkOf({ ...draftOf(reach), kind: 'records' }, reach)).toEqual({
+      ok: true,
+      check: { check: 'records', at: 'a', protocol: 'netflow' },
+    });
+    expect(checkOf({ ...draftOf(records), destination: '10.0.0' }, undefined)).toEqual({
+      ok: false,
+      objection: 'destination',
+    });
+  });
+
   it('refuses a port, a time and a rate that are none', () => {
     const draft = draftOf({ check: 'connect', from: 'a', to: 'b', port: 80 });
     expect(checkOf({ ...draft, port: '70000' }, undefined)).toEqual({

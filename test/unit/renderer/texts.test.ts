@@ -1,9 +1,14 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { checkCodes } from '../../../agent/api/index.ts';
 import { checkSentences, sentences } from '../../../agent/lab/index.ts';
+import { engineEvents } from '../../../agent/ovs/engines.ts';
 import { chineseChecks } from '../../../renderer/app/text/checks.ts';
 import { chinese } from '../../../renderer/app/text/chinese.ts';
 import { english } from '../../../renderer/app/text/english.ts';
+import { chineseEvents } from '../../../renderer/app/text/events.ts';
 import { chineseFailures } from '../../../renderer/app/text/failures.ts';
 import { i18n, useText } from '../../../renderer/app/text/text.ts';
 import { shortcutList } from '../../../renderer/app/shortcuts.ts';
@@ -39,9 +44,10 @@ describe('the texts', () => {
 });
 
 describe('the sentences of the validator', () => {
-  it('are used with values that they have', () => {
+  it('are all said in Chinese, with values that they have', () => {
     for (const [code, sentence] of Object.entries(sentences)) {
       const translated = chineseFailures[code];
+      expect([code, translated]).not.toEqual([code, undefined]);
       if (translated === undefined) continue;
       const known = placeholders(`${sentence.reason} ${sentence.next}`);
       const used = placeholders(`${translated.reason} ${translated.next}`);
@@ -57,6 +63,48 @@ describe('the sentences of checks', () => {
       const english = placeholders(checkSentences[code]);
       expect([code, placeholders(chineseChecks[code] ?? '')]).toEqual([code, english]);
     }
+  });
+});
+
+describe('the events of Open vSwitch', () => {
+  it('are all said in Chinese, with the same values', () => {
+    expect(Object.keys(chineseEvents).sort()).toEqual(Object.keys(engineEvents).sort());
+    for (const [code, sentence] of Object.entries(engineEvents)) {
+      expect([code, placeholders(chineseEvents[code] ?? '')]).toEqual([
+        code,
+        placeholders(sentence),
+      ]);
+    }
+  });
+
+  it('are said in the language of the window, what kept it from starting too', () => {
+    const event = {
+      time: 0,
+      code: 'ovs-process-ended',
+      object: 'ovs-vswitchd',
+      values: { part: 'ovs-vswitchd', pid: 7 },
+      text: 'ovs-vswitchd (process 7) has ended.',
+    };
+    expect(useText().event(event)).toBe(event.text);
+    i18n.global.locale.value = 'zh';
+    expect(useText().event(event)).toBe('ovs-vswitchd（进程 7）已退出。');
+    const failed = { ...event, code: 'ovs-missing', object: 'ovs-vswitchd', values: {} };
+    expect(useText().event(failed)).toMatch(/[\u4e00-\u9fff]/);
+    expect(useText().event({ ...event, code: 'of-a-later-agent' })).toBe(event.text);
+    i18n.global.locale.value = 'en';
+  });
+
+  it('have Chinese for every failure that Open vSwitch’s doors speak of', () => {
+    const folder = fileURLToPath(new URL('../../../agent/ovs', import.meta.url));
+    const codes = readdirSync(folder).flatMap((file) =>
+      [
+        ...readFileSync(join(folder, file), 'utf8').matchAll(
+          /ovsFailure\(\s*'[a-z-]+',\s*'(?<code>[a-z-]+)'/g,
+        ),
+      ].map((found) => found.groups?.['code'] ?? ''),
+    );
+    expect(codes.length).toBeGreaterThan(10);
+    expect(codes.filter((code) => chineseFailures[code] === undefined)).toEqual([]);
   });
 });
 

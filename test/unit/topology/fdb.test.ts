@@ -6,7 +6,7 @@ import {
   type LinkView,
   type NamespaceView,
 } from '../../../agent/api/index.ts';
-import { fdbRows, sortRows } from '../../../renderer/topology/inspector/fdb.ts';
+import { fdbRows, ovsFdbRows, sortRows } from '../../../renderer/topology/inspector/fdb.ts';
 
 function link(change: Pick<LinkView, 'id' | 'name' | 'mac'> & Partial<LinkView>): LinkView {
   const [namespace = '', index = ''] = change.id.split('/');
@@ -91,6 +91,7 @@ const inventory: Inventory = {
     }),
   ],
   routes: [],
+  engines: [],
 };
 
 const entry = (index: number, mac: string, change: Partial<FdbEntry> = {}): FdbEntry => ({
@@ -148,5 +149,22 @@ describe('the learned addresses of a bridge', () => {
     expect(order('mac', true)).toEqual(['81', '72', '71']);
     expect(order('age', false)).toEqual(['81', '71', '72']);
     expect(order('vlan', true)).toEqual(['71', '72', '81']);
+  });
+
+  it('come of Open vSwitch by the names of ports, patch ports among them', () => {
+    const rows = ovsFdbRows(
+      [
+        { mac: '02:00:00:00:00:71', port: 'p2', vlan: 10, age: 4 },
+        { mac: '02:00:00:00:00:81', port: 'patch0', vlan: 0, age: 9 },
+        { mac: '02:00:00:00:00:99', port: 'p2', vlan: 0, age: null },
+      ],
+      inventory,
+      bridge.namespace,
+    );
+    expect(rows.map((row) => [row.port, row.owner, row.vlan, row.kind])).toEqual([
+      ['p2', 'pc1:eth0', 10, 'learned'],
+      ['patch0', 'router:eth0.10', null, 'learned'],
+      ['p2', null, null, 'static'],
+    ]);
   });
 });

@@ -137,6 +137,7 @@ const inventory: Inventory = {
     },
   ],
   routes: [],
+  engines: [],
 };
 
 const input = { document: lab, inventory, lab: 'pair', plan: null, checks: [], drifted: false };
@@ -439,7 +440,7 @@ describe('the kernel in the scene', () => {
   const seen = (document: LabDocument, namespaces: NamespaceView[], links: LinkView[]) =>
     buildScene({
       document,
-      inventory: { sequence: 1, namespaces, links, routes: [] },
+      inventory: { sequence: 1, namespaces, links, routes: [], engines: [] },
       lab: 'site',
       plan: null,
       checks: [],

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { maximumMessageSize } from '../../../agent/api/index.ts';
+import { maximumMessageSize, succeed } from '../../../agent/api/index.ts';
 import {
   type AgentHandlers,
   CallCancelled,
@@ -220,6 +220,28 @@ describe('when the agent ends', () => {
     expect(await link.tryConnect()).toMatchObject({ ok: false, failure: { kind: 'unreachable' } });
   });
 });
+
+describe('the answer that an agent gives before it ends', () => {
+  test('is read, though its connections end at once', async () => {
+    for (let count = 0; count < 50; count++) {
+      link = await makeLink({
+        'agent.stop': () => {
+          // While this process does something else, the answer and the ends of both connections come together.
+          setImmediate(() => void link.server.close().then(() => doSomethingElse(20)));
+          return Promise.resolve(succeed({}));
+        },
+      });
+      const client = await link.connect();
+      expect(await client.call('agent.stop', {})).toEqual(succeed({}));
+      await link.end();
+    }
+    link = await makeLink();
+  });
+});
+
+function doSomethingElse(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
 
 function checkResult(index: number) {
   return {

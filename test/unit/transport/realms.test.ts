@@ -155,7 +155,8 @@ describe.skipIf(!userNamespaces)('a sandbox realm', () => {
     const { keeper, agent } = realms.lookClosely(realm);
     expect(await realms.stopAgent(realm)).toEqual({ ok: true, value: undefined });
     expect(realms.look(realm)).toMatchObject({ state: 'agent-lost', agentPid: null });
-    expect(existsSync(`/proc/${String(agent?.pid)}`)).toBe(false);
+    // The keeper takes its end in when it comes to it.
+    await until(() => !existsSync(`/proc/${String(agent?.pid)}`));
     expect(await realms.end(realm)).toEqual({ ok: true, value: undefined });
     expect(existsSync(`/proc/${String(keeper?.pid)}`)).toBe(false);
     expect(existsSync(realms.directoriesOf(realm).runtime)).toBe(false);

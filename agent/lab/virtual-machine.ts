@@ -1,5 +1,5 @@
 /** Virtual machines: the process that each is, and the small system that starts where a document names no other. */
-import type { MachineNode, RouteSettings } from '../api/document.ts';
+import type { VirtualMachineNode, RouteSettings } from '../api/document.ts';
 import { canonicalSubnetAddress, parseDestination, parseHostAddress } from './address.ts';
 
 export const machineProgram = 'qemu-system-x86_64';
@@ -57,7 +57,7 @@ export function withoutVirtualization(command: readonly string[]): readonly stri
 }
 
 /** Whether it starts the small system. */
-export function usesSystem(node: Pick<MachineNode, 'kernel' | 'disk'>): boolean {
+export function usesSystem(node: Pick<VirtualMachineNode, 'kernel' | 'disk'>): boolean {
   return node.kernel === undefined && node.disk === undefined;
 }
 
@@ -107,7 +107,7 @@ export function machineMac(lab: string, node: string, name: string): string {
 export function machineProcess(
   lab: string,
   name: string,
-  node: MachineNode,
+  node: VirtualMachineNode,
   cards: readonly MachineCard[],
 ): readonly string[] {
   const system = usesSystem(node);
@@ -151,7 +151,7 @@ function optionText(text: string): string {
 /** Words that the system's init reads: a name, and what `ip` is to be called with. */
 export function systemCommandLine(
   name: string,
-  node: MachineNode,
+  node: VirtualMachineNode,
   cards: readonly MachineCard[],
 ): string {
   // The kernel numbers them in the order in which they are plugged in.

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import type { MachineNode } from '../../../agent/api/document.ts';
+import type { VirtualMachineNode } from '../../../agent/api/document.ts';
 import {
   consoleSocketOf,
   machineMac,
   systemCommandLine,
   systemInit,
   withoutVirtualization,
-} from '../../../agent/lab/machine.ts';
+} from '../../../agent/lab/virtual-machine.ts';
 
 const card = (name: string, ...addresses: readonly string[]) => ({
   name,
@@ -15,7 +15,10 @@ const card = (name: string, ...addresses: readonly string[]) => ({
   mtu: null,
   addresses,
 });
-const node = (settings: Partial<MachineNode> = {}): MachineNode => ({ kind: 'vm', ...settings });
+const node = (settings: Partial<VirtualMachineNode> = {}): VirtualMachineNode => ({
+  kind: 'vm',
+  ...settings,
+});
 
 describe('what the small system is told', () => {
   test('are its name, addresses and routes as calls of ip', () => {

@@ -1,0 +1,67 @@
+/** A Netloom of a test's own: a home, a gateway and a window of Chromium in front of it, with a person before that. */
+import type { Browser, Page } from 'playwright-core';
+import type { RunInRealm } from './network-state.ts';
+import { Person } from './person.ts';
+import {
+  type Home,
+  keeperOf,
+  launchChromium,
+  lookInto,
+  makeHome,
+  openWindow,
+  removeHome,
+  type Started,
+  startNetloom,
+  takePicture,
+} from './window.ts';
+
+const pictures = process.env['NETLOOM_PICTURES'];
+
+interface Parts {
+  readonly browser: Browser;
+  readonly home: Home;
+  readonly started: Started;
+  readonly page: Page;
+  readonly complaints: readonly string[];
+}
+
+export class OwnWindow {
+  readonly page: Page;
+  readonly person: Person;
+  /** What the browser's console has complained of. */
+  readonly complaints: readonly string[];
+  private readonly parts: Parts;
+
+  private constructor(parts: Parts) {
+    this.parts = parts;
+    this.page = parts.page;
+    this.person = new Person(parts.page);
+    this.complaints = parts.complaints;
+  }
+
+  static async open(): Promise<OwnWindow> {
+    const home = makeHome();
+    const browser = await launchChromium();
+    const started = await startNetloom(home);
+    const { page, complaints } = await openWindow(browser, started.url);
+    page.setDefaultTimeout(15_000);
+    return new OwnWindow({ browser, home, started, page, complaints });
+  }
+
+  async close(): Promise<void> {
+    const { browser, started, home } = this.parts;
+    await browser.close();
+    await started.stop();
+    removeHome(home);
+  }
+
+  /** Takes a picture where somebody asks for pictures. */
+  async picture(name: string): Promise<void> {
+    if (pictures !== undefined) await takePicture(this.page, pictures, name);
+  }
+
+  /** Runs commands in the sandbox of a lab. */
+  realmOf(lab: string): RunInRealm {
+    return lookInto(keeperOf(this.parts.home, `sandbox:${lab}`));
+  }
+}
