@@ -24,6 +24,14 @@ export function launchChromium(program: string = chromiumPath): Promise<Browser>
   return chromium.launch({ executablePath: program, args: [...chromiumFlags] });
 }
 
+/** The gallery's labs, in the order in which they are shown. */
+export const galleryNames: readonly string[] = readFileSync(
+  path.resolve(import.meta.dirname, '../../assets/labs/order.txt'),
+  'utf8',
+)
+  .trim()
+  .split(/\s+/);
+
 export interface Home {
   readonly directory: string;
   readonly environment: NodeJS.ProcessEnv;

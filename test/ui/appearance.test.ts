@@ -5,6 +5,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
+  galleryNames,
   type Home,
   launchChromium,
   makeHome,
@@ -83,7 +84,9 @@ for (const theme of ['light', 'dark'] as const) {
         const name = (screen: string) => `${screen}-${theme}-${language}`;
         try {
           await show(words.library);
-          await expect.poll(() => page.locator('[data-testid^="gallery-"]').count()).toBe(25);
+          await expect
+            .poll(() => page.locator('[data-testid^="gallery-"]').count())
+            .toBe(galleryNames.length);
           await keep(page, name('library'));
           await page
             .getByTestId('lab-one-bridge')

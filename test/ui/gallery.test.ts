@@ -8,6 +8,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import {
+  galleryNames,
   type Home,
   launchChromium,
   makeHome,
@@ -19,7 +20,6 @@ import {
 } from '../harness/window.ts';
 
 const labs = path.resolve(import.meta.dirname, '../../assets/labs');
-const names = readFileSync(path.join(labs, 'order.txt'), 'utf8').trim().split(/\s+/);
 const pictures = process.env['NETLOOM_PICTURES'];
 
 let browser: Browser;
@@ -89,7 +89,7 @@ async function expectDrawn(page: Page, name: string, nodes: readonly string[]): 
 describe.each(pictures === undefined ? (['light'] as const) : (['light', 'dark'] as const))(
   'in %s',
   (colorScheme) => {
-    it.each(names)('%s is drawn whole, with every card in sight', async (name) => {
+    it.each(galleryNames)('%s is drawn whole, with every card in sight', async (name) => {
       const document = parse(readFileSync(path.join(labs, `${name}.yaml`), 'utf8')) as {
         readonly topology: { readonly nodes: Readonly<Record<string, unknown>> };
       };

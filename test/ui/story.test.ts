@@ -14,6 +14,7 @@ import {
 } from '../harness/network-state.ts';
 import {
   centreOf,
+  galleryNames,
   type Home,
   keeperOf,
   launchChromium,
@@ -101,7 +102,7 @@ const changedAddress = twoNamespaces.replace('172.16.0.2/24', '172.16.0.20/24');
 describe('the main job', () => {
   it('shows the gallery and opens a lab from it', async () => {
     await expect.poll(() => page.getByTestId('gallery-two-namespaces').isVisible()).toBe(true);
-    expect(await page.locator('[data-testid^="gallery-"]').count()).toBe(25);
+    expect(await page.locator('[data-testid^="gallery-"]').count()).toBe(galleryNames.length);
     await picture('library-first');
     await page
       .getByTestId('gallery-two-namespaces')
