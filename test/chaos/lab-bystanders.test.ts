@@ -219,10 +219,10 @@ function changedBystanders(now: NetworkState): readonly string[] {
   return [
     ...grown(own.routes, ownNow.routes).map((route) => `route gone: ${route}`),
     ...grown(own.queueing, ownNow.queueing).map((queueing) => `queueing gone: ${queueing}`),
-    // Lists are judged above. What is new is a lab's.
+    // Lists are judged above, and no bystander is a switch. What is new is a lab's.
     ...networkDifferences(before, now).filter(
       (difference) =>
-        !/^\/\/(?:routes|queueing|vlans): /.test(difference) &&
+        !/^\/\/(?:routes|queueing|vlans|switches): /.test(difference) &&
         !difference.includes(': nothing → '),
     ),
   ];
