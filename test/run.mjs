@@ -85,8 +85,10 @@ const toRepeat = [];
 /** More than this many files is no accident of a busy machine. */
 const mostRepeated = 2;
 
-function count(name, passed, failed, skipped = 0) {
-  counts.set(name, { passed, failed, skipped, unsteady: 0 });
+/** `since`: milliseconds of the clock at its start. */
+function count(name, since, passed, failed, skipped = 0) {
+  const seconds = Math.round((Date.now() - since) / 1000);
+  counts.set(name, { passed, failed, skipped, unsteady: 0, seconds });
 }
 
 function sentence({ passed, failed, skipped, unsteady }) {
@@ -98,8 +100,9 @@ function sentence({ passed, failed, skipped, unsteady }) {
 }
 
 async function check(name, file, args) {
+  const since = Date.now();
   const code = await run(name, file, args);
-  count(name, code === 0 ? 1 : 0, code === 0 ? 0 : 1);
+  count(name, since, code === 0 ? 1 : 0, code === 0 ? 0 : 1);
 }
 
 const firstLines = (text) => text.split('\n').slice(0, 12).join('\n  ');
@@ -135,15 +138,17 @@ const isBroken = ({ status, assertionResults }) =>
 /** Runs one folder of tests; `wrap` puts the command into namespaces of its own. */
 async function tier(name, folder, options = {}) {
   if (only.length > 0 && !only.includes(name)) return;
+  const since = Date.now();
   const { code, report } = await runTests(name, folder, options, []);
   if (report === undefined) {
-    count(name, 0, 1);
+    count(name, since, 0, 1);
     failures.push(`${name}: ended without a report (exit ${code})`);
     return;
   }
   const { numPassedTests, numFailedTests, numPendingTests, testResults } = report;
   const broken = testResults.filter(isBroken).length;
-  count(name, numPassedTests, numFailedTests + broken || (code === 0 ? 0 : 1), numPendingTests);
+  const numFailed = numFailedTests + broken || (code === 0 ? 0 : 1);
+  count(name, since, numPassedTests, numFailed, numPendingTests);
   for (const file of testResults) {
     const place = path.relative(root, file.name);
     const failed = file.assertionResults.filter(({ status }) => status === 'failed');
@@ -235,7 +240,7 @@ if (failures.length > 0) process.stderr.write(`\nFailed:\n\n${failures.join('\n\
 process.stderr.write('\n');
 const totals = { passed: 0, failed: 0, skipped: 0, unsteady: 0 };
 for (const [name, one] of counts) {
-  process.stderr.write(`${name}: ${sentence(one)}\n`);
+  process.stderr.write(`${name}: ${sentence(one)}, ${one.seconds} s\n`);
   for (const key of Object.keys(totals)) totals[key] += one[key];
 }
 console.log(sentence(totals));
