@@ -97,6 +97,14 @@ export function lackOfVirtualization(): Promise<string | null> {
   return virtualization;
 }
 
+/**
+ * Whether a processor runs machines itself, by /proc/cpuinfo of x86. Without it a kernel may still have a /dev/kvm, whose
+ * machines run firmware but no kernel that was not made for it.
+ */
+export function offersVirtualization(cpuinfo: string): boolean {
+  return /^flags\s*:.*\b(?:vmx|svm)\b/mu.test(cpuinfo);
+}
+
 /** Milliseconds in which two instructions have been carried out. */
 const virtualizationPatience = 3000;
 
@@ -107,6 +115,9 @@ async function tryVirtualization(): Promise<string | null> {
     return hasCode(error, 'ENOENT')
       ? 'There is no /dev/kvm here.'
       : 'The mode of /dev/kvm keeps this user from it; its group is usually `kvm`.';
+  }
+  if (!offersVirtualization(readFileSync('/proc/cpuinfo', 'utf8'))) {
+    return 'The processor offers no virtualization (VT-x or AMD-V): /dev/kvm is of another make here.';
   }
   const workplace = mkdtempSync(path.join(tmpdir(), 'netloom-kvm-'));
   try {

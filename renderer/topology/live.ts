@@ -18,7 +18,14 @@ import {
   type WantedSettings,
 } from './document/node-kinds.ts';
 
-import { ovsBridgeOf, ovsPortOf, ovsVlanText, type PortVlans, wantedOvsVlan } from './ovs-view.ts';
+import {
+  isEngineLink,
+  ovsBridgeOf,
+  ovsPortOf,
+  ovsVlanText,
+  type PortVlans,
+  wantedOvsVlan,
+} from './ovs-view.ts';
 
 export type { WantedSettings } from './document/node-kinds.ts';
 export type { PortVlans } from './ovs-view.ts';
@@ -409,7 +416,7 @@ export function differencesOf(
   return found;
 }
 
-/** Whether a port of an Open vSwitch bridge is a link of the kernel too. */
+/** Whether a port of an Open vSwitch bridge is a link of the kernel too that the lab makes. */
 export function isKernelPort({ device }: WantedInterface): boolean {
   return device === null || device === 'internal' || device === 'tap';
 }
@@ -479,7 +486,28 @@ export function freeNics(inventory: Inventory | null, namespace: string | null):
   return (inventory?.links ?? [])
     .filter((link) => link.namespace === home?.id && link.lab === null && link.master === null)
     .filter((link) => link.kind !== 'loopback' && link.kind !== 'bridge')
+    .filter((link) => !isEngineLink(inventory, link))
     .map((link) => link.name);
+}
+
+/**
+ * Interfaces of the realm's own namespace that may become a port of an Open vSwitch bridge: those that have no address
+ * first, since others are refused.
+ */
+export function freeForPort(inventory: Inventory | null): readonly string[] {
+  const root = inventory?.namespaces.find((each) => each.root);
+  const taken = new Set(
+    (inventory?.engines ?? [])
+      .filter((engine) => engine.namespace === root?.id)
+      .flatMap(({ bridges }) => bridges.flatMap(({ bridge }) => bridge.ports))
+      .flatMap(({ interfaces }) => interfaces.map((each) => each.name)),
+  );
+  const addressed = (name: string): boolean =>
+    inventory?.links
+      .find((link) => link.namespace === root?.id && link.name === name)
+      ?.addresses.some(({ scope }) => scope !== 'link') === true;
+  const free = freeNics(inventory, null).filter((name) => !taken.has(name));
+  return [...free.filter((name) => !addressed(name)), ...free.filter(addressed)];
 }
 
 /** The name of the program that a command line runs. */

@@ -19,7 +19,7 @@ import {
 } from './document/document-edit.ts';
 import { useCapabilities } from './capability-store.ts';
 import { useLab } from './lab-store.ts';
-import { freePosition, linkOf } from './live.ts';
+import { freeForPort, freePosition, linkOf, settingsOf } from './live.ts';
 
 /** Milliseconds that a flap lasts. */
 export const flapMilliseconds = 1_000;
@@ -117,7 +117,8 @@ export function useTopologyActions() {
       const wanted = document?.topology.nodes[node];
       if (document === null || wanted === undefined) return t('palette.chooseNode');
       if (!takesDevice(wanted.kind, kind)) return t('palette.notThere', { node });
-      return newDevice(document, node, kind) === null ? t('palette.noGround', { node }) : null;
+      if (newDevice(document, node, kind) !== null) return null;
+      return t(kind === 'physical' ? 'palette.onlyOutside' : 'palette.noGround', { node });
     },
     /** Adds a device to a node, on the interface that is selected where it stands on one, and selects it. */
     addDevice(node: string, kind: AddedKind) {
@@ -125,7 +126,7 @@ export function useTopologyActions() {
       if (document === null) return;
       const parent =
         selection?.kind === 'interface' && selection.node === node ? selection.interface : null;
-      const made = newDevice(document, node, kind, parent);
+      const made = newDevice(document, node, kind, parent, freeForPort(realms.inventory));
       if (made === null) return;
       const { name, settings: first } = made;
       if (lab.edit([{ kind: 'set-interface', node, interface: name, settings: first }])) {
@@ -144,6 +145,8 @@ export function useTopologyActions() {
     /** Whether an interface of the lab is up or down in the kernel; null for one that is not there. */
     interfaceState(node: string, name: string): InterfaceState | null {
       if (!lab.up || lab.document === null) return null;
+      // It keeps its settings, its state with them.
+      if (settingsOf(lab.document, node, name).kind === 'physical') return null;
       const link = linkOf(realms.inventory, lab.document, node, name);
       if (link === null || (link.lab !== null && link.lab !== lab.name)) return null;
       return link.up ? 'up' : 'down';

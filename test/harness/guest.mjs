@@ -479,6 +479,10 @@ function canAccelerate() {
   } catch {
     return accelerated;
   }
+  // Without the processor's help KVM may run firmware, and no kernel.
+  if (!/^flags\s*:.*\b(?:vmx|svm)\b/mu.test(readFileSync('/proc/cpuinfo', 'utf8'))) {
+    return accelerated;
+  }
   // The machine without a kernel: one that runs is ended by the limit, one that cannot says so at once.
   const tried = spawnSync(
     emulator,

@@ -362,6 +362,80 @@ describe('a bond of Open vSwitch, by hand', () => {
   });
 });
 
+describe('a NIC of the machine as a port, by hand', () => {
+  const lab = 'by-hand-nic';
+  const nicByHand = [
+    'ip netns add outside',
+    'ip link add enp1s0 type veth peer name eth0 netns outside',
+    'ip -n outside addr add 10.0.0.9/24 dev eth0',
+    'ip -n outside link set eth0 up',
+    'ip link set enp1s0 up',
+    'ip link add enp2s0 type veth peer name eth1 netns outside',
+    'ip addr add 192.168.7.1/24 dev enp2s0',
+  ];
+
+  it('is offered where the machine has one, and told why another will not do', async () => {
+    await person.createLab(lab);
+    await person.zoomOut(2);
+    await person.place('ovs-bridge', 'sw1', 0.6, 0.5);
+    await person.place('namespace', 'h1', 0.2, 0.3);
+    await person.wire('h1', 'sw1');
+    await person.address('h1', 'eth0', '10.0.0.1/24');
+    await person.planAndApply();
+    const run = realmOf(lab);
+    for (const line of nicByHand) run(line.split(' '));
+    await person.point(title('sw1'));
+    await person.inspector().getByRole('tab', { name: 'Wanted', exact: true }).click();
+    await expect
+      .poll(() => page.locator('.canvas-layer .card[data-presence="foreign"]').count())
+      .toBeGreaterThan(0);
+    await person.inspector().getByRole('button', { name: 'Add NIC' }).click();
+    // The one that has no address.
+    await expect.poll(() => person.port('sw1:enp1s0').count()).toBe(1);
+    expect(await person.port('sw1:enp1s0').getAttribute('data-presence')).toBe('wanted');
+    // It is drawn where it is to be, and no more by itself.
+    expect(await page.locator('.canvas-layer .port').filter({ hasText: 'enp1s0' }).count()).toBe(1);
+    const choice = person
+      .inspector()
+      .getByRole('combobox', { name: 'Interface of the machine', exact: true });
+    expect(await choice.locator('option').allInnerTexts()).toEqual(['enp1s0', 'enp2s0']);
+    expect(await person.inspector().getByLabel('MTU').count()).toBe(0);
+    await choice.selectOption('enp2s0');
+    await expect.poll(() => person.port('sw1:enp2s0').count()).toBe(1);
+    await person.action('Plan').click();
+    await expect
+      .poll(() => page.getByTestId('plan').innerText())
+      .toContain('enp2s0 has addresses, which nobody could reach any more: 192.168.7.1/24');
+    await picture('nic-refused');
+    await choice.selectOption('enp1s0');
+    await expect.poll(() => person.port('sw1:enp1s0').count()).toBe(1);
+  });
+
+  it('becomes the port, with a VLAN, and joins what is outside', async () => {
+    await vlans('sw1:enp1s0', access, { 'Access VLAN': '10' });
+    await vlans('sw1:v-h1', access, { 'Access VLAN': '10' });
+    await picture('nic-wanted');
+    await person.planAndApply();
+    const run = realmOf(lab);
+    expect(column(run, 'port', 'enp1s0', 'tag')).toBe('10');
+    await expect.poll(() => person.port('sw1:enp1s0').getAttribute('data-presence')).toBe('real');
+    run(['ip', 'netns', 'exec', 'h1', 'ping', '-c', '1', '-W', '5', '10.0.0.9']);
+    await picture('nic-real');
+  });
+
+  it('goes back as it was', async () => {
+    await person.point(person.port('sw1:enp1s0'), 'right');
+    // Its state is its own.
+    expect(await page.getByRole('menuitem', { name: /^Take enp1s0 down/ }).count()).toBe(0);
+    await page.getByRole('menuitem', { name: /^Remove/ }).click();
+    await person.planAndApply();
+    const run = realmOf(lab);
+    expect(run(['ip', '-br', 'link', 'show', 'enp1s0'])).toContain('UP');
+    const [database = ''] = databasesOf(run);
+    expect(run(['ovs-vsctl', `--db=unix:${database}`, 'list-ports', 'sw1']).trim()).toBe('v-h1');
+  });
+});
+
 describe('the window', () => {
   it('has not complained', () => {
     expect(window.complaints).toEqual([]);

@@ -1,4 +1,5 @@
 /** A virtual machine in the window: drawn, started, its console typed into, and its forms in both languages and themes. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -14,8 +15,12 @@ import {
 } from '../harness/window.ts';
 
 const pictures = process.env['NETLOOM_PICTURES'];
-/** It starts under emulation, on a machine that does other things too. */
+/** Milliseconds: it starts under emulation, on a machine that does other things too. */
 const startUp = 120_000;
+/** Milliseconds until a line that was typed again and again is answered. */
+const answering = 60_000;
+/** More than all of its waits together, so that the one that fails says what it saw. */
+const wholeTest = 3 * startUp + 2 * answering;
 
 let browser: Browser;
 let home: Home;
@@ -44,34 +49,64 @@ async function select(page: Page, node: string): Promise<void> {
   await page.mouse.click(x, y);
 }
 
-describe('a virtual machine', () => {
-  it('comes up from the gallery, runs, and answers on its console', async () => {
-    const { page, context, complaints } = await openWindow(browser, started.url);
-    await page
-      .getByTestId('gallery-virtual-machine')
-      .getByRole('button', { name: /^Bring up/ })
-      .click();
-    const machine = card(page, 'vm1');
-    await expect
-      .poll(() => machine.getAttribute('data-presence'), { timeout: startUp })
-      .toBe('real');
-    expect(await machine.innerText()).toMatch(/QEMU (TCG|KVM) · 128 MiB/);
-    // The port at the bridge is the tap, and says who holds it.
-    expect(await page.locator('[data-port="br0:tap1"] .device-glyph').count()).toBe(1);
-    const { x, y } = await centreOf(machine.locator('.card-title'));
-    await page.mouse.dblclick(x, y);
-    const terminal = page.getByTestId('terminal');
-    await expect.poll(() => terminal.isVisible()).toBe(true);
-    const rows = terminal.locator('.xterm-rows');
-    await expect.poll(() => rows.innerText(), { timeout: startUp }).toContain('vm1 is up');
-    await terminal.click();
-    await page.keyboard.type('ip -4 -o addr show eth0; ping -c 1 10.90.0.1\n');
-    await expect.poll(() => rows.innerText(), { timeout: startUp }).toContain('10.90.0.11/24');
-    await expect.poll(() => rows.innerText(), { timeout: startUp }).toContain('1 packets received');
-    await keep(page, 'console');
-    expect(complaints).toEqual([]);
-    await context.close();
+/** Waits until a console shows something; what it showed instead when it never does. */
+async function untilShown(
+  rows: Locator,
+  wanted: RegExp,
+  limit: number,
+  meanwhile: () => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
+  const end = performance.now() + limit;
+  for (;;) {
+    const screen = await rows.innerText();
+    if (wanted.test(screen)) return;
+    if (performance.now() > end) throw new Error(`The console never showed ${wanted}:\n${screen}`);
+    await meanwhile();
+    await delay(250);
+  }
+}
+
+/** Types a line until it is answered: a console that nobody reads yet drops it, and a first packet may be lost. */
+async function ask(page: Page, rows: Locator, line: string, answer: RegExp): Promise<void> {
+  let again = 0;
+  await untilShown(rows, answer, answering, async () => {
+    if (performance.now() < again) return;
+    again = performance.now() + 5_000;
+    await page.keyboard.type(`${line}\n`);
   });
+}
+
+describe('a virtual machine', () => {
+  it(
+    'comes up from the gallery, runs, and answers on its console',
+    { timeout: wholeTest },
+    async () => {
+      const { page, context, complaints } = await openWindow(browser, started.url);
+      await page
+        .getByTestId('gallery-virtual-machine')
+        .getByRole('button', { name: /^Bring up/ })
+        .click();
+      const machine = card(page, 'vm1');
+      await expect
+        .poll(() => machine.getAttribute('data-presence'), { timeout: startUp })
+        .toBe('real');
+      expect(await machine.innerText()).toMatch(/QEMU (TCG|KVM) · 128 MiB/);
+      // The port at the bridge is the tap, and says who holds it.
+      expect(await page.locator('[data-port="br0:tap1"] .device-glyph').count()).toBe(1);
+      const { x, y } = await centreOf(machine.locator('.card-title'));
+      await page.mouse.dblclick(x, y);
+      const terminal = page.getByTestId('terminal');
+      await expect.poll(() => terminal.isVisible()).toBe(true);
+      const rows = terminal.locator('.xterm-rows');
+      await untilShown(rows, /vm1 is up/, startUp);
+      await terminal.click();
+      await ask(page, rows, 'ip -4 -o addr show eth0', /10\.90\.0\.11\/24/);
+      await ask(page, rows, 'ping -c 1 -W 3 10.90.0.1', /1 packets received/);
+      await keep(page, 'console');
+      expect(complaints).toEqual([]);
+      await context.close();
+    },
+  );
 
   for (const theme of ['light', 'dark'] as const) {
     for (const language of ['en-US', 'zh-CN'] as const) {

@@ -33,6 +33,7 @@ export const chinese: Shape<typeof english> = {
     macvlan: 'macvlan',
     vrf: 'VRF',
     internal: '内部端口',
+    physical: '网卡',
     patch: 'Patch',
   },
   deviceHelp: {
@@ -50,6 +51,7 @@ export const chinese: Shape<typeof english> = {
     vrf: '为成员接口单设一张路由表',
     patch: '在 Open vSwitch 内部连接同一命名空间里的两个网桥',
     internal: 'Open vSwitch 网桥的端口，同时是其命名空间里的接口',
+    physical: '把本机的接口作为 Open vSwitch 网桥的端口',
   },
   object: {
     namespace: '命名空间',
@@ -285,6 +287,14 @@ export const chinese: Shape<typeof english> = {
     foreign: '非本实验所建',
   },
   palette: {
+    short: {
+      namespace: '命名空间',
+      router: '路由器',
+      bridge: '网桥',
+      'ovs-bridge': 'OVS 网桥',
+      internet: '互联网',
+      vm: '虚拟机',
+    },
     panel: '组件与大纲',
     help: '拖到画布上，或按 Enter',
     addNamespace: '添加网络命名空间',
@@ -304,6 +314,7 @@ export const chinese: Shape<typeof english> = {
     chooseNode: '拖到节点上，或先选中一个节点。',
     notThere: '{node} 不能有这种设备。',
     noGround: '{node} 还没有可作为其基础的接口。',
+    onlyOutside: '{node} 在命名空间里，而网卡在运行环境自身的命名空间里。',
     lacking: '本机不支持：{reason}',
     lackingKind: '本机内核没有 {kind} 设备。',
     remedy: '可试：{command}',
@@ -562,6 +573,10 @@ export const chinese: Shape<typeof english> = {
       'native-untagged': '中继口，本征 VLAN 不带标签',
       'native-tagged': '中继口，本征 VLAN 带标签',
     },
+    physicalHelp:
+      '接口保留自己的 MAC、MTU 和状态。有地址的接口不能接入：接入后这些地址将无人可达。',
+    physicalAbsent: '运行环境里没有接口 {name}。',
+    physicalOf: '本机接口',
     memberOf: 'VLAN 与队列随所属 Bond',
     policing: '入方向限速',
     policingHelp: '丢弃超出速率的入方向流量。内核数据路径支持；用户态数据路径请改用 meter。',
@@ -791,6 +806,7 @@ export const chinese: Shape<typeof english> = {
   plan: {
     empty: '规划会在执行之前列出每一项变更，以及效果相同的命令。',
     toDocument: '应用文件内容',
+    refused: '无法执行',
     toUndo: '撤销到版本 {revision}',
     toRedo: '重做到版本 {revision}',
     toRevision: '切换到版本 {revision}',

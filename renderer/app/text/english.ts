@@ -30,6 +30,7 @@ export const english = {
     macvlan: 'macvlan',
     vrf: 'VRF',
     internal: 'Internal',
+    physical: 'NIC',
     patch: 'Patch',
   },
   deviceHelp: {
@@ -47,6 +48,7 @@ export const english = {
     vrf: 'A routing table of its own for its members',
     patch: 'Joins two Open vSwitch bridges of one namespace, inside of Open vSwitch',
     internal: 'A port of an Open vSwitch bridge that is an interface of its namespace',
+    physical: 'An interface of the machine as a port of an Open vSwitch bridge',
   },
   object: {
     namespace: 'namespace',
@@ -283,6 +285,14 @@ export const english = {
     foreign: 'not this lab’s',
   },
   palette: {
+    short: {
+      namespace: 'Namespace',
+      router: 'Router',
+      bridge: 'Bridge',
+      'ovs-bridge': 'OVS bridge',
+      internet: 'Internet',
+      vm: 'VM',
+    },
     panel: 'Palette and outline',
     help: 'Drag onto the drawing, or press Enter',
     addNamespace: 'Add a namespace',
@@ -302,6 +312,7 @@ export const english = {
     chooseNode: 'Drag it onto a node, or select one first.',
     notThere: '{node} cannot have one.',
     noGround: '{node} has no interface yet that it could stand on.',
+    onlyOutside: '{node} is inside of a namespace; NICs are in the realm’s own.',
     lacking: 'This machine cannot: {reason}',
     lackingKind: 'This machine’s kernel has no {kind} devices.',
     remedy: 'Try: {command}',
@@ -561,6 +572,10 @@ export const english = {
       'native-untagged': 'trunk with a native VLAN, untagged',
       'native-tagged': 'trunk with a native VLAN, tagged',
     },
+    physicalHelp:
+      'It keeps its MAC, MTU and state. An interface with addresses is refused: nobody could reach them any more.',
+    physicalAbsent: 'There is no interface {name} in the realm.',
+    physicalOf: 'Interface of the machine',
     memberOf: 'VLANs and queues are those of the bond',
     policing: 'Policing',
     policingHelp:
@@ -796,6 +811,7 @@ export const english = {
   plan: {
     empty: 'Plan shows every change before it happens, and the commands that would do the same.',
     toDocument: 'To the document',
+    refused: 'not possible as it is',
     toUndo: 'Undo to revision {revision}',
     toRedo: 'Redo to revision {revision}',
     toRevision: 'To revision {revision}',

@@ -192,6 +192,11 @@ class KernelView {
     return this.links(namespace).find((link) => link.name === name && this.owns(link)) ?? null;
   }
 
+  /** A link of nobody's lab, which a lab may use: it is there before it is a port, and keeps its settings then. */
+  nic(namespace: NamespaceView | null, name: string): LinkView | null {
+    return this.links(namespace).find((link) => link.name === name && link.lab === null) ?? null;
+  }
+
   owns(link: LinkView): boolean {
     return link.lab === this.lab;
   }
@@ -359,6 +364,8 @@ export function buildScene(input: SceneInput): Scene {
       });
 
   const drawn = new Set<string>();
+  /** NICs that are drawn as ports of the lab's: what is at their other ends may be drawn too. */
+  const outsideEnds = new Map<string, SceneEnd>();
   const roots = rootBridges(kernel, nodes, wires);
   const sceneNodes: SceneNode[] = Object.entries(nodes).map(([name, node]): SceneNode => {
     const namespace = namespaceOfNode(kernel, nodes, name);
@@ -385,12 +392,14 @@ export function buildScene(input: SceneInput): Scene {
     const telling = node.kind === 'ovs-bridge' && usesVlans(node, ovs);
     const interfaces = input.document === null ? [] : interfacesOf(input.document, name);
     const wanted = interfaces.map((each): SceneInterface => {
-      const live = kernel.link(namespace, each.name);
+      const nic = each.device === 'physical' ? kernel.nic(namespace, each.name) : null;
+      const live = nic ?? kernel.link(namespace, each.name);
       if (live !== null) drawn.add(live.id);
+      if (nic !== null) outsideEnds.set(nic.id, { node: name, interface: each.name });
       const port = ovsPortOf(ovs, each.name);
       // A bond, a tunnel and a patch port are there when Open vSwitch has them; it takes no link of the kernel.
       const there =
-        live !== null ||
+        (live !== null && nic === null) ||
         machine !== null ||
         (node.kind === 'ovs-bridge' && !isKernelPort(each) && port !== null);
       const id = `${name}:${each.name}`;
@@ -403,11 +412,14 @@ export function buildScene(input: SceneInput): Scene {
         presence: there ? 'real' : 'wanted',
         difference: pending(node.kind === 'vm' ? plan.node(name) : plan.interface(id), there),
         drifted:
-          driftedInterface(live, wantedAddresses) ||
-          (live !== null && input.drifted && isOddState(live, commonOf(each.settings))) ||
-          (input.drifted && ovs !== null && there && port === null),
+          (nic === null && driftedInterface(live, wantedAddresses)) ||
+          (nic === null &&
+            live !== null &&
+            input.drifted &&
+            isOddState(live, commonOf(each.settings))) ||
+          (input.drifted && ovs !== null && (there || nic !== null) && port === null),
         up: live?.up ?? port?.state?.linkUp ?? null,
-        peer: peers.get(id) ?? null,
+        peer: peers.get(id) ?? nic?.peer ?? null,
         ...deviceFacts(each, interfaces, live),
         ...(port === null ? {} : ovsFacts(each, interfaces, port)),
         vlans: filtering ? vlansOf(each, live) : telling ? ovsVlans(each, interfaces, port) : null,
@@ -460,7 +472,7 @@ export function buildScene(input: SceneInput): Scene {
     const node = removedNode(kernel, name, drawn);
     if (node !== null) sceneNodes.push(node);
   }
-  addForeign(kernel, sceneNodes, wires, drawn);
+  addForeign(kernel, sceneNodes, wires, drawn, outsideEnds);
   return { nodes: sceneNodes, wires };
 }
 
@@ -1009,11 +1021,12 @@ function addForeign(
   nodes: SceneNode[],
   wires: SceneWire[],
   drawn: Set<string>,
+  outsideEnds: ReadonlyMap<string, SceneEnd>,
 ): void {
   const labNamespaces = new Set(
     nodes.map((node) => kernel.namespace(node.id)?.id).filter((id) => id !== undefined),
   );
-  const ownerOf = new Map<string, SceneEnd>();
+  const ownerOf = new Map<string, SceneEnd>(outsideEnds);
   for (const node of nodes) {
     for (const item of node.interfaces) ownerOf.set(item.id, { node: node.id, interface: item.id });
   }

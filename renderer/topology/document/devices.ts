@@ -35,6 +35,7 @@ export const deviceKinds: readonly AddedKind[] = [
   'macvlan',
   'vrf',
   'internal',
+  'physical',
 ];
 
 /** What a port of a bridge may be: a device that carries Ethernet frames. */
@@ -48,13 +49,21 @@ const bridgeDeviceKinds: ReadonlySet<DeviceKind> = new Set<DeviceKind>([
 ]);
 
 /** What an Open vSwitch bridge has as a port of its own, without a wire. */
-export const ovsPortKinds = ['internal', 'tap', 'vxlan', 'gre', 'geneve', 'bond'] as const;
+export const ovsPortKinds = [
+  'internal',
+  'tap',
+  'vxlan',
+  'gre',
+  'geneve',
+  'bond',
+  'physical',
+] as const;
 export type OvsPortKind = (typeof ovsPortKinds)[number];
 const ovsKinds: ReadonlySet<AddedKind> = new Set<AddedKind>(ovsPortKinds);
 
 export function takesDevice(node: LabNode['kind'], kind: AddedKind): boolean {
   if (node === 'ovs-bridge') return ovsKinds.has(kind);
-  if (kind === 'internal') return false;
+  if (kind === 'internal' || kind === 'physical') return false;
   return node === 'namespace' || (node === 'bridge' && bridgeDeviceKinds.has(kind));
 }
 
@@ -63,7 +72,7 @@ export function isAddedKind(text: string): text is AddedKind {
 }
 
 export function isDeviceKind(text: string): text is DeviceKind {
-  return text !== 'internal' && isAddedKind(text);
+  return text !== 'internal' && text !== 'physical' && isAddedKind(text);
 }
 
 /** The kind of the device that an interface is by its settings; null for the end of a veth pair. */
@@ -238,17 +247,19 @@ const nowhere = '192.0.2.1';
 
 /**
  * A new device for a node, with a free name and settings that work as far as the document tells. `parent` is the
- * interface that it is to stand on, where it stands on one; null where there is none that it could stand on.
+ * interface that it is to stand on, where it stands on one; `nics` are interfaces of the machine that are free, the
+ * best first. Null where there is none that it could stand on.
  */
 export function newDevice(
   document: LabDocument,
   node: string,
   kind: AddedKind,
   parent: string | null = null,
+  nics: readonly string[] = [],
 ): NewDevice | null {
   const wanted = document.topology.nodes[node];
   if (wanted === undefined || !takesDevice(wanted.kind, kind)) return null;
-  if (wanted.kind === 'ovs-bridge') return newOvsPort(document, node, kind);
+  if (wanted.kind === 'ovs-bridge') return newOvsPort(document, node, kind, nics);
   const taken = interfaceNames(document, node);
   const free = (stem: string, start = 0) => firstFree(stem, start, (name) => taken.has(name));
   const members = membersOf(document, node);
@@ -333,6 +344,7 @@ export function newDevice(
     case 'tap':
     case 'tun':
     case 'internal':
+    case 'physical':
       return { name: free(kind), settings: { kind } };
   }
 }
@@ -353,8 +365,16 @@ function bondable(document: LabDocument, node: string): string[] {
   });
 }
 
-/** A new port of an Open vSwitch bridge; null for a bond without two ends of wires that it could join. */
-function newOvsPort(document: LabDocument, node: string, kind: AddedKind): NewDevice | null {
+/**
+ * A new port of an Open vSwitch bridge; null for a bond without two ends of wires that it could join, and for a NIC at a
+ * bridge that is in another namespace than the NICs are.
+ */
+function newOvsPort(
+  document: LabDocument,
+  node: string,
+  kind: AddedKind,
+  nics: readonly string[],
+): NewDevice | null {
   const taken = interfaceNames(document, node);
   const free = (stem: string, start = 0) => firstFree(stem, start, (name) => taken.has(name));
   switch (kind) {
@@ -362,6 +382,10 @@ function newOvsPort(document: LabDocument, node: string, kind: AddedKind): NewDe
       return { name: free('int', 1), settings: { kind } };
     case 'tap':
       return { name: free('tap'), settings: { kind } };
+    case 'physical':
+      return homeOf(document, node) === null
+        ? { name: nics.find((name) => !taken.has(name)) ?? free('eth'), settings: { kind } }
+        : null;
     case 'bond': {
       const members = bondable(document, node);
       if (members.length < 2) return null;

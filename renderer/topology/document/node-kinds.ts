@@ -11,7 +11,7 @@ import type {
 export type WantedSettings = InterfaceSettings | BridgePort | OvsPortSettings;
 
 /** What a node may be given: a device, or a port that only an Open vSwitch bridge has. */
-export type AddedKind = DeviceKind | 'internal';
+export type AddedKind = DeviceKind | 'internal' | 'physical';
 /** What an interface may be other than the end of a veth pair: a patch port is the end of a wire, too. */
 export type MarkKind = AddedKind | 'patch';
 

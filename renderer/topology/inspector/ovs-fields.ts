@@ -84,6 +84,7 @@ const udpPort = (placeholder: string): SettingField => ({
 /** Of what the port is; what all ports have is below. */
 export const ovsKindFields: Readonly<Record<OvsPortKind, readonly SettingField[]>> = {
   internal: [],
+  physical: [],
   tap: [
     { key: 'owner', label: 'owner', input: whole(0, 4294967294) },
     { key: 'group', label: 'group', input: whole(0, 4294967294) },

@@ -164,6 +164,24 @@ describe('what an Open vSwitch bridge is given', () => {
     });
   });
 
+  it('is a NIC by its own name, of those that nobody has, or one to be named', () => {
+    expect(newDevice(document, 'sw2', 'physical', null, ['a', 'enp1s0', 'enp2s0'])).toEqual({
+      name: 'enp1s0',
+      settings: { kind: 'physical' },
+    });
+    expect(newDevice(document, 'sw2', 'physical')?.name).toBe('eth0');
+    expect(takesDevice('bridge', 'physical')).toBe(false);
+    // The machine's interfaces are not in there.
+    expect(newDevice(document, 'sw3', 'physical', null, ['enp1s0'])).toBeNull();
+    const { document: lab } = after({
+      kind: 'set-interface',
+      node: 'sw2',
+      interface: 'enp1s0',
+      settings: { kind: 'physical', vlan: 10 },
+    });
+    expect(bridgeOf(lab, 'sw2').ports).toEqual({ enp1s0: { kind: 'physical', vlan: 10 } });
+  });
+
   it('is a tunnel that is valid as it comes', () => {
     for (const kind of ['vxlan', 'gre', 'geneve'] as const) {
       const made = newDevice(document, 'sw3', kind);

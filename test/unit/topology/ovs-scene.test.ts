@@ -4,13 +4,14 @@ import {
   emptyInventory,
   type Inventory,
   type LabDocument,
+  type LinkView,
   type OvsBridgeView,
   type OvsInterface,
   type OvsPort,
 } from '../../../agent/api/index.ts';
 import { layOutScene } from '../../../renderer/topology/canvas/geometry.ts';
 import { buildScene } from '../../../renderer/topology/canvas/scene.ts';
-import { differencesOf } from '../../../renderer/topology/live.ts';
+import { differencesOf, freeForPort } from '../../../renderer/topology/live.ts';
 
 const site: LabDocument = {
   netloom: 1,
@@ -471,5 +472,100 @@ describe('the root of a spanning tree of Open vSwitch', () => {
     });
     expect(nodeOf(scene, 'a').root).toBe(true);
     expect(nodeOf(scene, 'b').root).toBe(false);
+  });
+});
+
+describe('a NIC of the machine', () => {
+  const document: LabDocument = {
+    netloom: 1,
+    name: 'site',
+    topology: {
+      nodes: { sw: { kind: 'ovs-bridge', ports: { enp1s0: { kind: 'physical', vlan: 10 } } } },
+    },
+  };
+  const nic = (name: string, index: number, more: Partial<LinkView> = {}): LinkView => ({
+    id: `1/${index}`,
+    namespace: '1',
+    index,
+    name,
+    kind: 'physical',
+    mac: '02:00:00:00:00:01',
+    mtu: 9000,
+    up: false,
+    carrier: true,
+    operationalState: 'down',
+    master: null,
+    peer: null,
+    alias: null,
+    lab: null,
+    addresses: [],
+    bridge: null,
+    portState: null,
+    device: null,
+    port: null,
+    vlans: null,
+    bondMember: null,
+    impairment: null,
+    queueing: null,
+    holders: [],
+    ...more,
+  });
+  const address = {
+    address: '192.0.2.5/24',
+    family: 'ipv4',
+    scope: 'global',
+    owned: false,
+    tentative: false,
+    duplicate: false,
+  } as const;
+  const withPorts = (...ports: OvsPort[]): Inventory => ({
+    ...emptyInventory,
+    namespaces: [space('1', [], true), { ...space('9', ['outside']), lab: null }],
+    links: [
+      nic('eth0', 7, { id: '9/7', namespace: '9', kind: 'veth', peer: '1/2' }),
+      nic('enp0s0', 4, { addresses: [address] }),
+      nic('enp1s0', 2, { kind: 'veth', peer: '9/7' }),
+      nic('enp2s0', 3),
+      nic('ovs-netdev', 5, { kind: 'tun' }),
+      nic('ours', 6, { lab: 'site' }),
+    ],
+    engines: [engine('1', [view('sw', ports)])],
+  });
+  const taken = port(
+    { kind: 'system', name: 'enp1s0', ...common },
+    { vlan: { mode: 'access', tag: 10, trunks: [] } },
+  );
+
+  it('is wanted until Open vSwitch has it, though the machine has it', () => {
+    const before = picture(document, withPorts());
+    expect(portOf(before, 'sw:enp1s0')).toMatchObject({ presence: 'wanted', device: 'physical' });
+    expect(portOf(picture(document, withPorts(taken)), 'sw:enp1s0').presence).toBe('real');
+  });
+
+  it('is drawn once, with its wire to what is outside', () => {
+    for (const inventory of [withPorts(), withPorts(taken)]) {
+      const scene = picture(document, inventory);
+      const drawn = scene.nodes.flatMap((node) => node.interfaces.map(({ name }) => name));
+      expect(drawn.filter((name) => name === 'enp1s0')).toHaveLength(1);
+      expect(scene.wires.map(({ ends }) => ends)).toEqual([
+        [
+          { node: 'foreign:9', interface: '9/7' },
+          { node: 'sw', interface: 'enp1s0' },
+        ],
+      ]);
+    }
+  });
+
+  it('keeps its settings, which are no differences', () => {
+    expect(differencesOf(withPorts(taken), document, 'sw', 'enp1s0')).toEqual([]);
+    expect(differencesOf(withPorts(), document, 'sw', 'enp1s0')).toEqual([
+      { object: 'enp1s0', field: 'presence', wanted: 'enp1s0', real: null },
+    ]);
+  });
+
+  it('is offered where it is free, with those last that would be refused for their addresses', () => {
+    expect(freeForPort(withPorts(taken))).toEqual(['enp2s0', 'enp0s0']);
+    expect(freeForPort(withPorts())).toEqual(['enp1s0', 'enp2s0', 'enp0s0']);
+    expect(freeForPort(null)).toEqual([]);
   });
 });
