@@ -80,6 +80,11 @@ export function membersOf(settings: InterfaceSettings | BridgePort): readonly st
   return settings.kind === 'bond' || settings.kind === 'vrf' ? (settings.members ?? []) : [];
 }
 
+/** Whether it has members: a bond or a VRF. */
+export function isGroup({ kind }: Device): boolean {
+  return kind === 'bond' || kind === 'vrf';
+}
+
 /** Name of the device below, in the same namespace; null for none. */
 export function parentOf(device: Device | null): string | null {
   return device !== null && 'parent' in device ? device.parent : null;

@@ -8,5 +8,6 @@ export * from './json-schema.ts';
 export * from './network.ts';
 export * from './operation.ts';
 export * from './plan.ts';
+export * from './plan-input.ts';
 export * from './sentences.ts';
 export * from './validate.ts';

@@ -151,6 +151,10 @@ export function linkKey(namespace: string | null, name: string): string {
   return `${namespace ?? ''}/${name}`;
 }
 
+export function keyOf({ namespace, name }: NetworkLink): string {
+  return linkKey(namespace, name);
+}
+
 /** Metric that the kernel gives to a route without one (IP6_RT_PRIO_USER for IPv6). */
 export function defaultMetric(family: AddressFamily): number {
   return family === 'ipv4' ? 0 : 1024;
@@ -159,6 +163,11 @@ export function defaultMetric(family: AddressFamily): number {
 /** What tells routes of one namespace apart. */
 export function routeKey(route: Pick<NetworkRoute, 'to' | 'via' | 'dev' | 'metric'>): string {
   return `${route.to} ${route.via ?? '-'} ${route.dev} ${route.metric}`;
+}
+
+/** A destination as `ip route` prints it. */
+export function readableDestination(to: string): string {
+  return to === '0.0.0.0/0' || to === '::/0' ? 'default' : to;
 }
 
 /** Expects a document without problems; what cannot be resolved is left out. */

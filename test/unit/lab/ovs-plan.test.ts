@@ -4,7 +4,8 @@ import { LabDocumentSchema, type LabDocument } from '../../../agent/api/document
 import { inverseOf } from '../../../agent/lab/inverse.ts';
 import { networkOf } from '../../../agent/lab/network.ts';
 import { OperationSchema } from '../../../agent/lab/operation.ts';
-import { type LabPlan, planLab, type PlanInput } from '../../../agent/lab/plan.ts';
+import { type LabPlan, planLab } from '../../../agent/lab/plan.ts';
+import type { PlanInput } from '../../../agent/lab/plan-input.ts';
 import { validateDocument } from '../../../agent/lab/validate.ts';
 import { ModelKernel } from './model-kernel.ts';
 
