@@ -18,8 +18,8 @@ import type { Failure, Place } from '../api/result.ts';
 import { maximumDocumentSize } from '../api/version.ts';
 import { failureOf } from './sentences.ts';
 import type { SentenceCode, SentenceValues } from './sentences.ts';
-import { pathText, validateDocument } from './validate.ts';
-import type { Advice, DocumentPath, Locate } from './validate.ts';
+import { type Advice, type DocumentPath, type Locate, pathText } from './findings.ts';
+import { validateDocument } from './validate.ts';
 
 export interface ParsedDocument {
   readonly document: LabDocument | null;

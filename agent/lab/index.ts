@@ -3,6 +3,7 @@ export * from './check.ts';
 export * from './check-sentences.ts';
 export * from './command.ts';
 export * from './document-text.ts';
+export * from './findings.ts';
 export * from './inverse.ts';
 export * from './json-schema.ts';
 export * from './network.ts';

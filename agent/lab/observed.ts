@@ -8,6 +8,7 @@ import type {
 import { engineLinks } from '../api/ovs.ts';
 import type { OvsBridgeView, OvsEngineView } from '../api/ovs.ts';
 import { canonicalSubnetAddress, parseHostAddress, parsePrefix } from './address.ts';
+import { append } from './collections.ts';
 import { parentOf } from './device.ts';
 import { defaultMetric, linkKey } from './network.ts';
 import type { Network, NetworkRoute } from './network.ts';
@@ -256,10 +257,4 @@ export function ownershipOf(lab: string, base: Network | null, observed: Observe
       return listed.peer === observed.linkById(view.peer)?.key;
     },
   };
-}
-
-function append<K, V>(map: Map<K, V[]>, key: K, value: V): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [value]);
-  else list.push(value);
 }

@@ -1,4 +1,4 @@
-/** What a document means where it speaks of Open vSwitch: the part of `validate.ts` that looks at one bridge. */
+/** What a document means where it speaks of Open vSwitch: the part of validation that looks at one bridge. */
 import type { LabNode } from '../api/document.ts';
 import type { OvsBridgeNode, OvsPortSettings } from '../api/document-ovs.ts';
 import { parseHostAddress } from './address.ts';
@@ -12,9 +12,8 @@ import {
   type OvsTunnelPort,
 } from './ovs-network.ts';
 import { bears, findUnderlay, ovsTunnelOverhead, type UnderlayInterface } from './ovs-underlay.ts';
+import type { DocumentPath } from './findings.ts';
 import type { SentenceCode, SentenceValues } from './sentences.ts';
-
-type DocumentPath = readonly (string | number)[];
 
 /** An interface that bears an address. */
 export interface Bearer extends UnderlayInterface {

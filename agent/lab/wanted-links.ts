@@ -1,4 +1,5 @@
 /** The links that are wanted, by what they belong to and in the orders of a plan; nothing of what is there. */
+import { append } from './collections.ts';
 import { parentOf } from './device.ts';
 import { keyOf, linkKey, type Network, type NetworkLink } from './network.ts';
 
@@ -88,10 +89,7 @@ function groupBy({ links }: Network, ownerOf: (link: NetworkLink) => string | nu
   for (const link of links.values()) {
     const owner = ownerOf(link);
     if (owner === null) continue;
-    const key = linkKey(link.namespace, owner);
-    const list = groups.get(key);
-    if (list === undefined) groups.set(key, [link]);
-    else list.push(link);
+    append(groups, linkKey(link.namespace, owner), link);
   }
   return groups;
 }

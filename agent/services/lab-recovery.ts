@@ -12,7 +12,7 @@ import { findRemaining } from './lab-planner.ts';
 import type { OpenFlowShelf } from './openflow-shelf.ts';
 
 /**
- * Null when there is nothing to recover from. `decided`: of a change that waits to be confirmed, somebody has said how it
+ * Null when there is nothing to recover from. `decided`: somebody has said how a change that waits to be confirmed
  * ends.
  */
 export function recoverRealm(

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Failure, LabDocument } from '../../agent/api/index.ts';
 import { parseDocument } from '../../agent/lab/document-text.ts';
-import { type Advice, validateDocument } from '../../agent/lab/validate.ts';
+import type { Advice } from '../../agent/lab/findings.ts';
+import { validateDocument } from '../../agent/lab/validate.ts';
 import type { Validation } from '../bridge/contract.ts';
 
 function adviceAsFailure(advice: Advice): Failure {
