@@ -149,7 +149,7 @@ async function runEverything(): Promise<Outcome> {
       script: writeScript(results),
       results,
       workingDirectory: checkout,
-      timeoutSeconds: 1200,
+      timeoutSeconds: 2400,
       receive: (chunk) => process.stderr.write(chunk),
     });
     return { results, run, problem: null, missing: null };
