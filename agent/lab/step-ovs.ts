@@ -3,6 +3,7 @@ import type { OvsBridge, OvsInterface, OvsPort, OvsVlan } from '../api/ovs.ts';
 import type { PlanStep, StepChange } from '../api/plan.ts';
 import { assertNever } from '../api/result.ts';
 import type { EngineOperation } from './operation.ts';
+import { rateWords } from './rate-words.ts';
 
 type Description = Omit<PlanStep, 'id' | 'commands'>;
 
@@ -173,14 +174,22 @@ export function portWords(port: OvsPort): string {
     ...interfaces.flatMap(interfaceWords),
     ...(qos === null
       ? []
-      : [`${qos.kind}${qos.maximumRate === null ? '' : ` ${qos.maximumRate} bit/s`}`]),
+      : [`${qos.kind}${qos.maximumRate === null ? '' : ` ${rateWords(qos.maximumRate)}`}`]),
     ...(qos?.queues.map(
       ({ id, minimumRate, maximumRate, priority: order }) =>
-        `queue ${id} ${minimumRate ?? '-'}–${maximumRate ?? '-'} bit/s${order === null ? '' : ` priority ${order}`}`,
+        `queue ${id}${queueRates(minimumRate, maximumRate)}${order === null ? '' : ` priority ${order}`}`,
     ) ?? []),
     ...(cost === null ? [] : [`cost ${cost}`]),
     ...(priority === null ? [] : [`priority ${priority}`]),
   ].join(', ');
+}
+
+/** ` 1 Mbit/s – 5 Mbit/s`, ` up to 5 Mbit/s`; empty where neither is set. */
+function queueRates(minimum: number | null, maximum: number | null): string {
+  if (minimum === null) return maximum === null ? '' : ` up to ${rateWords(maximum)}`;
+  return maximum === null
+    ? ` at least ${rateWords(minimum)}`
+    : ` ${rateWords(minimum)} – ${rateWords(maximum)}`;
 }
 
 function vlanWords({ mode, tag, trunks }: OvsVlan): readonly string[] {
@@ -198,7 +207,7 @@ function interfaceWords(one: OvsInterface): readonly string[] {
     ...(one.openFlowPort === null ? [] : [`OpenFlow port ${one.openFlowPort}`]),
     ...(one.policing === null
       ? []
-      : [`policing ${one.policing.rate} kbit/s, burst ${one.policing.burst} kbit`]),
+      : [`policing ${rateWords(one.policing.rate * 1000)}, burst ${one.policing.burst} kbit`]),
   ];
 }
 

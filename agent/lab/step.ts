@@ -6,6 +6,7 @@ import type { CommandContext } from './command.ts';
 import { machineOfProcess } from './virtual-machine.ts';
 import { linkKey } from './network.ts';
 import type { Network, NetworkLink } from './network.ts';
+import { rateWords } from './rate-words.ts';
 import { describeOvs } from './step-ovs.ts';
 import type { LinkSettings, Operation, Route } from './operation.ts';
 import { describeRules } from './rules.ts';
@@ -373,18 +374,6 @@ export function impairmentLabel(impairment: Impairment): string {
     ...(corrupt > 0 ? [`${corrupt} % corrupt`] : []),
     ...(rate === null ? [] : [rateWords(rate)]),
   ].join(', ');
-}
-
-/** `10 Mbit/s` */
-export function rateWords(rate: number): string {
-  const [prefix, unit] = (
-    [
-      ['G', 1e9],
-      ['M', 1e6],
-      ['k', 1e3],
-    ] as const
-  ).find(([, size]) => rate >= size) ?? ['', 1];
-  return `${Number((rate / unit).toFixed(3))} ${prefix}bit/s`;
 }
 
 function change(

@@ -48,7 +48,7 @@ export const useSettings = defineStore('settings', () => {
     clearTimeout(timer);
     timer = undefined;
     const result = await bridge.call('settings.write', { settings: settings.value });
-    if (!result.ok) notices.fail(result.failure);
+    notices.judge('settings', result);
   };
   const update = (change: Partial<Settings>) => {
     settings.value = { ...settings.value, ...change };
@@ -73,8 +73,8 @@ export const useSettings = defineStore('settings', () => {
         bridge.call('settings.read', {}),
         bridge.call('app.info', {}),
       ]);
+      notices.judge('settings', read);
       if (read.ok) settings.value = read.value;
-      else notices.fail(read.failure);
       if (about.ok) info.value = about.value;
     },
     /** A remembered number of the layout, in px unless it says otherwise. */

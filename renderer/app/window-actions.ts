@@ -161,7 +161,7 @@ export function useWindowActions() {
       const result = await useBridge().call('app.quit', { labs });
       // The answer may be lost with the program that gives it.
       if (!result.ok && result.failure.kind !== 'unreachable') {
-        notices.fail(result.failure);
+        notices.fail(result.failure, [], 'quit');
         return;
       }
       dialogs.ended = true;

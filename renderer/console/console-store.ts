@@ -106,7 +106,7 @@ export const useConsoles = defineStore('consoles', () => {
     if (result.ok) session.exit = result.value;
     // That the agent or the realm has ended is said by the window's banner; the tab says that this ended too.
     else if (result.failure.kind !== 'unreachable' && result.failure.kind !== 'realm-gone') {
-      notices.fail(result.failure);
+      notices.fail(result.failure, [], 'console');
     }
     terminal.options.disableStdin = true;
     terminal.options.cursorBlink = false;

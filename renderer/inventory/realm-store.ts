@@ -58,7 +58,8 @@ export const useRealms = defineStore('realms', () => {
     ),
     async load() {
       const result = await bridge.call('realm.list', {});
-      if (!result.ok) return notices.fail(result.failure);
+      notices.judge('realms', result);
+      if (!result.ok) return;
       const known = new Set(result.value.realms.map((realm) => realm.realm));
       for (const name of [...realms.keys()]) if (!known.has(name)) realms.delete(name);
       inventories.clear();
@@ -74,8 +75,8 @@ export const useRealms = defineStore('realms', () => {
       starting.value = true;
       const result = await bridge.call('realm.startAgent', { realm });
       starting.value = false;
+      notices.judge('agent', result);
       if (result.ok) receive(result.value);
-      else notices.fail(result.failure);
     },
   };
 });

@@ -17,8 +17,8 @@ export const useLibrary = defineStore('library', () => {
 
   const load = async () => {
     const result = await bridge.call('library.list', {});
+    notices.judge('library', result);
     if (result.ok) entries.value = result.value.entries;
-    else notices.fail(result.failure);
     loaded.value = true;
   };
 
@@ -32,9 +32,8 @@ export const useLibrary = defineStore('library', () => {
 
   const opened = (result: Result<OpenDocument>): OpenDocument | null => {
     loadSoon();
-    if (result.ok) return result.value;
-    notices.fail(result.failure);
-    return null;
+    notices.judge('library-file', result);
+    return result.ok ? result.value : null;
   };
 
   return {
@@ -45,8 +44,8 @@ export const useLibrary = defineStore('library', () => {
     load,
     async loadGallery() {
       const result = await bridge.call('library.gallery', {});
+      notices.judge('gallery', result);
       if (result.ok) gallery.value = result.value.entries;
-      else notices.fail(result.failure);
     },
     openGallery: async (name: string) => opened(await bridge.call('library.openGallery', { name })),
     open: async (path: string) => opened(await bridge.call('document.open', { path })),
@@ -58,7 +57,7 @@ export const useLibrary = defineStore('library', () => {
     async remove(path: string): Promise<boolean> {
       const result = await bridge.call('library.delete', { path });
       loadSoon();
-      if (!result.ok) notices.fail(result.failure);
+      notices.judge('library-file', result);
       return result.ok;
     },
     /** Plans and applies “down” without opening the lab. */
@@ -67,11 +66,12 @@ export const useLibrary = defineStore('library', () => {
       const plan = await bridge.call('lab.plan', { lab: name, target: { kind: 'down' } });
       const refusal = plan.ok ? plan.value.refusals[0] : plan.failure;
       let done = false;
-      if (refusal !== undefined) notices.fail(refusal);
+      const about = `down ${name}`;
+      if (refusal !== undefined) notices.fail(refusal, [], about);
       else if (plan.ok && plan.value.id !== null) {
         const applied = await bridge.call('lab.apply', { lab: name, plan: plan.value.id });
         done = applied.ok;
-        if (!applied.ok) notices.fail(applied.failure);
+        notices.judge(about, applied);
       }
       busy.value = new Set([...busy.value].filter((each) => each !== name));
       loadSoon();

@@ -352,7 +352,7 @@ export const useLab = defineStore('lab', () => {
       notices.judge('plan', result, takeOver);
       return null;
     }
-    notices.settled('plan', 'apply');
+    notices.settled('plan', 'apply', 'interface');
     const asks = result.value.refusals.length > 0 && result.value.refusals.every(isAboutInternet);
     if (asks && (await allowInternet(result.value.realm))) return makePlan(wish, replace);
     shownPlan.value = {
@@ -475,7 +475,10 @@ export const useLab = defineStore('lab', () => {
   /** What was said of the lab that was open says nothing of another. */
   const leave = () => {
     clearTimeout(overviewTimer);
-    notices.settled('plan', 'apply', 'check', 'edit', 'settle', 'overview', 'validate', 'reload');
+    notices.settled(
+      ...['plan', 'apply', 'check', 'edit', 'settle', 'overview', 'validate', 'reload'],
+      ...['interface', 'console'],
+    );
   };
 
   return {
@@ -586,7 +589,8 @@ export const useLab = defineStore('lab', () => {
           lab: name.value,
           revision: revision.value,
         });
-        if (!kept.ok) return notices.fail(kept.failure);
+        notices.judge('edit', kept);
+        if (!kept.ok) return;
         if (kept.value.text !== text.value) {
           future.value = [...future.value, text.value];
           await put(kept.value.text);
@@ -613,7 +617,8 @@ export const useLab = defineStore('lab', () => {
     async keepMine() {
       if (path.value === null) return;
       const theirs = await bridge.call('document.open', { path: path.value });
-      if (!theirs.ok) return notices.fail(theirs.failure);
+      notices.judge('save', theirs);
+      if (!theirs.ok) return;
       version = theirs.value.version;
       savedText = theirs.value.text;
       conflict.value = false;

@@ -98,7 +98,11 @@ export function useTopologyActions() {
     /** Why the machine cannot have such a device; null when it can, as far as is known. */
     lackOfDevice(kind: AddedKind, node: string | null = null): string | null {
       // Open vSwitch has tunnels and bonds of its own.
-      const ovs = node !== null && lab.document?.topology.nodes[node]?.kind === 'ovs-bridge';
+      const { nodes = {} } = lab.document?.topology ?? {};
+      const candidates = node === null ? Object.values(nodes) : [nodes[node]];
+      const ovs = candidates.some(
+        (each) => each?.kind === 'ovs-bridge' && takesDevice(each.kind, kind),
+      );
       if (ovs && kind !== 'tap') return null;
       const lack = capabilities.lackOf(`link:${kind}`);
       if (lack === null) return null;

@@ -97,7 +97,7 @@ describe('a lab with NAT, by hand', () => {
     await person.point(person.card('inner').locator('.card-name'));
     await person.inspector().getByRole('tab', { name: /^Live/ }).click();
     const table = page.getByRole('table', { name: 'Learned addresses' });
-    await expect.poll(() => table.innerText(), { timeout: 10_000 }).toContain('h1:eth0');
+    await expect.poll(() => table.innerText()).toContain('h1:eth0');
     const text = await table.innerText();
     for (const station of ['h2:eth0', 'gw:eth0']) expect(text).toContain(station);
     const run = realmOf('by-hand-nat');
@@ -136,7 +136,7 @@ describe('a lab with NAT, by hand', () => {
     await expect.poll(() => chip.getAttribute('data-state-name')).toBe('up');
     await person.inspector().getByRole('button', { name: 'Flap eth0 for 1 s' }).click();
     await expect.poll(() => person.port('server:eth0').innerText()).toContain('down');
-    await expect.poll(isUp, { timeout: 10_000 }).toBe(true);
+    await expect.poll(isUp).toBe(true);
     await expect.poll(() => person.port('server:eth0').innerText()).not.toContain('down');
     await page.getByRole('button', { name: 'Run checks' }).click();
     await person.expectChecks(3, 3);

@@ -139,9 +139,7 @@ describe('the main job', () => {
     await apply();
     await expectNetwork(twoNamespaces);
     await expect.poll(() => card('r1').getAttribute('data-presence')).toBe('real');
-    await expect
-      .poll(() => page.getByTestId('check-count').innerText(), { timeout: 15_000 })
-      .toContain('1/1');
+    await expect.poll(() => page.getByTestId('check-count').innerText()).toContain('1/1');
     await page.getByRole('tab', { name: /Checks/ }).click();
     expect(await page.getByTestId('check').innerText()).toMatch(/\d[\d.,]* ms/);
     await picture('applied');
@@ -212,11 +210,9 @@ at br-ex v-ns1 172.16.1.3/24 ns1 eth0
     await expect.poll(() => terminal.isVisible()).toBe(true);
     await terminal.click();
     await page.keyboard.type('ip addr add 10.99.0.1/24 dev veth1.1\n');
-    await expect.poll(() => port('r1:veth1.1').innerText(), { timeout: 5_000 }).toContain('+1');
+    await expect.poll(() => port('r1:veth1.1').innerText()).toContain('+1');
     await page.keyboard.type('ping -c 1 172.16.0.20\n');
-    await expect
-      .poll(() => terminal.locator('.xterm-rows').innerText(), { timeout: 10_000 })
-      .toContain('1 received');
+    await expect.poll(() => terminal.locator('.xterm-rows').innerText()).toContain('1 received');
     await picture('console');
   });
 
@@ -229,13 +225,13 @@ at br-ex v-ns1 172.16.1.3/24 ns1 eth0
     await page.keyboard.type('brctl addbr br-mine; ip netns add r9\n');
     const foreign = page.locator('.canvas-layer .card[data-presence="foreign"]');
     await expect
-      .poll(() => foreign.allInnerTexts(), { timeout: 5_000 })
+      .poll(() => foreign.allInnerTexts())
       .toEqual(
         expect.arrayContaining([expect.stringContaining('br-mine'), expect.stringContaining('r9')]),
       );
     await picture('foreign');
     await page.keyboard.type('brctl delbr br-mine; ip netns del r9\n');
-    await expect.poll(() => foreign.count(), { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => foreign.count()).toBe(0);
   });
 
   it('keeps file, history and window when it is quit and started again', async () => {
@@ -274,17 +270,15 @@ at br-ex v-ns1 172.16.1.3/24 ns1 eth0
     expect(agents.length).toBeGreaterThan(0);
     for (const pid of agents) process.kill(Number(pid), 'SIGKILL');
     const banner = page.getByTestId('banner-agent-lost');
-    await expect.poll(() => banner.isVisible(), { timeout: 5_000 }).toBe(true);
+    await expect.poll(() => banner.isVisible()).toBe(true);
     await picture('agent-lost');
     // While nobody looks, somebody changes the network.
     run(['ip', '-n', 'r1', 'addr', 'add', '10.77.0.1/24', 'dev', 'veth1.1']);
     await button('Start agent').click();
-    await expect.poll(() => banner.isVisible(), { timeout: 15_000 }).toBe(false);
-    await expect.poll(() => port('r1:veth1.1').innerText(), { timeout: 5_000 }).toContain('+');
+    await expect.poll(() => banner.isVisible()).toBe(false);
+    await expect.poll(() => port('r1:veth1.1').innerText()).toContain('+');
     run(['ip', '-n', 'r1', 'addr', 'del', '10.77.0.1/24', 'dev', 'veth1.1']);
-    await expect
-      .poll(() => networkDifferences(before, readNetworkState(run)), { timeout: 5_000 })
-      .toEqual([]);
+    await expect.poll(() => networkDifferences(before, readNetworkState(run))).toEqual([]);
   });
 
   it('takes the lab down, and nothing is left', async () => {
@@ -294,17 +288,14 @@ at br-ex v-ns1 172.16.1.3/24 ns1 eth0
     await picture('down-plan');
     await action('Apply').click();
     await expect
-      .poll(
-        () => {
-          try {
-            process.kill(keeper, 0);
-            return 'alive';
-          } catch {
-            return 'gone';
-          }
-        },
-        { timeout: 15_000 },
-      )
+      .poll(() => {
+        try {
+          process.kill(keeper, 0);
+          return 'alive';
+        } catch {
+          return 'gone';
+        }
+      })
       .toBe('gone');
     await expect.poll(() => card('r1').getAttribute('data-presence')).toBe('wanted');
     await button('Library').click();
@@ -320,11 +311,11 @@ at br-ex v-ns1 172.16.1.3/24 ns1 eth0
       .toBe('real');
     await button('Library').click();
     const chip = page.getByTestId('lab-two-namespaces').getByTestId('state-chip');
-    await expect.poll(() => chip.getAttribute('data-state-name'), { timeout: 15_000 }).toBe('up');
+    await expect.poll(() => chip.getAttribute('data-state-name')).toBe('up');
     await button('Topology').click();
     process.kill(keeperOf(home, realm), 'SIGKILL');
     const banner = page.getByTestId('banner-realm-gone');
-    await expect.poll(() => banner.isVisible(), { timeout: 5_000 }).toBe(true);
+    await expect.poll(() => banner.isVisible()).toBe(true);
     // What was checked is gone with it.
     await expect.poll(() => page.getByTestId('check-count').innerText()).toContain('–/1');
     await picture('realm-gone');

@@ -89,7 +89,7 @@ const planAndApply = async (seconds: string): Promise<void> => {
   await page.getByLabel('Time to keep it:').selectOption(seconds);
   await picture(`uplink-plan-${seconds}`);
   await page.getByTestId('plan-apply').click();
-  await expect.poll(() => banner().isVisible(), { timeout: 15_000 }).toBe(true);
+  await expect.poll(() => banner().isVisible()).toBe(true);
 };
 
 describe('a NIC put on a bridge', () => {
@@ -134,7 +134,7 @@ describe('a NIC put on a bridge', () => {
 
   it('comes back by itself when nobody keeps it', async () => {
     await expect.poll(() => banner().isVisible(), { timeout: 30_000 }).toBe(false);
-    await expect.poll(() => differences(before), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => differences(before)).toEqual([]);
     expect(addressesOf('enp1s0')).toEqual(['192.168.0.97/24']);
     expect(defaultRoutes()).toEqual(['192.168.0.1 enp1s0']);
     await expect

@@ -205,6 +205,7 @@ export const chinese: Shape<typeof english> = {
     bug: 'Netloom 内部出错',
   },
   library: {
+    opening: '正在打开…',
     gallery: '示例',
     galleryHelp: '现成的实验：可以先打开看看，也可以直接启动。',
     picture: '“{title}”的拓扑图',
@@ -777,6 +778,7 @@ export const chinese: Shape<typeof english> = {
     datapath: '数据路径',
     dropped: '丢弃',
     cut: '后面还有更多网桥，未继续追踪。',
+    stale: '交换机在此之后有变化，请重新追踪。',
   },
   fdb: {
     title: 'MAC 地址表',

@@ -202,6 +202,7 @@ export const english = {
     bug: 'Something went wrong in Netloom',
   },
   library: {
+    opening: 'Opening…',
     gallery: 'Gallery',
     galleryHelp: 'Ready-made labs. Open one to look at it, or bring it up at once.',
     picture: 'Drawing of “{title}”',
@@ -782,6 +783,7 @@ export const english = {
     datapath: 'Datapath',
     dropped: 'dropped',
     cut: 'It goes on to more bridges than are followed.',
+    stale: 'The switches have changed since: trace again.',
   },
   fdb: {
     title: 'Learned addresses',

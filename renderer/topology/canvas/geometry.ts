@@ -59,6 +59,8 @@ export const metrics = {
   /** At a port of an Open vSwitch bridge: a name, and an address at its longest. */
   ovsPortWidth: 84,
   ovsAddressWidth: 116,
+  /** A member of a bond also says what it does there. */
+  ovsMemberWidth: 116,
   ovsMinimumWidth: 204,
   lineHeight: 14,
   innerHeight: 20,
@@ -306,7 +308,9 @@ function layOutBridge(node: SceneNode, direction: (port: SceneInterface) => Poin
   const bridgePortWidth = addressed
     ? metrics.ovsAddressWidth
     : ovs
-      ? metrics.ovsPortWidth
+      ? bonds.length > 0
+        ? metrics.ovsMemberWidth
+        : metrics.ovsPortWidth
       : metrics.bridgePortWidth;
   const bridgePortHeight =
     (node.interfaces.some((port) => port.vlans !== null)

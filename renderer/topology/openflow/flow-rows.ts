@@ -80,6 +80,11 @@ export function sortFlows(
   });
 }
 
+/** The parts of a match or of actions, each with the comma behind it: between them a line may end. */
+export function flowWords(text: string): readonly string[] {
+  return text.split(/(?<=,)/u);
+}
+
 /** `1.2 k`, `3.4 M`: short enough for a column. */
 export function shortCount(count: number): string {
   for (const [size, prefix] of [

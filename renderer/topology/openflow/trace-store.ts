@@ -1,6 +1,6 @@
 import { defineStore } from 'pinia';
 import { computed, ref, shallowRef } from 'vue';
-import type { Failure } from '../../../agent/api/index.ts';
+import type { Failure, Inventory } from '../../../agent/api/index.ts';
 import { useBridge } from '../../bridge/bridge.ts';
 import { useRealms } from '../../inventory/realm-store.ts';
 import { overlaysOf } from '../canvas/scene.ts';
@@ -11,6 +11,16 @@ import { beyond, lightOf, noLight, tagBeyond, type TracedRun } from './trace-pat
 
 /** A packet that floods a large lab would be asked after for ever. */
 const mostRuns = 24;
+
+/** The switches with their ports and the state of these, as a text to compare. */
+function switchesOf(inventory: Inventory | null): string {
+  return JSON.stringify(
+    (inventory?.engines ?? []).map((engine) => [
+      engine.switch.pid,
+      engine.bridges.map((view) => [view.bridge, view.interfaces]),
+    ]),
+  );
+}
 
 /** The packet that is traced, and what came of it: the drawing and the list show the same. */
 export const useTraces = defineStore('traces', () => {
@@ -24,10 +34,19 @@ export const useTraces = defineStore('traces', () => {
   const cut = ref(false);
   /** Lab that it belongs to: in another one nothing is lit. */
   const of = ref('');
+  /** What the switches were when it was traced; null while it is. */
+  const then = ref<string | null>(null);
   let asked = 0;
 
   const shown = computed(() => (of.value === lab.name ? runs.value : []));
-  const light = computed(() => (shown.value.length === 0 ? noLight : lightOf(shown.value)));
+  /** Whether the switches have changed since: the packet might go another way now. */
+  const stale = computed(
+    () =>
+      shown.value.length > 0 && then.value !== null && then.value !== switchesOf(realms.inventory),
+  );
+  const light = computed(() =>
+    shown.value.length === 0 || stale.value ? noLight : lightOf(shown.value),
+  );
 
   async function ask(node: string, flow: string, frame: string | null) {
     const realm = realms.watched;
@@ -46,6 +65,7 @@ export const useTraces = defineStore('traces', () => {
     problem.value = null;
     busy.value = false;
     cut.value = false;
+    then.value = null;
   }
 
   /**
@@ -91,7 +111,8 @@ export const useTraces = defineStore('traces', () => {
       }
     }
     busy.value = false;
+    then.value = switchesOf(realms.inventory);
   }
 
-  return { runs: shown, light, problem, busy, cut, trace, clear };
+  return { runs: shown, stale, light, problem, busy, cut, trace, clear };
 });
