@@ -7,6 +7,12 @@ import { linkDiscovery } from './link/lldp.ts';
 import { logicalLink } from './link/llc.ts';
 import { linkAggregation, slowProtocols } from './link/slow-protocols.ts';
 import { spanningTree } from './link/spanning-tree.ts';
+import { domainNames, multicastNames } from './application/dns.ts';
+import { hypertext, looksLikeHttp } from './application/http.ts';
+import { networkTime } from './application/ntp.ts';
+import { looksLikeTls, transportSecurity } from './application/tls.ts';
+import { genericRouting } from './tunnel/gre.ts';
+import { geneve, vxlan } from './tunnel/virtual-networks.ts';
 import { controlMessage4 } from './network/icmp.ts';
 import { controlMessage6 } from './network/icmpv6.ts';
 import { groupManagement } from './network/igmp.ts';
@@ -58,11 +64,33 @@ const ipProtocols: ReadonlyMap<number, Protocol> = new Map([
   [41, internetProtocol6],
   [43, routingHeader],
   [44, fragmentHeader],
+  [47, genericRouting],
   [50, encapsulatingSecurity],
   [51, authenticationHeader],
   [58, controlMessage6],
   [60, destinationOptions],
 ]);
+
+const udpPorts: ReadonlyMap<number, Protocol> = new Map([
+  [53, domainNames],
+  [123, networkTime],
+  [4789, vxlan],
+  [5353, multicastNames],
+  [6081, geneve],
+  // Linux had it before the number was given.
+  [8472, vxlan],
+]);
+
+const tcpPorts: ReadonlyMap<number, Protocol> = new Map([[53, domainNames]]);
+
+/** The lower of two ports is the service more often. */
+function byPorts(table: ReadonlyMap<number, Protocol>, ports: number): Protocol | undefined {
+  const source = Math.floor(ports / 0x10000);
+  const destination = ports % 0x10000;
+  return source < destination
+    ? (table.get(source) ?? table.get(destination))
+    : (table.get(destination) ?? table.get(source));
+}
 
 function ipByVersion({ bytes }: Dissection, at: number): Protocol | undefined {
   const version = (bytes[at] ?? 0) >> 4;
@@ -94,8 +122,12 @@ export function protocolOf(
     case 'slow-subtype':
       return key === 1 ? linkAggregation : undefined;
     case 'udp':
+      return byPorts(udpPorts, key);
     case 'tcp':
-      return undefined;
+      // What it looks like tells more than a number that anybody may use.
+      if (looksLikeTls(packet.bytes, at)) return transportSecurity;
+      if (looksLikeHttp(packet.bytes, at)) return hypertext;
+      return byPorts(tcpPorts, key);
   }
 }
 
@@ -108,6 +140,10 @@ export const protocols: readonly Protocol[] = [
     spanningTree,
     linkAggregation,
     ...ipProtocols.values(),
+    ...udpPorts.values(),
+    ...tcpPorts.values(),
+    transportSecurity,
+    hypertext,
     undecoded,
   ]),
 ];

@@ -64,7 +64,7 @@ export function addDomainName(tree: FieldTree, type: FieldType, start: number): 
     else tree.malformed();
     return null;
   }
-  tree.add(type, at, end - at, name);
+  tree.add(type, at, end - at, name === '' ? '.' : name);
   tree.skip(end - at);
   return name;
 }

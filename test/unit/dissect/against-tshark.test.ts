@@ -72,6 +72,13 @@ describe('beside tshark', () => {
         "tcp.option",
         "tcp.options.data",
         "icmpv6.opt.data",
+        "dns.question",
+        "dns.record",
+        "geneve.tlv",
+        "tls.handshake.extension",
+        "http.header",
+        "http.header.name",
+        "http.header.value",
       ]
     `);
   });

@@ -39,7 +39,27 @@ function leavesOf(packet: PacketJson): FieldJson[] {
 }
 
 /** Which of two readings it is hangs on a byte behind: of a part of them nothing is said. */
-const lookAhead = new Set(['icmp.unused', 'llc.control']);
+const lookAhead = new Set([
+  'icmp.unused',
+  'llc.control',
+  // A word is over where something follows it.
+  'http.request.method',
+  'http.request.uri',
+  'http.request.version',
+  'http.response.version',
+  'http.response.code',
+  'http.response.phrase',
+  'http.header.name',
+  'http.header.value',
+]);
+
+/** What is told by its first bytes rather than by a port needs some of them to be known. */
+function isKnown({ layers, captured }: PacketJson, name: string): boolean {
+  const protocol = ['http', 'tls'].find((each) => name.startsWith(`${each}.`));
+  if (protocol === undefined || layers.some((layer) => layer.protocol === protocol)) return true;
+  const segment = layers.find((layer) => layer.protocol === 'tcp');
+  return segment !== undefined && captured - segment.offset - segment.length >= 9;
+}
 
 describe('a packet that is cut off', () => {
   it.each(samples)('has the fields that are there whole: $name', ({ bytes: whole, linkType }) => {
@@ -48,7 +68,9 @@ describe('a packet that is cut off', () => {
       const cut = read(whole.slice(0, length), linkType, whole.length);
       const given = leavesOf(cut);
       const wanted = full.filter((field) => field.offset + field.length <= length);
-      const missing = new Set(wanted.filter(({ name }) => !lookAhead.has(name)).map(keyOf));
+      const missing = new Set(
+        wanted.filter(({ name }) => !lookAhead.has(name) && isKnown(cut, name)).map(keyOf),
+      );
       for (const field of given) missing.delete(keyOf(field));
       expect({ length, missing: [...missing] }).toEqual({ length, missing: [] });
       const wantedKeys = new Set(wanted.map(keyOf));

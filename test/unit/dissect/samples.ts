@@ -1,3 +1,4 @@
+import { nameSamples, timeSamples, webSamples } from './application-samples.ts';
 import {
   controlSamples,
   linkSamples,
@@ -5,6 +6,7 @@ import {
   networkSamples,
   transportSamples,
 } from './network-samples.ts';
+import { tunnelSamples } from './tunnel-samples.ts';
 import type { Sample } from './sample.ts';
 
 export const samples: readonly Sample[] = [
@@ -13,4 +15,8 @@ export const samples: readonly Sample[] = [
   ...networkSamples,
   ...network6Samples,
   ...transportSamples,
+  ...tunnelSamples,
+  ...nameSamples,
+  ...timeSamples,
+  ...webSamples,
 ];
