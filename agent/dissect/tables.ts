@@ -7,6 +7,16 @@ import { linkDiscovery } from './link/lldp.ts';
 import { logicalLink } from './link/llc.ts';
 import { linkAggregation, slowProtocols } from './link/slow-protocols.ts';
 import { spanningTree } from './link/spanning-tree.ts';
+import { hostConfiguration } from './application/dhcp.ts';
+import { hostConfiguration6 } from './application/dhcpv6.ts';
+import { flowRecords, sampledFlow } from './application/flow-export.ts';
+import { openFlow } from './application/openflow.ts';
+import {
+  borderGateway,
+  routingInformation,
+  routingInformation6,
+  shortestPath,
+} from './application/routing.ts';
 import { domainNames, multicastNames } from './application/dns.ts';
 import { hypertext, looksLikeHttp } from './application/http.ts';
 import { networkTime } from './application/ntp.ts';
@@ -69,19 +79,36 @@ const ipProtocols: ReadonlyMap<number, Protocol> = new Map([
   [51, authenticationHeader],
   [58, controlMessage6],
   [60, destinationOptions],
+  [89, shortestPath],
 ]);
 
 const udpPorts: ReadonlyMap<number, Protocol> = new Map([
   [53, domainNames],
+  [67, hostConfiguration],
+  [68, hostConfiguration],
   [123, networkTime],
+  [520, routingInformation],
+  [521, routingInformation6],
+  [546, hostConfiguration6],
+  [547, hostConfiguration6],
+  [2055, flowRecords],
+  [4739, flowRecords],
   [4789, vxlan],
   [5353, multicastNames],
   [6081, geneve],
+  [6343, sampledFlow],
   // Linux had it before the number was given.
   [8472, vxlan],
+  [9995, flowRecords],
+  [9996, flowRecords],
 ]);
 
-const tcpPorts: ReadonlyMap<number, Protocol> = new Map([[53, domainNames]]);
+const tcpPorts: ReadonlyMap<number, Protocol> = new Map([
+  [53, domainNames],
+  [179, borderGateway],
+  [6633, openFlow],
+  [6653, openFlow],
+]);
 
 /** The lower of two ports is the service more often. */
 function byPorts(table: ReadonlyMap<number, Protocol>, ports: number): Protocol | undefined {

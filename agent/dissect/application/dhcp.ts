@@ -4,7 +4,6 @@ import {
   type FieldType,
   findField,
   flag,
-  group,
   hexadecimal,
   ipv4,
   mac,
@@ -74,8 +73,7 @@ const hardwarePadding = octets('dhcp.hw.addr_padding', 'Padding');
 const serverName = text('dhcp.server', 'Server name');
 const file = text('dhcp.file', 'Boot file');
 const cookie = ipv4('dhcp.cookie', 'Magic cookie');
-const option = group('dhcp.option', 'Option');
-const optionType = unsigned('dhcp.option.type', 'Type', { meanings: optionNames });
+const optionType = unsigned('dhcp.option.type', 'Option', { meanings: optionNames });
 const optionEnd = unsigned('dhcp.option.end', 'End');
 const optionLength = unsigned('dhcp.option.length', 'Length', { unit: 'bytes' });
 const messageType = unsigned('dhcp.option.dhcp', 'Message', { meanings: messageTypes });
@@ -131,19 +129,23 @@ function describeOptions(tree: FieldTree): void {
       tree.skip(1);
       continue;
     }
-    tree.group(option, () => {
-      if (tree.peek() === 255) {
-        tree.unsigned(optionEnd, 1);
-        ended = true;
-        return;
-      }
-      const kind = tree.unsigned(optionType, 1);
-      tree.name(null, optionNames.get(kind) ?? `option ${String(kind)}`);
-      const length = tree.unsigned(optionLength, 1);
-      tree.within(length, () => {
+    const kind = tree.peek();
+    if (kind === 255) {
+      tree.unsigned(optionEnd, 1);
+      ended = true;
+      continue;
+    }
+    if (!tree.has(2)) {
+      tree.incomplete();
+      return;
+    }
+    const build = (): void => {
+      tree.skip(1);
+      tree.within(tree.unsigned(optionLength, 1), () => {
         describeOption(tree, kind);
       });
-    });
+    };
+    tree.group(optionType, build, kind, optionNames.get(kind) ?? null);
   }
 }
 
@@ -170,7 +172,6 @@ export const hostConfiguration: Protocol = {
     serverName,
     file,
     cookie,
-    option,
     optionType,
     optionEnd,
     optionLength,

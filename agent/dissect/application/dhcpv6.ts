@@ -63,7 +63,7 @@ const prefixValid = unsigned('dhcpv6.iaprefix.valid_lifetime', 'Valid lifetime',
 const prefixLength = unsigned('dhcpv6.iaprefix.pref_len', 'Prefix length', { unit: 'bits' });
 const prefix = ipv6('dhcpv6.iaprefix.pref_addr', 'Prefix');
 const wanted = unsigned('dhcpv6.requested_option_code', 'Option', { meanings: optionNames });
-const elapsedTime = unsigned('dhcpv6.elapsed_time', 'Elapsed', { unit: '10 ms' });
+const elapsedTime = unsigned('dhcpv6.elapsed_time', 'Elapsed', { unit: 'ms' });
 const status = unsigned('dhcpv6.status_code', 'Status', {
   meanings: meaningsOf({
     0: 'success',
@@ -119,7 +119,8 @@ function describeOption(tree: FieldTree, kind: number, depth: number): void {
       while (tree.left >= 2) tree.unsigned(wanted, 2);
       break;
     case 8:
-      tree.unsigned(elapsedTime, 2);
+      if (tree.has(2)) tree.add(elapsedTime, tree.at, 2, tree.peek(2) * 10);
+      tree.skip(2);
       break;
     case 9:
       if (depth < maximumDepth) describeMessage(tree, depth + 1);

@@ -17,7 +17,6 @@ import { ipv4Text, uint16, uint8 } from '../core/octets.ts';
 const ripCommands = meaningsOf({ 1: 'request', 2: 'response' });
 const ripCommand = unsigned('rip.command', 'Command', { meanings: ripCommands });
 const ripVersion = unsigned('rip.version', 'Version');
-const ripDomain = unsigned('rip.routing_domain', 'Routing domain');
 const ripEntry = group('rip.entry', 'Route');
 const ripFamily = unsigned('rip.family', 'Address family', {
   meanings: meaningsOf({ 0: 'unspecified', 2: 'IPv4', 0xffff: 'authentication' }),
@@ -38,7 +37,6 @@ export const routingInformation: Protocol = {
   fields: [
     ripCommand,
     ripVersion,
-    ripDomain,
     ripEntry,
     ripFamily,
     ripTag,
@@ -55,8 +53,7 @@ export const routingInformation: Protocol = {
   describe(tree) {
     tree.unsigned(ripCommand, 1);
     const version = tree.unsigned(ripVersion, 1);
-    if (version === 2) tree.unsigned(ripDomain, 2);
-    else tree.skip(2);
+    tree.skip(2);
     while (tree.left >= 20) {
       tree.group(ripEntry, () => {
         const family = tree.unsigned(ripFamily, 2);

@@ -6,6 +6,12 @@ import {
   networkSamples,
   transportSamples,
 } from './network-samples.ts';
+import {
+  configurationSamples,
+  exportSamples,
+  openFlowSamples,
+  routingSamples,
+} from './control-samples.ts';
 import { tunnelSamples } from './tunnel-samples.ts';
 import type { Sample } from './sample.ts';
 
@@ -19,4 +25,8 @@ export const samples: readonly Sample[] = [
   ...nameSamples,
   ...timeSamples,
   ...webSamples,
+  ...configurationSamples,
+  ...routingSamples,
+  ...exportSamples,
+  ...openFlowSamples,
 ];

@@ -1,4 +1,5 @@
 import {
+  type Part,
   ascii,
   bytes,
   datagram,
@@ -16,8 +17,7 @@ const inner4 = packet4(17, datagram(ascii('within'), ports), {
 });
 const innerFrame = frame(0x0800, inner4);
 
-const gre = (...parts: Parameters<typeof bytes>): Uint8Array =>
-  frame(0x0800, packet4(47, bytes(...parts)));
+const gre = (...parts: readonly Part[]): Uint8Array => frame(0x0800, packet4(47, bytes(...parts)));
 
 export const tunnelSamples: readonly Sample[] = [
   sample('GRE', gre('0000 0800', inner4)),
