@@ -18,6 +18,7 @@ import {
 } from './agent-verbs.ts';
 import { settle } from './awaiting-verbs.ts';
 import { type Context, createContext } from './context.ts';
+import { dissectCapture, type DissectOptions } from './dissect-verb.ts';
 import { doctor } from './doctor-verb.ts';
 import { link, type LinkOptions, type LinkVerb, linkVerbs } from './link-verb.ts';
 import { check, down, list, plan, step, up, type UpOptions } from './lab-verbs.ts';
@@ -53,6 +54,11 @@ function parseLimit(text: string): number {
   const limit = Number(text);
   if (/^\d{1,4}$/.test(text) && limit <= maximumExportRecords) return limit;
   throw new InvalidArgumentError(`It is a number up to ${String(maximumExportRecords)}.`);
+}
+
+function parseCount(text: string): number {
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('It is a number from 1.');
+  return Number(text);
 }
 
 function readVersion(): string {
@@ -226,6 +232,17 @@ function buildProgram(): Program {
     .allowUnknownOption()
     .action(async (words: string[]) => {
       status = await collect(words);
+    });
+  command
+    .command('dissect')
+    .argument('[file]', 'capture (pcap or pcapng); - is standard input')
+    .description('show the packets of a capture, a line each')
+    .option('-c, --count <n>', 'stop after so many packets', parseCount)
+    .option('-v, --verbose', 'show every field below its packet, with the bytes it was read from')
+    .option('--fields', 'list the fields that packets may have, instead of packets')
+    .option('--json', 'print one JSON object a packet')
+    .action(async (file: string | undefined, options: DissectOptions) => {
+      status = await dissectCapture(file, options);
     });
   command
     .command('exec')

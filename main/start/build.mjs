@@ -27,7 +27,7 @@ const stamps = path.join(distribution, '.stamps');
 const lockFile = path.join(distribution, '.build-lock');
 
 const sharedSources = ['package-lock.json', 'main/start/build.mjs'];
-const pureAgentSources = ['agent/api', 'agent/lab'];
+const pureAgentSources = ['agent/api', 'agent/lab', 'agent/dissect', 'agent/activity'];
 
 /**
  * What is built, from which files. `output` is a file, or a directory for `renderer`.

@@ -18,12 +18,22 @@ const allowed = [
   { from: 'agent/ovs/', to: ['agent/ovs/', 'agent/kernel/', 'agent/api/'] },
   // Decoders: bytes in, records out.
   { from: 'agent/activity/', to: ['agent/activity/', 'agent/api/'], packages: ['zod'] },
+  // Dissectors and readers of captures: bytes in, layers out.
+  {
+    from: 'agent/dissect/',
+    to: ['agent/dissect/', 'agent/activity/', 'agent/api/'],
+    packages: ['zod'],
+  },
   { from: 'agent/', to: ['agent/'], forbidden: ['electron', 'vue', 'pinia'] },
   { from: 'main/bridge/contract.ts', to: ['agent/api/'], packages: ['zod'] },
-  { from: 'main/', to: ['main/', 'agent/api/', 'agent/lab/'], forbidden: ['vue', 'pinia'] },
+  {
+    from: 'main/',
+    to: ['main/', 'agent/api/', 'agent/lab/', 'agent/dissect/'],
+    forbidden: ['vue', 'pinia'],
+  },
   {
     from: 'renderer/',
-    to: ['renderer/', 'agent/api/', 'agent/lab/', 'main/bridge/contract.ts'],
+    to: ['renderer/', 'agent/api/', 'agent/lab/', 'agent/dissect/', 'main/bridge/contract.ts'],
     forbidden: ['electron', 'zeromq', 'koffi', 'ws'],
     node: false,
     except: ['renderer/vite.config.ts'],

@@ -1,0 +1,180 @@
+/** dissect: the packets of a capture, taken apart. It needs no realm and no agent, and reads a file of any size. */
+import { open } from 'node:fs/promises';
+import type { Failure } from '../../agent/api/index.ts';
+import { CaptureReader } from '../../agent/dissect/capture/capture-reader.ts';
+import type { CapturedPacket, CaptureFault } from '../../agent/dissect/capture/captured-packet.ts';
+import { textOfFault } from '../../agent/dissect/capture/fault-text.ts';
+import { dissect } from '../../agent/dissect/dissect.ts';
+import { fieldCatalogue } from '../../agent/dissect/field-catalogue.ts';
+import { packetJson } from '../../agent/dissect/packet-json.ts';
+import { packetLine, packetTree } from '../../agent/dissect/packet-text.ts';
+import { storageFailure } from '../library/storage-failure.ts';
+import {
+  type ExitCode,
+  formatTable,
+  printable,
+  printFailure,
+  printJson,
+  printResult,
+} from './output.ts';
+
+export interface DissectOptions {
+  /** How many packets; all of them unless given. */
+  readonly count?: number;
+  readonly verbose?: boolean;
+  readonly json?: boolean;
+  readonly fields?: boolean;
+}
+
+/** Bytes that are read at a time. */
+const pieceLength = 1024 * 1024;
+/** Characters that are written at a time. */
+const batchLength = 64 * 1024;
+
+/** Faults that are named one by one; a damaged file may have as many as packets. */
+const maximumFaults = 20;
+
+/** Writes no faster than the reader of standard output reads. */
+class Output {
+  private batch = '';
+
+  async line(text: string): Promise<void> {
+    this.batch += `${text}\n`;
+    if (this.batch.length >= batchLength) await this.flush();
+  }
+
+  async flush(): Promise<void> {
+    const { batch } = this;
+    if (batch === '') return;
+    this.batch = '';
+    await new Promise<void>((resolve, reject) => {
+      process.stdout.write(batch, (error) => {
+        if (error === null || error === undefined) resolve();
+        else reject(error);
+      });
+    });
+  }
+}
+
+function failureOf(file: string, fault: CaptureFault): Failure {
+  const isOther = fault.kind === 'not-a-capture' || fault.kind === 'other-format';
+  return {
+    kind: isOther || fault.kind === 'unsupported-version' ? 'invalid-request' : 'storage',
+    code: `capture-${fault.kind}`,
+    object: file,
+    ...textOfFault(fault),
+    values: { offset: fault.offset, detail: fault.detail },
+  };
+}
+
+/** Standard input for `-`. Stops reading when nobody takes more. */
+async function* piecesOf(file: string): AsyncGenerator<Uint8Array> {
+  if (file === '-') {
+    for await (const piece of process.stdin) {
+      if (piece instanceof Uint8Array) yield piece;
+    }
+    return;
+  }
+  const handle = await open(file, 'r');
+  try {
+    for (;;) {
+      // A buffer for each, since packets are views of it until the next one has come.
+      const { bytesRead, buffer } = await handle.read(new Uint8Array(pieceLength), 0, pieceLength);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+function printCatalogue(json: boolean): ExitCode {
+  const entries = fieldCatalogue();
+  if (json) {
+    printJson({ fields: entries });
+    return 0;
+  }
+  const rows = entries.map(({ name, protocols, kind, unit, label }) => [
+    name,
+    protocols.join(' '),
+    kind,
+    unit ?? '',
+    label,
+  ]);
+  printResult(formatTable(['field', 'of', 'value', 'unit', 'what it is'], rows));
+  return 0;
+}
+
+export async function dissectCapture(
+  file: string | undefined,
+  options: DissectOptions,
+): Promise<ExitCode> {
+  const json = options.json === true;
+  if (options.fields === true) return printCatalogue(json);
+  if (file === undefined) {
+    return printFailure({
+      kind: 'invalid-request',
+      code: 'missing-file',
+      object: 'netloom dissect',
+      reason: 'No file is given.',
+      next: 'Give a capture, or - for standard input.',
+    });
+  }
+  const output = new Output();
+  const faults: CaptureFault[] = [];
+  const most = options.count ?? Infinity;
+  let unnamed = 0;
+  let since: number | null = null;
+
+  const show = async (packet: CapturedPacket): Promise<void> => {
+    const { bytes, wireLength, time } = packet;
+    const dissection = dissect(bytes, packet.interface.linkType, wireLength);
+    if (json) {
+      await output.line(JSON.stringify(packetJson(packet, dissection)));
+      return;
+    }
+    if (time !== null) since ??= time.seconds + time.nanoseconds / 1e9;
+    await output.line(printable(packetLine(packet, dissection, since ?? 0)));
+    if (options.verbose !== true) return;
+    for (const line of packetTree(dissection)) await output.line(printable(line));
+  };
+
+  const reader = new CaptureReader();
+  let left = most;
+  const take = async (items: ReturnType<CaptureReader['push']>): Promise<void> => {
+    for (const item of items) {
+      if (left <= 0) return;
+      if (item.kind === 'packet') {
+        await show(item.packet);
+        left -= 1;
+      } else if (faults.length < maximumFaults) {
+        faults.push(item.fault);
+      } else {
+        unnamed += 1;
+      }
+    }
+  };
+  let broken: Failure | null = null;
+  try {
+    for await (const piece of piecesOf(file)) {
+      await take(reader.push(piece));
+      if (left <= 0) break;
+    }
+    if (left > 0) await take(reader.end());
+  } catch (error) {
+    broken = storageFailure(file, error).failure;
+  }
+  await output.flush();
+
+  const failures = faults.map((fault) => failureOf(file === '-' ? 'standard input' : file, fault));
+  if (broken !== null) failures.push(broken);
+  let status: ExitCode = 0;
+  for (const failure of failures) {
+    if (json) printResult(JSON.stringify({ failure }));
+    status = printFailure(failure);
+  }
+  if (unnamed > 0) {
+    process.stderr.write(`and ${String(unnamed)} more faults like these\n`);
+  }
+  return status;
+}
