@@ -3,6 +3,7 @@ export * from './bridge-fdb.ts';
 export * from './calls.ts';
 export * from './device.ts';
 export * from './document.ts';
+export * from './document-cpu.ts';
 export * from './document-ovs.ts';
 export * from './document-values.ts';
 export * from './envelope.ts';

@@ -117,6 +117,9 @@ export function planLab(input: PlanInput): LabPlan {
     }
   }
   refuseInternet(input, planner, desired, observed);
+  if (input.desired?.cpu !== undefined) {
+    planner.refusals.push(failureOf('unsupported', 'cpu-not-applied', input.lab, {}));
+  }
   const refused = planner.refusals.length > 0;
   const drawing = drawingOf(desired, base);
   const context = contextOf(input, desired, base, observed, operations);

@@ -55,6 +55,7 @@ import {
 import { OverlayMtus } from './ovs-underlay.ts';
 import { tunnelPairs, validateOvs } from './validate-ovs.ts';
 import type { Bearer, FarEnd } from './validate-ovs.ts';
+import { validateCpu } from './validate-cpu.ts';
 import { validateRules } from './validate-rules.ts';
 import { failureOf, warningOf } from './sentences.ts';
 import type { SentenceCode, SentenceValues } from './sentences.ts';
@@ -177,6 +178,10 @@ class Validator {
       this.checkProcesses(name, node);
     }
     this.checkChecks();
+    validateCpu(this.document, {
+      report: this.report.bind(this),
+      advise: this.advise.bind(this),
+    });
     for (const name of Object.keys(this.document.positions ?? {})) {
       if (this.nodes.has(name)) continue;
       this.advise('position-of-unknown-node', name, { node: name }, ['positions', name]);

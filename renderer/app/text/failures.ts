@@ -832,6 +832,75 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '本实验的接口 {name} 位于没有名称的命名空间中，暂时保留。',
     next: '请结束占用该命名空间的进程。',
   },
+  // CPU splits
+  'cpu-not-applied': {
+    reason: '此版本可以读取 CPU 划分，但尚不能应用。',
+    next: '去掉 `cpu` 即可启动网络。',
+  },
+  'cpu-group-name': {
+    reason: '组名 {name} 不符合要求：1 至 63 个字母、数字、`.`、`_` 或 `-`，且以字母或数字开头。',
+    next: '请换一个名称。',
+  },
+  'cpu-group-reserved': {
+    reason: '{name} 是内核在每个控制组中已有或可能有的文件名。',
+    next: '请换一个不以“控制器名加点”开头的名称。',
+  },
+  'cpu-too-many-groups': {
+    reason: '划分中有 {count} 个组，最多创建 {limit} 个。',
+    next: '请减少一些。',
+  },
+  'cpu-cap-inexact': {
+    reason: '{group} 的上限 {cores} 核无法写成内核的配额。',
+    next: '请选择较小的上限。',
+  },
+  'cpu-burst-without-cap': {
+    reason: '{group} 设了突发量，却没有可以超出的上限。',
+    next: '请设置上限，或去掉突发量。',
+  },
+  'cpu-burst-above-cap': {
+    reason: '{group} 的突发量为 {burst} 核，高于其上限 {cap} 核，内核不接受。',
+    next: '突发量请不要超过上限。',
+  },
+  'cpu-idle-with-weight': {
+    reason: '{group} 既是空闲组又设了权重；内核只给空闲组最小的权重。',
+    next: '请只保留其一。',
+  },
+  'cpu-invalid-pins': {
+    reason: '{pins} 不是 CPU 列表：区间须从小到大，最大为 CPU 8191。',
+    next: '请写成 `0-3,8` 的形式。',
+  },
+  'cpu-pins-missing': {
+    reason: '{group} 绑定到 CPU {cpu}，而该划分面向 {cores} 个 CPU：0 至 {last}。',
+    next: '请绑定到存在的 CPU，或修改 `cores`。',
+  },
+  'cpu-pins-outside-parent': {
+    reason: '{group} 绑定到 {pins}，超出了 {parent} 的 CPU：{outer}。',
+    next: '请在上级组的 CPU 中选择。',
+  },
+  'cpu-partition-without-pins': {
+    reason: '{group} 要独占 CPU，却没有写明绑定哪些。',
+    next: '请设置 `pins`，或去掉 `partition`。',
+  },
+  'cpu-partition-overlap': {
+    reason: '{group} 要独占的 CPU 中，{pins} 也绑定给了 {other}。',
+    next: '请绑定不同的 CPU，或去掉 `partition`。',
+  },
+  'cpu-group-unknown': {
+    reason: '没有名为 {group} 的 CPU 组。',
+    next: '请在 `cpu` 下添加该组，或改正路径。',
+  },
+  'cpu-cap-without-effect': {
+    reason: '{group} 的上限 {cap} 核高于 {ancestor} 留给它的 {ceiling} 核，不起作用。',
+    next: '',
+  },
+  'cpu-overcommitted': {
+    reason: '{group} 内各组的上限合计 {allotted} 核，而它只有 {ceiling} 核：不能同时用满。',
+    next: '',
+  },
+  'cpu-cap-at-pins': {
+    reason: '{group} 的上限与其独占的 CPU 数相同，只会带来停顿；去掉上限，绑定同样能限制它。',
+    next: '',
+  },
   // Doors to Open vSwitch
   'ovs-missing': {
     reason: '没有安装 Open vSwitch：缺少 {object}。',
