@@ -32,6 +32,8 @@ import {
 } from './observed.ts';
 import type { GivenAddress, Observed, ObservedLink, ObservedRoute, Ownership } from './observed.ts';
 import type { LinkSettings, Operation, VethEnd } from './operation.ts';
+import { planCpu } from './plan-cpu.ts';
+import type { CpuRealm } from './plan-cpu.ts';
 import { keepsInternal, planSwitches, sortSwitches } from './plan-ovs.ts';
 import type { OvsPhase, SortedSwitches } from './plan-ovs.ts';
 import { physicalPortsOf, problemOfPhysicalPort } from './physical-port.ts';
@@ -64,6 +66,8 @@ export interface PlanInput {
   readonly openFlow?: ReadonlyMap<string, OpenFlowTables>;
   /** Whose Open vSwitch the realm's own namespace uses; that of the machine is neither started nor ended. */
   readonly realmEngine?: 'private' | 'system';
+  /** What there is for CPU groups; unless said, they are planned for a machine on paper. */
+  readonly cpu?: CpuRealm | undefined;
 }
 
 export interface LabPlan {
@@ -102,7 +106,7 @@ export function planLab(input: PlanInput): LabPlan {
     (name) => desired.namespaces.has(name) || base?.namespaces.has(name) === true,
   );
   const planner = new Planner(input, desired, base, observed);
-  const operations = planner.plan();
+  const ofNetwork = planner.plan();
   for (const { capability, object } of requirementsOf(desired)) {
     const reason = input.lackOf?.(capability) ?? null;
     if (reason === null) continue;
@@ -117,12 +121,15 @@ export function planLab(input: PlanInput): LabPlan {
     }
   }
   refuseInternet(input, planner, desired, observed);
-  if (input.desired?.cpu !== undefined) {
-    planner.refusals.push(failureOf('unsupported', 'cpu-not-applied', input.lab, {}));
-  }
+  const cpu = planCpu(input, desired.processes);
+  planner.refusals.push(...cpu.refusals);
   const refused = planner.refusals.length > 0;
   const drawing = drawingOf(desired, base);
-  const context = contextOf(input, desired, base, observed, operations);
+  const operations = cpu.weave(ofNetwork);
+  const context = {
+    ...contextOf(input, desired, base, observed, operations),
+    ...cpu.context,
+  };
   return {
     operations: refused ? [] : operations,
     steps: refused

@@ -89,9 +89,38 @@ export const sentences = {
     next: 'Write six bytes, like `02:00:00:00:00:01`.',
   },
   // The CPU split
-  'cpu-not-applied': {
-    reason: 'This version reads a CPU split and does not apply it.',
-    next: 'Remove `cpu` to bring the network up.',
+  'cpu-too-few-cores': {
+    reason: 'The split is for {cores} CPUs, and this machine has {has}.',
+    next: 'Apply it with --scale, which makes every cap smaller in proportion, or correct `cores`.',
+  },
+  'cpu-pins-not-here': {
+    reason: '{group} is pinned to CPU {cpu}, which this machine does not have or does not give.',
+    next: 'Pin it to CPUs that there are.',
+  },
+  'cpu-machine-lacks': {
+    reason: '{group} asks for {what}, which this machine lacks.',
+    next: 'Leave it out, or use another machine. `netloom doctor` says what there is.',
+  },
+  'cpu-no-partitions': {
+    reason: '{group} is to have CPUs for itself, which this version does not apply.',
+    next: 'Remove `partition`: pins that nobody else has come to the same within the lab.',
+  },
+  'cpu-cap-above-parent': {
+    reason: 'The cap of {group}, {cap} cores, is above that of {parent}; cgroup v1 refuses that.',
+    next: 'Lower it, or remove it: without a cap the parent’s holds.',
+  },
+  'cpu-no-controller': {
+    reason: 'No hierarchy of control groups on this machine has the controller `cpu`.',
+    next: 'Boot a kernel with it (CONFIG_CFS_BANDWIDTH), without cgroup_disable=cpu.',
+  },
+  'cpu-in-sandbox': {
+    reason: 'CPU groups belong to the machine, and nobody has given this sandbox a control group.',
+    next: 'Bring the lab up in the realm of the host: sudo netloom agent start --realm host, then netloom up --realm host.',
+  },
+  'cpu-under-systemd': {
+    reason:
+      'systemd manages this machine’s control groups and would take the limits away again from groups that it has not made.',
+    next: 'Give Netloom a group of its own: sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity; then start the agent with NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service.',
   },
   'cpu-group-name': {
     reason:

@@ -49,6 +49,7 @@ import { type LabPlan, type PlanInput, planLab } from '../lab/plan.ts';
 import { failureOf } from '../lab/sentences.ts';
 import { relayOf } from '../lab/tunnel.ts';
 import { readCollected } from './collected.ts';
+import type { RealmCpu } from './cpu-realm.ts';
 import { restoringOperations } from './engine-restore.ts';
 import { InterfaceStates, unknownNode } from './interface-states.ts';
 import { runChecks } from './lab-checks.ts';
@@ -76,6 +77,8 @@ export interface LabServiceOptions {
   readonly engines: Engines;
   /** As in `ExecutorOptions`. */
   readonly collectorProgram?: string;
+  /** Without it the realm has no CPU groups. */
+  readonly cpu?: RealmCpu;
 }
 
 /** What a request for a plan comes to, before the kernel is looked at. */
@@ -120,6 +123,8 @@ interface LabState {
 const keptPlans = 64;
 const keptDocuments = 64;
 const driftDelay = 200;
+/** Milliseconds between two looks at the files of CPU groups. */
+const groupLook = 1000;
 /** Milliseconds between two looks at a deadline: it counts while the machine sleeps, timers do not. */
 const deadlineLook = 250;
 
@@ -134,6 +139,7 @@ export class LabService {
   private readonly subscription: Disposable;
   private readonly interfaces: InterfaceStates;
   private driftTimer: NodeJS.Timeout | undefined;
+  private groupTimer: NodeJS.Timeout | undefined;
   private pending: Pending | null = null;
   private closed = false;
 
@@ -167,6 +173,12 @@ export class LabService {
     this.subscription = options.tracker.onDelta(() => {
       this.lookSoon();
     });
+    if (options.cpu !== undefined) {
+      this.groupTimer = setInterval(() => {
+        this.lookAtGroups();
+      }, groupLook);
+      this.groupTimer.unref();
+    }
   }
 
   /** Recovers from an open journal, then takes the labs from the store. */
@@ -198,6 +210,7 @@ export class LabService {
   async close(): Promise<void> {
     this.closed = true;
     clearTimeout(this.driftTimer);
+    clearInterval(this.groupTimer);
     // What waits goes on waiting: its watchdog sees to it, or the next agent.
     clearInterval(this.pending?.timer);
     await this.interfaces.close();
@@ -308,7 +321,8 @@ export class LabService {
     const { realm, tracker } = this.options;
     const inventory = tracker.snapshot();
     const engine = engineInputOf(realm, this.openFlow, desired);
-    return planLab({ lab, desired, base, inventory, ...engine });
+    const cpu = cpuInputOf(this.options, lab);
+    return planLab({ lab, desired, base, inventory, ...engine, ...cpu });
   }
 
   /** What it would take. The id is good for `apply` until document, base or the state that matters has changed. */
@@ -756,6 +770,7 @@ export class LabService {
       ...(lackOf === undefined ? {} : { lackOf }),
       ...(realm === 'host' ? { internet: 'host' as const } : {}),
       ...engineInputOf(realm, this.openFlow, desired),
+      ...cpuInputOf(this.options, lab),
     });
     const refusals = [...planned.refusals, ...this.openFlow.of(desired).failures];
     if (realm === 'host') refusals.push(...refusalsOfRuns(planned.operations, caller));
@@ -884,6 +899,16 @@ export class LabService {
     }
   }
 
+  /** Nothing tells of changes of control groups; a lab that has some is looked at once a second. */
+  private lookAtGroups(): void {
+    const hasGroups = [...this.labs.values()].some(({ record }) => {
+      if (!isUp(record, this.options.incarnation)) return false;
+      const document = this.documentInForce(record);
+      return document.ok && document.value.cpu !== undefined;
+    });
+    if (hasGroups) this.lookSoon();
+  }
+
   private lookSoon(): void {
     if (this.closed || this.driftTimer !== undefined) return;
     this.driftTimer = setTimeout(() => {
@@ -946,7 +971,10 @@ function recoverRealm(
       tracker.refresh();
       const inventory = tracker.snapshot();
       const engine = engineInputOf(options.realm, openFlow, desired);
-      return remainingOf(planLab({ lab: entry.lab, ...documents.value, inventory, ...engine }));
+      const cpu = cpuInputOf(options, entry.lab);
+      return remainingOf(
+        planLab({ lab: entry.lab, ...documents.value, inventory, ...engine, ...cpu }),
+      );
     },
   });
 }
@@ -971,6 +999,7 @@ function executorOf(
     runsAs: runsAs(options.realm, caller),
     engines: options.engines,
     collectorProgram: options.collectorProgram,
+    cgroups: options.cpu?.groupsOf(lab) ?? null,
   });
 }
 
@@ -1010,6 +1039,12 @@ function refusalsOfRuns(operations: readonly Operation[], caller: Caller): reado
   if (runs.length === 0) return [];
   const person = findPerson(uid);
   return person.ok ? [] : [person.failure];
+}
+
+/** What plans need to know of CPU groups. */
+function cpuInputOf({ cpu, realm }: LabServiceOptions, lab: string): Pick<PlanInput, 'cpu'> {
+  if (cpu !== undefined) return { cpu: cpu.observe(lab) };
+  return { cpu: { kind: 'lacking', failure: failureOf('refused', 'cpu-in-sandbox', realm, {}) } };
 }
 
 /** What plans need to know of Open vSwitch. */

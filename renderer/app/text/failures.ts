@@ -833,9 +833,49 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     next: '请结束占用该命名空间的进程。',
   },
   // CPU splits
-  'cpu-not-applied': {
-    reason: '此版本可以读取 CPU 划分，但尚不能应用。',
-    next: '去掉 `cpu` 即可启动网络。',
+  'cpu-processes-stay': {
+    reason: '进程没有离开该组。',
+    next: '请查看它们是什么；绑定在某个 CPU 上的内核线程不能移动。',
+  },
+  'cpu-not-as-written': {
+    reason: '内核接受了 {wanted}，显示的却是 {shown}。',
+    next: '请查看其上级组，以及还有谁在修改该文件。',
+  },
+  'cpu-no-groups': {
+    reason: '此环境中已没有放置 CPU 组的地方。',
+    next: '请查看 netloom doctor，并按原来的方式启动代理。',
+  },
+  'cpu-too-few-cores': {
+    reason: '该划分面向 {cores} 个 CPU，而本机有 {has} 个。',
+    next: '请用 --scale 按比例缩小所有上限，或修改 `cores`。',
+  },
+  'cpu-pins-not-here': {
+    reason: '{group} 绑定到 CPU {cpu}，而本机没有或不提供该 CPU。',
+    next: '请绑定到存在的 CPU。',
+  },
+  'cpu-machine-lacks': {
+    reason: '{group} 需要 {what}，本机不具备。',
+    next: '请去掉它，或换一台机器。`netloom doctor` 会列出本机具备什么。',
+  },
+  'cpu-no-partitions': {
+    reason: '{group} 要独占 CPU，此版本尚不能应用。',
+    next: '请去掉 `partition`：在实验内，别人没有绑定的 CPU 效果相同。',
+  },
+  'cpu-cap-above-parent': {
+    reason: '{group} 的上限 {cap} 核高于 {parent} 的上限，cgroup v1 不接受。',
+    next: '请调低，或去掉：没有上限时以上级的为准。',
+  },
+  'cpu-no-controller': {
+    reason: '本机没有任何控制组层级带有 `cpu` 控制器。',
+    next: '请启动带有该控制器的内核（CONFIG_CFS_BANDWIDTH），且不要设 cgroup_disable=cpu。',
+  },
+  'cpu-in-sandbox': {
+    reason: 'CPU 组属于整台机器，而没有人为此沙箱提供控制组。',
+    next: '请在主机环境中启动实验：sudo netloom agent start --realm host，然后 netloom up --realm host。',
+  },
+  'cpu-under-systemd': {
+    reason: '本机的控制组由 systemd 管理；不是它创建的组，其限制会被它收回。',
+    next: '请为 Netloom 单独提供一个组：sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity，再以 NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service 启动代理。',
   },
   'cpu-group-name': {
     reason: '组名 {name} 不符合要求：1 至 63 个字母、数字、`.`、`_` 或 `-`，且以字母或数字开头。',
