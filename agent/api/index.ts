@@ -1,6 +1,7 @@
 export * from './agent-info.ts';
 export * from './bridge-fdb.ts';
 export * from './calls.ts';
+export * from './cpu.ts';
 export * from './device.ts';
 export * from './document.ts';
 export * from './document-cpu.ts';

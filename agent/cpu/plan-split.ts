@@ -145,8 +145,29 @@ class Changes {
   }
 
   shrinkCap(group: GroupPath, { quota, period }: CpuLimits): void {
-    if (ratioOf({ quota, period }) <= ratioOf(this.at(group)))
-      this.change(group, { quota, period });
+    const ratio = ratioOf({ quota, period });
+    const now = ratioOf(this.at(group));
+    const shrinks = ratio <= now && ratio <= this.roomFor(group, (at) => this.at(at));
+    // A cap that goes stands in the way of a parent's that comes.
+    const makesWay = ratio === Infinity && now > this.roomFor(group, (at) => this.goalOf(at));
+    if (shrinks || makesWay) this.change(group, { quota, period });
+  }
+
+  /**
+   * The ratio that a group's cap must stay within. Only cgroup v1 asks: there a group without a cap gets one above its
+   * parent's only when that has grown.
+   */
+  private roomFor(group: GroupPath, limitsAt: (group: GroupPath) => CpuLimits): number {
+    if (!comparesCaps(this.machine)) return Infinity;
+    for (let at = parentPath(group); at !== null; at = parentPath(at)) {
+      const ratio = ratioOf(limitsAt(at));
+      if (ratio !== Infinity) return ratio;
+    }
+    return Infinity;
+  }
+
+  private goalOf(group: GroupPath): CpuLimits {
+    return this.wanted.get(group)?.limits ?? initialLimits;
   }
 
   growCap(group: GroupPath, { quota, period }: CpuLimits): void {
@@ -211,9 +232,7 @@ class Changes {
 
   /** On cgroup v1 the cap of a group that goes may stand in the way of what its parent becomes. */
   releaseCap(group: GroupPath): void {
-    const around = this.nearestKept(group);
-    const now = this.at(group);
-    if (around === null || !comparesCaps(this.machine) || ratioOf(now) <= ratioOf(around)) return;
+    if (ratioOf(this.at(group)) <= this.roomFor(group, (at) => this.goalOf(at))) return;
     this.change(group, { burst: 0 });
     this.change(group, { quota: null });
   }

@@ -13,8 +13,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import type { CpuGroupState } from '../api/cpu.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
-import { type FileWrite, readLimits, writesFor } from '../cpu/files.ts';
+import { type FileWrite, type ReadFile, readLimits, writesFor } from '../cpu/files.ts';
 import { type GroupPath, joinPath, parentPath } from '../cpu/group.ts';
 import {
   type CpuLimits,
@@ -24,6 +25,7 @@ import {
   withChange,
 } from '../cpu/limits.ts';
 import {
+  type CpuController,
   type CpuFeatures,
   type CpuGroupView,
   type CpuHierarchy,
@@ -34,6 +36,7 @@ import {
   placeOf,
   rootDirectoryOf,
 } from '../cpu/machine.ts';
+import { coresOf } from '../cpu/quota.ts';
 import { cpusOf, parseProcessCgroups } from './cgroup-hierarchies.ts';
 import { isErrno, systemFailure } from './kernel-failure.ts';
 
@@ -119,6 +122,24 @@ function removeDirectory(directory: string): Result<void> {
   return succeed(undefined);
 }
 
+/**
+ * Of an empty group of cgroup v1 that is about to go: the kernel takes it out of its trees some time after its directory
+ * (sched_release_group, cpuset_css_offline), and until then its cap and pins still bind its parent's.
+ */
+function disarm({ version, controllers }: CpuHierarchy, directory: string): Result<void> {
+  if (version === 2) return succeed(undefined);
+  const writes: FileWrite[] = [
+    ...(controllers.includes('cpu') ? [{ file: 'cpu.cfs_quota_us', text: '-1' }] : []),
+    ...(controllers.includes('cpuset') ? [{ file: 'cpuset.cpus', text: '' }] : []),
+  ];
+  for (const { file, text } of writes) {
+    if (readText(path.join(directory, file))?.trim() === text) continue;
+    const written = writeText(path.join(directory, file), text);
+    if (!written.ok) return written;
+  }
+  return succeed(undefined);
+}
+
 function groupsIn(directory: string): readonly string[] {
   try {
     return readdirSync(directory, { withFileTypes: true })
@@ -141,6 +162,16 @@ function handDown(hierarchy: CpuHierarchy, directory: string, sign: '+' | '-'): 
 function isHandedDown(hierarchy: CpuHierarchy, directory: string): boolean {
   const now = new Set((readText(path.join(directory, handedDown)) ?? '').trim().split(' '));
   return hierarchy.controllers.every((one) => now.has(one));
+}
+
+/** Of cpu.pressure (Documentation/accounting/psi.rst): the averages over ten seconds. */
+function pressureOf(text: string | undefined): CpuGroupState['pressure'] {
+  const average = (kind: string): number | null => {
+    const found = new RegExp(`^${kind} avg10=([0-9.]+)`, 'm').exec(text ?? '')?.[1];
+    return found === undefined ? null : Number(found);
+  };
+  const some = average('some');
+  return some === null ? null : { some, full: average('full') ?? 0 };
 }
 
 function notAsWritten(file: string, wanted: string, shown: string): Failure {
@@ -203,6 +234,45 @@ export class Cgroups {
     return { limits, open, complete };
   }
 
+  /** What every group has and uses now. */
+  states(): readonly CpuGroupState[] {
+    return [...this.machine().groups].map(([group, { limits }]) => {
+      const number = (text: string | undefined): number | null =>
+        text !== undefined && /^\d+$/.test(text.trim()) ? Number(text) : null;
+      const files = new Map<CpuController, ReadFile>();
+      for (const hierarchy of this.hierarchies) {
+        const directory = directoryOf(hierarchy, this.lab, group);
+        for (const one of hierarchy.controllers) {
+          files.set(one, (file) => readText(path.join(directory, file)));
+        }
+      }
+      const ofCpu = files.get('cpu') ?? (() => undefined);
+      const statistics = new Map(
+        (ofCpu('cpu.stat') ?? '')
+          .split('\n')
+          .map((line) => line.split(' '))
+          .map(([key = '', value = '']) => [key, Number(value)]),
+      );
+      const nanoseconds = number(files.get('cpuacct')?.('cpuacct.usage'));
+      const usage =
+        statistics.get('usage_usec') ?? (nanoseconds === null ? null : nanoseconds / 1e3);
+      return {
+        group,
+        cap: coresOf(limits),
+        weight: limits.weight,
+        idle: limits.idle,
+        pins: limits.cpus,
+        processes: this.processesOf(group).size,
+        usage,
+        periods: statistics.get('nr_periods') ?? 0,
+        throttled: statistics.get('nr_throttled') ?? 0,
+        throttledTime:
+          statistics.get('throttled_usec') ?? (statistics.get('throttled_time') ?? 0) / 1e3,
+        pressure: pressureOf(ofCpu('cpu.pressure')),
+      };
+    });
+  }
+
   /** In how many hierarchies a group is there, and how many there are. */
   presence(group: GroupPath): readonly [there: number, all: number] {
     const there = this.hierarchies.filter((one) => existsSync(directoryOf(one, this.lab, group)));
@@ -239,6 +309,8 @@ export class Cgroups {
           : placeOf(hierarchy, this.lab, parent, this.isOpen(hierarchy, parent));
       const drained = drain(directory, target);
       if (!drained.ok) return drained;
+      const disarmed = disarm(hierarchy, directory);
+      if (!disarmed.ok) return disarmed;
       const removed = removeDirectory(directory);
       if (!removed.ok) return removed;
     }

@@ -62,6 +62,10 @@ export function commandsOfCpu(
       const parent = parentPath(operation.group);
       return each((one, directory) => [
         drain(directory, parent === null ? one.base : placeOf(one, cpu.lab, parent, true)),
+        // Until the kernel lets go of it, some time after its directory, its cap binds its parent's.
+        ...(one.version === 1 && one.controllers.includes('cpu') && operation.limits.quota !== null
+          ? [write(directory, { file: 'cpu.cfs_quota_us', text: '-1' })]
+          : []),
         `rmdir ${word(directory)}`,
       ]);
     }

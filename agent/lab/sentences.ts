@@ -93,6 +93,11 @@ export const sentences = {
     reason: 'The split is for {cores} CPUs, and this machine has {has}.',
     next: 'Apply it with --scale, which makes every cap smaller in proportion, or correct `cores`.',
   },
+  'cpu-scaled-too-small': {
+    reason:
+      'Scaled, the cap of {group} is {scaled} cores instead of {cap}; the kernel’s least is {least}.',
+    next: 'Raise this cap, or use a machine with more CPUs.',
+  },
   'cpu-pins-not-here': {
     reason: '{group} is pinned to CPU {cpu}, which this machine does not have or does not give.',
     next: 'Pin it to CPUs that there are.',

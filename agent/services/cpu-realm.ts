@@ -41,6 +41,38 @@ export function findCpuPlaces(
   return succeed({ hierarchies, outside });
 }
 
+interface Capability {
+  readonly name: string;
+  readonly available: boolean;
+  readonly reason: string;
+}
+
+/** What this machine offers for CPU groups, in words: each controller, and whether the host's labs can have groups. */
+export function describeCpuOffers(): readonly Capability[] {
+  const { mode, hierarchies } = findCgroupLayout();
+  const controllers = (['cpu', 'cpuset'] as const).map((name): Capability => {
+    const found = hierarchies.find((one) => one.controllers.includes(name));
+    const where = found === undefined ? '' : `cgroup v${found.version} at ${found.mountPoint}`;
+    return {
+      name: `cgroup:${name}`,
+      available: found !== undefined,
+      reason:
+        found === undefined
+          ? `No hierarchy of control groups has it (${mode}).`
+          : `${where}${mode === 'hybrid' ? ', beside the other version' : ''}`,
+    };
+  });
+  const places = findCpuPlaces('host');
+  const groups: Capability = {
+    name: 'cpu-groups',
+    available: places.ok,
+    reason: places.ok
+      ? `in the realm of the host, in ${places.value.hierarchies.map(({ base }) => base).join(', ')}`
+      : `${places.failure.reason} ${places.failure.next}`,
+  };
+  return [...controllers, groups];
+}
+
 export class RealmCpu {
   private readonly places: Result<CpuPlaces>;
 

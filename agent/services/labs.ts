@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { PlanTarget } from '../api/calls.ts';
+import type { CpuGroupStates } from '../api/cpu.ts';
 import { type LabDocument, namespaceOfNode } from '../api/document.ts';
 import { type ExportRecords, maximumExportRecords } from '../api/flow-export.ts';
 import type { InterfaceStateChange } from '../api/interface-state.ts';
@@ -614,6 +615,17 @@ export class LabService {
           runs.some((run) => run.lab === lab && isCollector(run.name, run.command)),
       );
     return readCollected(log, limit, running);
+  }
+
+  /** The CPU groups of a lab that is up, with what they use. */
+  cpuGroups(lab: string): Result<CpuGroupStates> {
+    const document = this.documentOfUp(lab);
+    if (!document.ok) return document;
+    const groups = this.options.cpu?.groupsOf(lab) ?? null;
+    return succeed({
+      time: performance.now(),
+      groups: groups === null ? [] : [...groups.states()],
+    });
   }
 
   private machineAt(lab: string, node: string): Result<Spot> {

@@ -474,12 +474,14 @@ let accelerated;
 function canAccelerate() {
   if (accelerated !== undefined) return accelerated;
   accelerated = false;
+  if (process.env['NETLOOM_GUEST_KVM'] === '0') return accelerated;
   try {
     accessSync('/dev/kvm', constants.R_OK | constants.W_OK);
   } catch {
     return accelerated;
   }
-  // The machine without a kernel: one that runs is ended by the limit, one that cannot says so at once.
+  // The machine without a kernel: one that runs is ended by the limit, one that cannot says so at once. Some can do neither;
+  // there a person says so.
   const tried = spawnSync(
     emulator,
     ['-nodefaults', '-display', 'none', '-accel', 'kvm', '-cpu', 'host', '-m', '64'],

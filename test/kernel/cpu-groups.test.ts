@@ -44,7 +44,7 @@ function carryOut(operation: CpuOperation): void {
         throw new Error('none is planned here');
     }
   })();
-  expect(result, JSON.stringify(operation)).toMatchObject({ ok: true });
+  expect(result, JSON.stringify([operation, result])).toMatchObject({ ok: true });
 }
 
 /** Brings the split about and gives what was done. */
@@ -103,6 +103,14 @@ describe('groups of this machine’s kernel', () => {
     bring(splitOf(group('A', { cap: 0.005 })));
     expect(own.read('cpu', 'A/cpu.cfs_quota_us')).toBe('1000');
     expect(own.read('cpu', 'A/cpu.cfs_period_us')).toBe('200000');
+  });
+
+  it('bind nobody any more once they are removed, though the kernel keeps them a while', () => {
+    for (let round = 0; round < 30; round += 1) {
+      bring(splitOf(group('A', { cap: 4, ...pins('0-1') }, group('A1', { cap: 4, ...pins('0') }))));
+      bring(splitOf(group('A', { cap: 4, ...pins('0-1') })));
+      bring(splitOf(group('A', { cap: 1, ...pins('1') })));
+    }
   });
 
   it('keep a burst within the quota, whichever of the two changes', () => {

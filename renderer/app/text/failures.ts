@@ -849,6 +849,14 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '该划分面向 {cores} 个 CPU，而本机有 {has} 个。',
     next: '请用 --scale 按比例缩小所有上限，或修改 `cores`。',
   },
+  'cpu-scaled-too-small': {
+    reason: '按比例缩小后，{group} 的上限由 {cap} 核变为 {scaled} 核；内核允许的最小值为 {least}。',
+    next: '请调高该上限，或使用 CPU 更多的机器。',
+  },
+  'cpu-no-split': {
+    reason: '实验 {lab} 的文档没有 CPU 划分。',
+    next: '请添加 `cpu` 及其各组。',
+  },
   'cpu-pins-not-here': {
     reason: '{group} 绑定到 CPU {cpu}，而本机没有或不提供该 CPU。',
     next: '请绑定到存在的 CPU。',
