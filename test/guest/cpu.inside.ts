@@ -47,18 +47,14 @@ function read(file: string): string {
   return machine.look(['cat', `${top}/${file}`]).trim();
 }
 
-/** Every file of the split that was or could have been written, and who is where. */
+/** Every file of the split that was or could have been written, and who is where. One program: the guest is slow. */
 function state(): string {
-  return machine.script(`
-cd /sys/fs/cgroup
-for group in $(find . -path './netloom.*' -type d | sort); do
-  for file in cpu.max cpu.max.burst cpu.weight cpu.idle cpuset.cpus cgroup.type cgroup.subtree_control; do
-    echo "$group/$file $(cat $group/$file 2>/dev/null)"
-  done
-done
-for name in 900 901 902 903 904; do
-  for pid in $(pgrep -f "^sleep $name\\$"); do echo "$name $(cat /proc/$pid/cgroup)"; done
-done`);
+  const files = ['cpu.max', 'cpu.max.burst', 'cpu.weight', 'cpu.idle', 'cpuset.cpus']
+    .concat(['cgroup.type', 'cgroup.subtree_control', 'cgroup.procs'])
+    .map((file) => `--include=${file}`);
+  const { stdout } = machine.try(['grep', '-rH', '', ...files, '/sys/fs/cgroup']);
+  const lines = stdout.split('\n').filter((line) => line.startsWith('/sys/fs/cgroup/netloom.'));
+  return lines.sort().join('\n');
 }
 
 function placeOf(seconds: number): readonly string[] {
@@ -142,7 +138,7 @@ describe('the split of the notes', () => {
     const other = `    A: { cap: 1, groups: { A1: { groups: { x: { cap: 0.5 } } } } }
     B: { cap: 1, pins: 0-1 }`;
     const file = machine.write('split', split(other));
-    for (const fault of ['kill-after:2', 'kill-before:6', 'kill-after:9']) {
+    for (const fault of ['kill-after:2', 'kill-after:8']) {
       const agent = await machine.startFaultyAgent(fault);
       const died = once(agent, 'exit');
       const result = await machine.run('tester', ['up', file, '--realm', 'host', '--yes']);
