@@ -29,6 +29,7 @@ import { keepDescriptors, lockDescriptor, O_RDWR, openDescriptor } from './kerne
 import { RequestSocket } from './kernel/netlink-socket.ts';
 import { parseProcessStat } from './kernel/process-table.ts';
 import { makeHandlers } from './services/handlers.ts';
+import { findCpuPlaces, RealmCpu } from './services/cpu-realm.ts';
 import { LabService } from './services/labs.ts';
 import { ProcessService } from './services/processes.ts';
 import { engineDirectory, systemEngineDirectory } from './ovs/engine-commands.ts';
@@ -232,6 +233,7 @@ async function serve(settings: Settings): Promise<number> {
       later.push(recovery);
       log({ event: 'recovery', ...recovery });
     },
+    cpu: new RealmCpu(findCpuPlaces(settings.realm)),
     lackOf: (capability) =>
       capability === datapathCapability
         ? lackOfKernelDatapath()

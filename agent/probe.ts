@@ -5,19 +5,26 @@
 import { succeed } from './api/result.ts';
 import { lackOfVirtualization, machineLackOf } from './apply/guest-system.ts';
 import { probeCapabilities } from './kernel/capabilities.ts';
+import { describeCpuOffers } from './services/cpu-realm.ts';
 import { datapathCapability, lackOfKernelDatapath } from './ovs/datapath.ts';
 
-const kernel = probeCapabilities();
+/** What belongs to the machine, not to a realm: this is asked outside of one. */
+const ofMachine = process.argv[2] === 'cpu';
+const kernel = ofMachine
+  ? succeed({ capabilities: [...describeCpuOffers()] })
+  : probeCapabilities();
 const describe = (name: string, lack: string | null) => ({
   name,
   available: lack === null,
   reason: lack ?? '',
 });
-const others = [
-  describe(datapathCapability, lackOfKernelDatapath()),
-  describe('guest-system', machineLackOf('guest-system')),
-  describe('device:kvm', await lackOfVirtualization()),
-];
+const others = ofMachine
+  ? []
+  : [
+      describe(datapathCapability, lackOfKernelDatapath()),
+      describe('guest-system', machineLackOf('guest-system')),
+      describe('device:kvm', await lackOfVirtualization()),
+    ];
 const report = kernel.ok
   ? succeed({ ...kernel.value, capabilities: [...kernel.value.capabilities, ...others] })
   : kernel;

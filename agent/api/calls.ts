@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CpuGroupStatesSchema } from './cpu.ts';
 import { AgentInfoSchema } from './agent-info.ts';
 import { FdbSchema } from './bridge-fdb.ts';
 import { ExportRecordsSchema, maximumExportRecords } from './flow-export.ts';
@@ -116,6 +117,13 @@ export const agentCalls = {
       limit: z.number().int().min(0).max(maximumExportRecords),
     }),
     result: ExportRecordsSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** The CPU groups of a lab that is up, as they are. Counters grow all the time, so no stream of events carries them. */
+  'cpu.groups': describeCall({
+    args: z.strictObject({ lab: LabNameSchema }),
+    result: CpuGroupStatesSchema,
     effect: 'read',
     timeout: 15_000,
   }),

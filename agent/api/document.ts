@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CpuGroupPathSchema, CpuSettingsSchema } from './document-cpu.ts';
 import { bondHashPolicies, bondModes, macvlanModes, VlanIdSchema } from './device.ts';
 import { OvsBridgeNodeSchema } from './document-ovs.ts';
 import type { OvsBridgeNode } from './document-ovs.ts';
@@ -170,6 +171,8 @@ export const RunSettingsSchema = z.strictObject({
   name: InterfaceNameSchema,
   /** Program and arguments; no shell in between. */
   command: z.array(z.string().min(1).max(4096)).min(1).max(100),
+  /** The CPU group that it runs in; the node's unless said otherwise. */
+  cpu: CpuGroupPathSchema.optional(),
 });
 export type RunSettings = z.infer<typeof RunSettingsSchema>;
 
@@ -221,6 +224,8 @@ export const NamespaceNodeSchema = z.strictObject({
     .optional(),
   run: z.array(RunSettingsSchema).max(100).optional(),
   collector: CollectorSettingsSchema.optional(),
+  /** The CPU group that the node's processes run in. */
+  cpu: CpuGroupPathSchema.optional(),
 });
 export type NamespaceNode = z.infer<typeof NamespaceNodeSchema>;
 
@@ -333,6 +338,8 @@ export const VirtualMachineNodeSchema = z.strictObject({
   disk: FilePathSchema.optional(),
   interfaces: z.record(InterfaceNameSchema, VirtualMachineInterfaceSchema).optional(),
   routes: z.array(RouteSettingsSchema).max(100).optional(),
+  /** The CPU group that the machine runs in. */
+  cpu: CpuGroupPathSchema.optional(),
 });
 export type VirtualMachineNode = z.infer<typeof VirtualMachineNodeSchema>;
 
@@ -462,6 +469,7 @@ export const LabDocumentSchema = z.strictObject({
     nodes: z.record(NodeNameSchema, NodeSchema),
     links: z.array(LinkSchema).max(20000).optional(),
   }),
+  cpu: CpuSettingsSchema.optional(),
   checks: z.array(CheckSchema).max(5000).optional(),
   /** Where each node is drawn, in drawing units of 1 px at 100 %: [x, y] of its centre. */
   positions: z.record(NodeNameSchema, z.tuple([z.number(), z.number()])).optional(),

@@ -17,6 +17,7 @@ export const objectKinds = [
   'engine',
   'ovs-bridge',
   'openflow',
+  'cpu-group',
 ] as const;
 export type ObjectKind = (typeof objectKinds)[number];
 
@@ -66,6 +67,15 @@ export const StepChangeSchema = z.strictObject({
     'flows',
     'groups',
     'meters',
+    // Of CPU groups
+    'cpu-group',
+    'holds-groups',
+    'cap',
+    'burst',
+    'weight',
+    'idle',
+    'pins',
+    'partition',
   ]),
   before: z.string().nullable(),
   after: z.string().nullable(),

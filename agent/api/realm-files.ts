@@ -69,3 +69,9 @@ export const stateFiles = {
   /** Directory with one directory a change that waits to be confirmed. */
   deadlines: 'deadlines',
 } as const;
+
+/**
+ * Environment of the host's agent: a control group that was set aside for Netloom, such as
+ * `/system.slice/netloom-cpu.service`; in every hierarchy.
+ */
+export const cpuPlaceVariable = 'NETLOOM_CPU_CGROUP';

@@ -22,6 +22,7 @@ import {
   setBridgePort,
   setLink,
 } from '../kernel/links.ts';
+import type { Cgroups } from '../kernel/cgroups.ts';
 import { createNamespace, removeNamespace } from '../kernel/namespaces.ts';
 import { closeDescriptor } from '../kernel/native.ts';
 import { readProcess } from '../kernel/process-table.ts';
@@ -42,7 +43,15 @@ import { writeSettings } from '../kernel/sysctl.ts';
 import { udpPortsAround } from '../kernel/udp-sockets.ts';
 import { consoleSocketOf, machineOfProcess } from '../lab/virtual-machine.ts';
 import { isCollector, portsInCommand } from '../lab/collector.ts';
-import type { EngineOperation, LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
+import { isCpuOperation } from '../lab/operation.ts';
+import type {
+  CpuOperation,
+  EngineOperation,
+  LinkSettings,
+  Operation,
+  Route,
+  VethEnd,
+} from '../lab/operation.ts';
 import { failureOf } from '../lab/sentences.ts';
 import { relayOf, relayOnDescriptor } from '../lab/tunnel.ts';
 import {
@@ -59,7 +68,8 @@ import { storageFailure } from './durable-file.ts';
 import { PeerDoors } from './peer-doors.ts';
 import { prepareMachine } from './guest-system.ts';
 import type { Effect, ExecutionFailure, OperationExecutor, Tolerance } from './executor.ts';
-import { isUntouched, readEffect } from './read-back.ts';
+import { carryOutOnGroups, type FindProcesses, moveRun, readEffectOnGroups } from './cpu-groups.ts';
+import { findRun, isUntouched, readEffect } from './read-back.ts';
 import { isEngineOperation, readEngineEffect } from './read-engine.ts';
 import type { SwitchEngines } from './switch-engines.ts';
 import { moveUplink } from './uplink.ts';
@@ -123,6 +133,8 @@ export interface ExecutorOptions {
   readonly engines: SwitchEngines;
   /** Bundle of `agent/collector.ts`; beside the agent's own by default. */
   readonly collectorProgram?: string | undefined;
+  /** The lab's CPU groups; without them it can have none. */
+  readonly cgroups?: Cgroups | null | undefined;
 }
 
 type BridgeOperation = Extract<Operation, { kind: 'change-ovs-bridge' }>;
@@ -173,8 +185,30 @@ export class KernelExecutor implements OperationExecutor {
   readBack(operation: Operation): Result<Effect> | Promise<Result<Effect>> {
     return isEngineOperation(operation)
       ? readEngineEffect(this.options.engines, this.options.lab, operation)
-      : readEffect(this.doors, operation);
+      : isCpuOperation(operation)
+        ? readEffectOnGroups(this.options.cgroups ?? null, operation, this.findProcesses)
+        : this.readOnKernel(operation);
   }
+
+  /** A run is there when it is in its CPU group too. */
+  private readOnKernel(
+    operation: Exclude<Operation, EngineOperation | CpuOperation>,
+  ): Result<Effect> {
+    const effect = readEffect(this.doors, operation);
+    if (!effect.ok || effect.value !== 'done') return effect;
+    if (operation.kind !== 'start-process' || operation.group === undefined) return effect;
+    const { cgroups } = this.options;
+    const [first] = this.findProcesses(operation);
+    if (cgroups === undefined || cgroups === null || first === undefined) return effect;
+    return succeed(cgroups.groupOf(first) === operation.group ? 'done' : 'not-done');
+  }
+
+  private readonly findProcesses: FindProcesses = ({ namespace, name }) => {
+    const door = this.doors.open(namespace);
+    if (!door.ok) return [];
+    const run = findRun(this.doors, door.value, name);
+    return run?.pids ?? [];
+  };
 
   async prepare(operation: Operation): Promise<void> {
     if (operation.kind === 'remove-namespace') await this.options.onRemoval(operation.name);
@@ -184,7 +218,10 @@ export class KernelExecutor implements OperationExecutor {
   }
 
   async conclude(operation: Operation): Promise<void> {
-    if (operation.kind === 'start-process') await this.awaitCollector(operation);
+    if (operation.kind === 'start-process') {
+      await this.awaitCollector(operation);
+      this.gather(operation);
+    }
     if (operation.kind !== 'stop-process') return;
     const door = this.doors.open(operation.namespace);
     // A run that does not end is seen by whoever verifies.
@@ -197,6 +234,13 @@ export class KernelExecutor implements OperationExecutor {
 
   close(): void {
     this.doors.close();
+  }
+
+  /** What a run has forked before it was in its group. That something is left outside is seen by whoever verifies. */
+  private gather(operation: ProcessOperation): void {
+    const { cgroups } = this.options;
+    if (operation.group === undefined || cgroups === undefined || cgroups === null) return;
+    moveRun(cgroups, operation.group, () => this.findProcesses(operation));
   }
 
   private async executeOnEngine(
@@ -328,6 +372,11 @@ export class KernelExecutor implements OperationExecutor {
     tolerance: Tolerance,
     midway: () => Failure | null,
   ): Result<void> {
+    if (isCpuOperation(operation)) {
+      // One that fails half-way has left something.
+      this.begun = true;
+      return carryOutOnGroups(this.options.cgroups ?? null, operation, this.findProcesses);
+    }
     switch (operation.kind) {
       case 'add-namespace':
         return this.addNamespace(operation.name, midway);
@@ -581,7 +630,13 @@ export class KernelExecutor implements OperationExecutor {
           ? startRun(door, run, file, null, { command: ready.value, descriptors: [] })
           : this.startAs(person.value, door, run, file);
       if (started.ok && isCollector(name, command)) this.collectorPid = started.value;
-      return started.ok ? succeed(undefined) : started;
+      if (!started.ok || operation.group === undefined) {
+        return started.ok ? succeed(undefined) : started;
+      }
+      const { cgroups } = this.options;
+      if (cgroups === undefined || cgroups === null) return succeed(undefined);
+      this.begun = true;
+      return cgroups.move([started.value], operation.group);
     });
   }
 

@@ -14,10 +14,18 @@ import { readRules } from '../kernel/nftables.ts';
 import { listQueueing } from '../kernel/queueing.ts';
 import { listRoutes } from '../kernel/routes.ts';
 import type { Link, Route as KernelRoute } from '../kernel/rtnetlink.ts';
-import { findRuns } from '../kernel/runs.ts';
+import { findRuns, type FoundRun } from '../kernel/runs.ts';
 import { sameDevice } from '../lab/device.ts';
 import { inverseOf } from '../lab/inverse.ts';
-import type { EngineOperation, LinkSettings, Operation, Route, VethEnd } from '../lab/operation.ts';
+import { isCpuOperation } from '../lab/operation.ts';
+import type {
+  CpuOperation,
+  EngineOperation,
+  LinkSettings,
+  Operation,
+  Route,
+  VethEnd,
+} from '../lab/operation.ts';
 import type { Door, Doors, NamespaceName } from './doors.ts';
 import type { Effect } from './executor.ts';
 import { peerIndexOf } from './peer-doors.ts';
@@ -29,10 +37,10 @@ export function isUntouched(link: Link): boolean {
   return (link.alias ?? '') === '' && !link.up && link.master === undefined;
 }
 
-/** Of all operations but those on Open vSwitch, which `read-engine.ts` reads. */
+/** Of all operations but those on Open vSwitch and on CPU groups (`read-engine.ts`, `cpu-groups.ts`). */
 export function readEffect(
   doors: Doors,
-  operation: Exclude<Operation, EngineOperation>,
+  operation: Exclude<Operation, EngineOperation | CpuOperation>,
 ): Result<Effect> {
   switch (operation.kind) {
     case 'add-namespace':
@@ -122,7 +130,7 @@ function readRemoval(
   >,
 ): Result<Effect> {
   const [addition] = inverseOf(operation);
-  if (addition === undefined || isEngineOperation(addition)) {
+  if (addition === undefined || isEngineOperation(addition) || isCpuOperation(addition)) {
     throw new Error(`${operation.kind} has no inverse`);
   }
   return opposite(readEffect(doors, addition));
@@ -220,13 +228,18 @@ function readRun(
   const door = openIfThere(doors, namespace);
   if (!door.ok) return door;
   if (door.value === null) return succeed('not-done');
-  const identity = identifyDescriptor(door.value.fd);
-  if (!identity.ok) return identity;
-  const run = findRuns(doors.runRule)
-    .get(inodeOf(identity.value))
-    ?.find((found) => found.lab === doors.lab && found.name === name);
+  const run = findRun(doors, door.value, name);
   if (run === undefined) return succeed('not-done');
   return succeed(JSON.stringify(run.command) === JSON.stringify(command) ? 'done' : 'not-done');
+}
+
+/** The lab's run of this name in a namespace; undefined when there is none. */
+export function findRun(doors: Doors, door: Door, name: string): FoundRun | undefined {
+  const identity = identifyDescriptor(door.fd);
+  if (!identity.ok) return undefined;
+  return findRuns(doors.runRule)
+    .get(inodeOf(identity.value))
+    ?.find((found) => found.lab === doors.lab && found.name === name);
 }
 
 function readVeth(doors: Doors, ends: readonly [VethEnd, VethEnd]): Result<Effect> {

@@ -423,6 +423,12 @@ function wordsOf(operation: Operation): string {
     case 'start-engine':
     case 'stop-engine':
       return `${kind} of ${place}`;
+    case 'add-cpu-group':
+    case 'remove-cpu-group':
+    case 'open-cpu-group':
+    case 'close-cpu-group':
+    case 'change-cpu-group':
+      return `${kind} ${operation.group === '' ? '/' : operation.group}`;
     case 'attach-uplink':
     case 'detach-uplink':
       return `${kind} ${place}:${operation.interface} at ${operation.bridge}`;

@@ -8,7 +8,7 @@
 import { ownershipMark, ownershipProtocol } from '../api/names.ts';
 import { cautiousContext, commandsOf, word } from '../lab/command.ts';
 import { inverseOf } from '../lab/inverse.ts';
-import type { Operation } from '../lab/operation.ts';
+import { isCpuOperation, type Operation } from '../lab/operation.ts';
 
 /** Names in the directory of a deadline. */
 export const deadlineFiles = {
@@ -101,6 +101,8 @@ export function revertScript(lab: string, operations: readonly Operation[]): str
 
 /** With the marks that the commands of a plan leave out: what comes back is ours as it was. */
 function commandsOfInverse(lab: string, operation: Operation): readonly string[] {
+  // CPU groups cut nobody off: the next agent takes them back, in the hierarchies that it finds.
+  if (isCpuOperation(operation)) return [];
   const commands = commandsOf(operation, cautiousContext);
   switch (operation.kind) {
     case 'add-namespace':

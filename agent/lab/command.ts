@@ -1,6 +1,8 @@
 import type { Device, SomeBridgeSettings, SomePortSettings, VlanEntry } from '../api/device.ts';
 import { impairmentWords, queueingKindOf } from '../api/impairment.ts';
 import { assertNever } from '../api/result.ts';
+import { commandsOfCpu, enterGroup } from './command-cpu.ts';
+import type { CpuCommandContext } from './command-cpu.ts';
 import { commandsOfOvs } from './command-ovs.ts';
 import type { OvsCommandContext } from './command-ovs.ts';
 import {
@@ -9,6 +11,7 @@ import {
   needsSystem,
   systemCommands,
 } from './virtual-machine.ts';
+import { isCpuOperation } from './operation.ts';
 import type {
   LinkSettings,
   Operation,
@@ -20,7 +23,7 @@ import type {
 import { ruleCommand } from './rules.ts';
 import { inAdditionOrder } from './uplink.ts';
 
-export interface CommandContext extends OvsCommandContext {
+export interface CommandContext extends OvsCommandContext, CpuCommandContext {
   /**
    * Whether the name may be borrowed in the realm's own namespace while a pair is made there: it is the name of one
    * interface of the lab only, and of none that is in the realm's own namespace.
@@ -36,6 +39,7 @@ export const cautiousContext: CommandContext = { isFreeInRealm: () => false };
  * started from where they have one. Ownership marks are left out: they are not part of the network.
  */
 export function commandsOf(operation: Operation, context: CommandContext): readonly string[] {
+  if (isCpuOperation(operation)) return commandsOfCpu(operation, context, word);
   switch (operation.kind) {
     case 'add-namespace':
       return [`ip netns add ${word(operation.name)}`, bridgeNetfilterOff(operation.name)];
@@ -101,7 +105,9 @@ export function commandsOf(operation: Operation, context: CommandContext): reado
       );
     case 'start-process': {
       const command = operation.command.map(argument).join(' ');
-      const script = `setsid ${command} </dev/null >/dev/null 2>&1 &`;
+      const { group } = operation;
+      const enter = group === undefined ? [] : enterGroup(group, context, word);
+      const script = [...enter, `setsid ${command} </dev/null >/dev/null 2>&1 &`].join('; ');
       return [
         ...(machineOfProcess(operation.name) === null ? [] : [`mkdir -p ${machineDirectory}`]),
         ...(needsSystem(operation.command) ? systemCommands(word) : []),

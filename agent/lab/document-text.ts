@@ -392,6 +392,10 @@ class Source {
     const place = this.locate(path, atKey);
     const parent = path.slice(0, -1);
     const object = atKey ? name : objectAt(this.labels.data, parent, this.file);
+    if (path[0] === 'cpu') {
+      this.report('cpu-group-name', { name }, place, object === '' ? 'name' : object);
+      return;
+    }
     const problem = problemOfName(name) ?? 'name-characters';
     this.report(problem, { name, length: name.length }, place, object === '' ? 'name' : object);
   }
@@ -426,9 +430,19 @@ function objectAt(data: unknown, path: DocumentPath, file: string | undefined): 
     return texts.length === 2 ? texts.join(' — ') : `link ${third + 1}`;
   }
   if (first === 'checks' && typeof second === 'number') return `check ${second + 1}`;
+  if (first === 'cpu' && third !== undefined) return cpuGroupAt(path);
   if (first === 'positions' && second !== undefined) return String(second);
   if (first !== undefined) return pathText(path);
   return file ?? 'document';
+}
+
+/** `cpu.groups.A.groups.A1.cap` is about `A/A1`. */
+function cpuGroupAt(path: DocumentPath): string {
+  const names: (string | number)[] = [];
+  for (let at = 1; path[at] === 'groups' && path[at + 1] !== undefined; at += 2) {
+    names.push(path[at + 1] ?? '');
+  }
+  return names.join('/');
 }
 
 function valueAt(data: unknown, path: DocumentPath): unknown {
@@ -480,10 +494,15 @@ function knownKeysAt(path: DocumentPath, value: unknown): readonly string[] {
   const [first, second] = path;
   const inner = path.at(-2);
   if (path.length === 0) {
-    return ['netloom', 'name', 'title', 'description', 'topology', 'checks', 'positions'];
+    return ['netloom', 'name', 'title', 'description', 'topology', 'cpu', 'checks', 'positions'];
   }
   if (first === 'topology' && path.length === 1) return ['nodes', 'links'];
   if (first === 'checks') return ['check', 'name', 'from', 'to', 'expect', 'timeout'];
+  if (first === 'cpu') {
+    return path.length === 1
+      ? ['cores', 'groups']
+      : ['cap', 'period', 'burst', 'weight', 'idle', 'pins', 'partition', 'groups'];
+  }
   if (second === 'links') return ['endpoints', 'mtu'];
   if (inner === 'routes') return ['to', 'via', 'dev', 'metric'];
   if (inner === 'interfaces') return ['addresses', 'mac', 'mtu', 'state'];

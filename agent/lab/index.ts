@@ -2,6 +2,7 @@ export * from './address.ts';
 export * from './check.ts';
 export * from './check-sentences.ts';
 export * from './command.ts';
+export * from './cpu-split.ts';
 export * from './document-text.ts';
 export * from './findings.ts';
 export * from './inverse.ts';

@@ -1,5 +1,7 @@
 import { initialBridge, type SomeBridgeSettings } from '../api/device.ts';
 import { assertNever } from '../api/result.ts';
+import { inverseOfCpu } from '../cpu/operation.ts';
+import { isCpuOperation } from './operation.ts';
 import type { LinkSettings, Operation } from './operation.ts';
 
 /**
@@ -7,6 +9,7 @@ import type { LinkSettings, Operation } from './operation.ts';
  * except for what a kernel invents anew (interface indexes, generated addresses).
  */
 export function inverseOf(operation: Operation): readonly Operation[] {
+  if (isCpuOperation(operation)) return [inverseOfCpu(operation)];
   switch (operation.kind) {
     case 'add-namespace':
       return [{ kind: 'remove-namespace', name: operation.name, contents: [] }];

@@ -7,6 +7,7 @@ import {
   VlanEntrySchema,
 } from '../api/device.ts';
 import type { Device, Impairment, SomeBridgeSettings, VlanEntry } from '../api/device.ts';
+import { type CpuOperation, cpuOperationSchemas } from '../cpu/operation.ts';
 import { OpenFlowTablesSchema, OvsBridgeSchema, OvsDatapathSchema } from '../api/ovs.ts';
 import type { OpenFlowTables, OvsBridge, OvsDatapath } from '../api/ovs.ts';
 
@@ -80,6 +81,7 @@ export type UplinkRoute = z.infer<typeof UplinkRouteSchema>;
 type Contents = readonly Operation[];
 
 export type Operation =
+  | CpuOperation
   | {
       /** Makes a named namespace, marks its `lo`, sets bridge-nf-call-* to 0 in it. */
       readonly kind: 'add-namespace';
@@ -168,6 +170,8 @@ export type Operation =
        * starts as the one who applies.
        */
       readonly uid?: number | undefined;
+      /** The CPU group that it runs in; without it none of the lab's. */
+      readonly group?: string | undefined;
     }
   | {
       /** Also brings `lo` up or down. Every key of `after` is in `before`. */
@@ -259,6 +263,22 @@ export type EngineOperation = Extract<
   { readonly kind: 'start-engine' | 'stop-engine' | 'change-ovs-bridge' | 'change-openflow' }
 >;
 
+/** Those on CPU groups. */
+export type { CpuOperation } from '../cpu/operation.ts';
+
+const cpuKinds: ReadonlySet<string> = new Set<CpuOperation['kind']>([
+  'add-cpu-group',
+  'remove-cpu-group',
+  'open-cpu-group',
+  'close-cpu-group',
+  'change-cpu-group',
+  'move-process',
+]);
+
+export function isCpuOperation(operation: Operation): operation is CpuOperation {
+  return cpuKinds.has(operation.kind);
+}
+
 const ContentsSchema: z.ZodType<Contents> = z.lazy(() => z.array(OperationSchema));
 
 const deviceFields = {
@@ -272,6 +292,7 @@ const deviceFields = {
 
 export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
   z.union([
+    ...cpuOperationSchemas,
     z.strictObject({ kind: z.literal('add-namespace'), name: z.string() }),
     z.strictObject({
       kind: z.literal('remove-namespace'),
@@ -334,6 +355,7 @@ export const OperationSchema: z.ZodType<Operation> = z.lazy(() =>
       name: z.string(),
       command: z.array(z.string()),
       uid: z.number().int().optional(),
+      group: z.string().optional(),
     }),
     z.strictObject({
       kind: z.literal('change-link'),

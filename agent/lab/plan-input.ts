@@ -1,6 +1,7 @@
 import type { LabDocument } from '../api/document.ts';
 import type { Inventory } from '../api/inventory.ts';
 import type { OpenFlowTables } from '../api/ovs.ts';
+import type { CpuRealm } from './plan-cpu.ts';
 
 export interface PlanInput {
   readonly lab: string;
@@ -25,4 +26,6 @@ export interface PlanInput {
   readonly openFlow?: ReadonlyMap<string, OpenFlowTables>;
   /** Whose Open vSwitch the realm's own namespace uses; that of the machine is neither started nor ended. */
   readonly realmEngine?: 'private' | 'system';
+  /** What there is for CPU groups; unless said, they are planned for a machine on paper. */
+  readonly cpu?: CpuRealm | undefined;
 }

@@ -12,6 +12,7 @@ import { LinkAdder } from './plan-additions.ts';
 import { AddressPlanner } from './plan-addresses.ts';
 import { LinkChanger } from './plan-changes.ts';
 import { LinkContents } from './plan-contents.ts';
+import { planCpu } from './plan-cpu.ts';
 import { PlanDraft } from './plan-draft.ts';
 import type { PlanInput } from './plan-input.ts';
 import { LinkSorter } from './plan-links.ts';
@@ -64,13 +65,16 @@ export function planLab(input: PlanInput): LabPlan {
     (name) => desired.namespaces.has(name) || base?.namespaces.has(name) === true,
   );
   const draft = new PlanDraft(input, desired, base, observed);
-  const operations = drawUp(draft);
+  const ofNetwork = drawUp(draft);
   refuseWhatIsLacking(draft);
   warnOfBridgeFilter(draft);
   refuseInternet(draft);
+  const cpu = planCpu(input, desired.processes);
+  draft.refusals.push(...cpu.refusals);
   const refused = draft.refusals.length > 0;
+  const operations = cpu.weave(ofNetwork);
   const drawing = drawingOf(desired, base);
-  const context = contextOf(draft, operations);
+  const context = { ...contextOf(draft, operations), ...cpu.context };
   return {
     operations: refused ? [] : operations,
     steps: refused

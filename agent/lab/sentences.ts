@@ -88,6 +88,113 @@ export const sentences = {
     reason: '{mac} is not a MAC address.',
     next: 'Write six bytes, like `02:00:00:00:00:01`.',
   },
+  // The CPU split
+  'cpu-too-few-cores': {
+    reason: 'The split is for {cores} CPUs, and this machine has {has}.',
+    next: 'Apply it with --scale, which makes every cap smaller in proportion, or correct `cores`.',
+  },
+  'cpu-scaled-too-small': {
+    reason:
+      'Scaled, the cap of {group} is {scaled} cores instead of {cap}; the kernel’s least is {least}.',
+    next: 'Raise this cap, or use a machine with more CPUs.',
+  },
+  'cpu-pins-not-here': {
+    reason: '{group} is pinned to CPU {cpu}, which this machine does not have or does not give.',
+    next: 'Pin it to CPUs that there are.',
+  },
+  'cpu-machine-lacks': {
+    reason: '{group} asks for {what}, which this machine lacks.',
+    next: 'Leave it out, or use another machine. `netloom doctor` says what there is.',
+  },
+  'cpu-no-partitions': {
+    reason: '{group} is to have CPUs for itself, which this version does not apply.',
+    next: 'Remove `partition`: pins that nobody else has come to the same within the lab.',
+  },
+  'cpu-cap-above-parent': {
+    reason: 'The cap of {group}, {cap} cores, is above that of {parent}; cgroup v1 refuses that.',
+    next: 'Lower it, or remove it: without a cap the parent’s holds.',
+  },
+  'cpu-no-controller': {
+    reason: 'No hierarchy of control groups on this machine has the controller `cpu`.',
+    next: 'Boot a kernel with it (CONFIG_CFS_BANDWIDTH), without cgroup_disable=cpu.',
+  },
+  'cpu-in-sandbox': {
+    reason: 'CPU groups belong to the machine, and nobody has given this sandbox a control group.',
+    next: 'Bring the lab up in the realm of the host: sudo netloom agent start --realm host, then netloom up --realm host.',
+  },
+  'cpu-under-systemd': {
+    reason:
+      'systemd manages this machine’s control groups and would take the limits away again from groups that it has not made.',
+    next: 'Give Netloom a group of its own: sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity; then start the agent with NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service.',
+  },
+  'cpu-group-name': {
+    reason:
+      'The group’s name {name} is not 1 to 63 letters, digits, `.`, `_` or `-` with a letter or digit first.',
+    next: 'Choose another name.',
+  },
+  'cpu-group-reserved': {
+    reason: 'The kernel has a file of the name {name} in every control group, or may have one.',
+    next: 'Choose a name without a controller’s name and a dot at its beginning.',
+  },
+  'cpu-too-many-groups': {
+    reason: 'The split has {count} groups; at most {limit} are made.',
+    next: 'Leave some out.',
+  },
+  'cpu-cap-inexact': {
+    reason: 'The cap of {group}, {cores} cores, cannot be written as a quota of the kernel.',
+    next: 'Choose a smaller cap.',
+  },
+  'cpu-burst-without-cap': {
+    reason: '{group} has a burst and no cap that it could go above.',
+    next: 'Give it a cap, or remove the burst.',
+  },
+  'cpu-burst-above-cap': {
+    reason:
+      'The burst of {group} is {burst} cores, above its cap of {cap}; the kernel refuses that.',
+    next: 'Choose a burst up to the cap.',
+  },
+  'cpu-idle-with-weight': {
+    reason: '{group} is idle and has a weight; the kernel gives an idle group the least one.',
+    next: 'Keep one of the two.',
+  },
+  'cpu-invalid-pins': {
+    reason: '{pins} is not a list of CPUs: ranges run upwards, up to CPU 8191.',
+    next: 'Write it like `0-3,8`.',
+  },
+  'cpu-pins-missing': {
+    reason: '{group} is pinned to CPU {cpu}, and the split is for {cores} CPUs: 0 to {last}.',
+    next: 'Pin it to CPUs that there are, or correct `cores`.',
+  },
+  'cpu-pins-outside-parent': {
+    reason: '{group} is pinned to {pins}, outside the pins of {parent}: {outer}.',
+    next: 'Choose CPUs among the parent’s.',
+  },
+  'cpu-partition-without-pins': {
+    reason: '{group} is to have CPUs for itself and has no pins that say which.',
+    next: 'Give it pins, or remove `partition`.',
+  },
+  'cpu-partition-overlap': {
+    reason: '{group} is to have CPUs for itself that {other} is pinned to as well: {pins}.',
+    next: 'Give them different pins, or remove `partition`.',
+  },
+  'cpu-group-unknown': {
+    reason: 'No CPU group is named {group}.',
+    next: 'Add the group below `cpu`, or correct the path.',
+  },
+  'cpu-cap-without-effect': {
+    reason: 'The cap of {group}, {cap} cores, is above what {ancestor} leaves it: {ceiling}.',
+    next: '',
+  },
+  'cpu-overcommitted': {
+    reason:
+      'The caps in {group} come to {allotted} cores, and it has {ceiling}: they cannot all be used at once.',
+    next: '',
+  },
+  'cpu-cap-at-pins': {
+    reason:
+      'The cap of {group} is as large as its own CPUs; it only adds stops. Without a cap the pins hold it as well.',
+    next: '',
+  },
   // Nodes, links and interfaces
   'unknown-node': {
     reason: 'No node is named {node}.',

@@ -7,7 +7,10 @@ import { machineOfProcess } from './virtual-machine.ts';
 import { linkKey } from './network.ts';
 import type { Network, NetworkLink } from './network.ts';
 import { rateWords } from './rate-words.ts';
+import { groupLabel } from './cpu-split.ts';
+import { describeCpu } from './step-cpu.ts';
 import { describeOvs } from './step-ovs.ts';
+import { isCpuOperation } from './operation.ts';
 import type { LinkSettings, Operation, Route } from './operation.ts';
 import { describeRules } from './rules.ts';
 
@@ -82,6 +85,7 @@ export function stepOf(
 function describe(operation: Operation, drawing: Drawing): Omit<PlanStep, 'id' | 'commands'> {
   const label = (namespace: string | null, name: string): string =>
     interfaceLabel(drawing, namespace, name);
+  if (isCpuOperation(operation)) return describeCpu(operation);
   switch (operation.kind) {
     case 'add-namespace':
     case 'remove-namespace':
@@ -179,7 +183,12 @@ function describe(operation: Operation, drawing: Drawing): Omit<PlanStep, 'id' |
         label: `${operation.name}${place}`,
         targets:
           operation.namespace === null ? [] : [{ node: operation.namespace, interface: null }],
-        changes: [change('command', null, operation.command.join(' '))],
+        changes: [
+          change('command', null, operation.command.join(' ')),
+          ...(operation.group === undefined
+            ? []
+            : [change('cpu-group', null, groupLabel(operation.group))]),
+        ],
       };
     }
     case 'add-veth':

@@ -7,6 +7,7 @@ import { type Advice, Findings, type Locate, pathText } from './findings.ts';
 import { AddressValidator } from './validate-addresses.ts';
 import { DeviceValidator } from './validate-devices.ts';
 import { checkImpairments } from './validate-impairments.ts';
+import { checkCpu } from './validate-cpu.ts';
 import { checkBridges, checkSettingsHaveLinks } from './validate-interfaces.ts';
 import { LoopValidator } from './validate-loops.ts';
 import { checkMacs } from './validate-macs.ts';
@@ -64,6 +65,7 @@ export function validateDocument(
     checkProcesses(findings, name, node);
   }
   checkChecks(made, findings);
+  checkCpu(document, findings);
   for (const name of Object.keys(document.positions ?? {})) {
     if (made.nodes.has(name)) continue;
     findings.advise('position-of-unknown-node', name, { node: name }, ['positions', name]);

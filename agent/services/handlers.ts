@@ -35,6 +35,7 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
     'bridge.fdb': ({ namespace, bridge }) => Promise.resolve(readFdb(tracker, namespace, bridge)),
     'collector.records': ({ lab, node, limit }) =>
       Promise.resolve(labs.collected(lab, node, limit)),
+    'cpu.groups': ({ lab }) => Promise.resolve(labs.cpuGroups(lab)),
     'openflow.flows': async ({ namespace, bridge }) => {
       const flows = await engines.readFlows(namespace, bridge);
       if (!flows.ok) return flows;

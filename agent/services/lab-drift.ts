@@ -8,9 +8,12 @@ import type { LabStates } from './lab-states.ts';
 
 /** Milliseconds between something that has changed and the look at it: changes come in crowds. */
 const driftDelay = 200;
+/** Milliseconds between two looks at the files of CPU groups: nothing tells of their changes. */
+const groupLook = 1000;
 
 export class DriftWatch {
   private timer: NodeJS.Timeout | undefined;
+  private groupTimer: NodeJS.Timeout | undefined;
   private readonly options: LabServiceOptions;
   private readonly runner: TransactionRunner;
   private readonly states: LabStates;
@@ -27,6 +30,11 @@ export class DriftWatch {
     this.runner = runner;
     this.states = states;
     this.planner = planner;
+    if (options.cpu === undefined) return;
+    this.groupTimer = setInterval(() => {
+      if (this.hasGroups()) this.lookSoon();
+    }, groupLook);
+    this.groupTimer.unref();
   }
 
   lookSoon(): void {
@@ -50,6 +58,15 @@ export class DriftWatch {
     }
   }
 
+  /** Whether a lab that is up has CPU groups. */
+  private hasGroups(): boolean {
+    return [...this.states.byName.values()].some(({ record }) => {
+      if (!isUp(record, this.options.incarnation)) return false;
+      const document = this.states.inForce(record);
+      return document.ok && document.value.cpu !== undefined;
+    });
+  }
+
   private driftOf(record: LabRecord): number | null {
     if (!isUp(record, this.options.incarnation)) return null;
     const document = this.states.inForce(record);
@@ -62,5 +79,6 @@ export class DriftWatch {
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);
+    clearInterval(this.groupTimer);
   }
 }

@@ -25,6 +25,7 @@ export function executorOf(
     runsAs: runsAs(options.realm, caller),
     engines: options.engines,
     collectorProgram: options.collectorProgram,
+    cgroups: options.cpu?.groupsOf(lab) ?? null,
   });
 }
 

@@ -5,6 +5,7 @@ import type { Faults } from '../apply/fault.ts';
 import type { LabStore } from '../apply/lab-store.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
 import type { Engines } from '../ovs/engines.ts';
+import type { RealmCpu } from './cpu-realm.ts';
 
 export interface LabServiceOptions {
   /** `host` or `sandbox:NAME`. */
@@ -26,6 +27,8 @@ export interface LabServiceOptions {
   readonly engines: Engines;
   /** As in `ExecutorOptions`. */
   readonly collectorProgram?: string;
+  /** Without it the realm has no CPU groups. */
+  readonly cpu?: RealmCpu;
 }
 
 /** Who asks, as the kernel says: on the host, a lab's processes run as them. Null where nobody is asked for. */

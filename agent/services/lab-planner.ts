@@ -123,6 +123,7 @@ export class LabPlanner {
       ...(lackOf === undefined ? {} : { lackOf }),
       ...(realm === 'host' ? { internet: 'host' as const } : {}),
       ...engineInputOf(realm, this.openFlow, desired),
+      ...cpuInputOf(this.options, lab),
     });
     const refusals = [...planned.refusals, ...this.openFlow.of(desired).failures];
     if (realm === 'host') refusals.push(...refusalsOfRuns(planned.operations, caller));
@@ -241,14 +242,20 @@ export async function findRemaining(
 }
 
 function planAgain(
-  { realm, tracker }: LabServiceOptions,
+  options: LabServiceOptions,
   openFlow: OpenFlowShelf,
   lab: string,
   documents: Documents,
 ): LabPlan {
-  const inventory = tracker.snapshot();
-  const engine = engineInputOf(realm, openFlow, documents.desired);
-  return planLab({ lab, ...documents, inventory, ...engine });
+  const inventory = options.tracker.snapshot();
+  const engine = engineInputOf(options.realm, openFlow, documents.desired);
+  return planLab({ lab, ...documents, inventory, ...engine, ...cpuInputOf(options, lab) });
+}
+
+/** What plans need to know of CPU groups. */
+function cpuInputOf({ cpu, realm }: LabServiceOptions, lab: string): Pick<PlanInput, 'cpu'> {
+  if (cpu !== undefined) return { cpu: cpu.observe(lab) };
+  return { cpu: { kind: 'lacking', failure: failureOf('refused', 'cpu-in-sandbox', realm, {}) } };
 }
 
 /** What plans need to know of Open vSwitch. */

@@ -1,5 +1,6 @@
 /** Labs in a realm: answers what is asked about them. The parts that know how are beside it. */
 import type { PlanTarget } from '../api/calls.ts';
+import type { CpuGroupStates } from '../api/cpu.ts';
 import { type ExportRecords, maximumExportRecords } from '../api/flow-export.ts';
 import type { InterfaceStateChange } from '../api/interface-state.ts';
 import type {
@@ -271,6 +272,17 @@ export class LabService {
   /** What the collector of a node has received: at most `limit` records, and the totals. */
   collected(lab: string, node: string, limit: number): Result<ExportRecords> {
     return this.nodes.collected(lab, node, limit);
+  }
+
+  /** The CPU groups of a lab that is up, with what they use. */
+  cpuGroups(lab: string): Result<CpuGroupStates> {
+    const document = this.states.inForceOf(lab);
+    if (!document.ok) return document;
+    const groups = this.options.cpu?.groupsOf(lab) ?? null;
+    return succeed({
+      time: performance.now(),
+      groups: groups === null ? [] : [...groups.states()],
+    });
   }
 }
 

@@ -5,6 +5,7 @@ import {
   fail,
   type Failure,
   type KeeperRecord,
+  cpuPlaceVariable,
   realmFiles,
   type Result,
   succeed,
@@ -82,6 +83,12 @@ export function readLogTail(runtime: string): string {
   }
 }
 
+/** The control group that somebody has set aside for the host's labs. */
+function placeOfGroups(): Readonly<Record<string, string>> {
+  const place = process.env[cpuPlaceVariable];
+  return place === undefined ? {} : { [cpuPlaceVariable]: place };
+}
+
 export interface AgentLaunch {
   readonly realm: string;
   readonly directories: RealmDirectories;
@@ -115,7 +122,7 @@ export async function launchAgent(launch: AgentLaunch): Promise<Result<DetachedP
   try {
     return await startDetached(program, args, {
       stdio: ['ignore', log, log],
-      environment: childEnvironment(),
+      environment: childEnvironment(keeper === null ? placeOfGroups() : {}),
     });
   } finally {
     closeSync(log);

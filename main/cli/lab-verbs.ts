@@ -13,6 +13,7 @@ import {
   succeed,
   transcriptOf,
 } from '../../agent/api/index.ts';
+import { scaleSplit } from '../../agent/lab/scale-cpu.ts';
 import { invalidDocument } from '../workbench/failures.ts';
 import { listLabs } from '../workbench/lab-list.ts';
 import { readLab } from '../workbench/read-lab.ts';
@@ -45,6 +46,7 @@ export interface UpOptions {
   /** Seconds. */
   readonly confirmWithin?: number | 'never';
   readonly internet?: boolean;
+  readonly scale?: boolean;
 }
 
 /** A plan; an agent that is lost is started again first, since the plan is there to be applied. */
@@ -155,6 +157,16 @@ function withTime(plan: Plan, confirmWithin: number | null | undefined): Plan {
   return { ...plan, confirm };
 }
 
+/** The document for the CPUs that the machine has, where the plan says that those are too few; null where they are not. */
+function scaledTarget(target: PlanTarget, { refusals }: Plan): Result<PlanTarget | null> {
+  const has = refusals.find(({ code }) => code === 'cpu-too-few-cores')?.values?.['has'];
+  if (target.kind !== 'document' || typeof has !== 'number') return succeed(null);
+  const { document } = readLab(target.text);
+  if (document === null) return succeed(null);
+  const text = scaleSplit(target.text, document, has);
+  return text.ok ? succeed({ ...target, text: text.value }) : text;
+}
+
 /** Shows a plan, has it confirmed, applies it and, where the lab is up then, runs its checks. */
 async function carryOut(
   context: Context,
@@ -168,6 +180,8 @@ async function carryOut(
     readonly confirmWithin?: number | null | undefined;
     /** Whether the person allows the realm a way out. */
     readonly internet?: boolean;
+    /** Whether a CPU split for more CPUs is made smaller. */
+    readonly scale?: boolean;
   },
 ): Promise<ExitCode> {
   const { json } = options;
@@ -176,7 +190,14 @@ async function carryOut(
     const allowed = await workbench.allowInternet(options.realm ?? (await workbench.realmOf(lab)));
     if (!allowed.ok) return printFailure(allowed.failure, json);
   }
-  const planned = await planToApply(context, target, lab, options.realm);
+  let planned = await planToApply(context, target, lab, options.realm);
+  if (planned.ok && options.scale === true) {
+    const scaled = scaledTarget(target, planned.value);
+    if (!scaled.ok) return printFailure(scaled.failure, json);
+    if (scaled.value !== null) {
+      planned = await planToApply(context, scaled.value, lab, options.realm);
+    }
+  }
   if (!planned.ok) return printFailure(planned.failure, json);
   const plan = planned.value;
   printProgress(describePlan(withTime(plan, options.confirmWithin)));
@@ -288,7 +309,7 @@ export async function up(context: Context, word: string, options: UpOptions): Pr
       'advice: --internet: the lab has no node of the kind internet; nothing is opened.',
     );
   }
-  const allows = { internet: internet && asks };
+  const allows = { internet: internet && asks, scale: options.scale === true };
   return carryOut(context, target, document.name, { ...common, ...allows, realm: realm.value });
 }
 

@@ -19,6 +19,7 @@ import {
 import { settle } from './awaiting-verbs.ts';
 import { type Context, createContext } from './context.ts';
 import { dissectCapture, type DissectOptions } from './dissect-verb.ts';
+import { cpuPlan, type CpuPlanOptions, cpuShow, type CpuShowOptions } from './cpu-verbs.ts';
 import { doctor } from './doctor-verb.ts';
 import { link, type LinkOptions, type LinkVerb, linkVerbs } from './link-verb.ts';
 import { check, down, list, plan, step, up, type UpOptions } from './lab-verbs.ts';
@@ -48,6 +49,12 @@ function parseDuration(text: string): number {
   const milliseconds = Number(text);
   if (/^\d{1,6}$/.test(text) && milliseconds >= 10 && milliseconds <= 600_000) return milliseconds;
   throw new InvalidArgumentError('It is a number from 10 to 600000.');
+}
+
+function parseInterval(text: string): number {
+  const milliseconds = Number(text);
+  if (/^\d{3,5}$/.test(text) && milliseconds <= 10_000) return milliseconds;
+  throw new InvalidArgumentError('It is a number from 100 to 10000.');
 }
 
 function parseLimit(text: string): number {
@@ -121,6 +128,7 @@ function buildProgram(): Program {
     .addOption(realmOption())
     .option('--yes', 'apply without asking')
     .option('--internet', 'let the lab’s realm reach what you can reach, until it ends')
+    .option('--scale', 'make a CPU split for more CPUs smaller, in proportion')
     .option('--replace', 'take the lab’s name over from another file')
     .option('--revision <n>', 'bring up a kept revision instead of the file', parseRevision)
     .option(
@@ -223,6 +231,29 @@ function buildProgram(): Program {
     .addOption(jsonOption())
     .action((lab: string, node: string, options: RecordsOptions) =>
       run((context) => records(context, lab, node, options)),
+    );
+  const cpu = command.command('cpu').description('look at CPU splits');
+  cpu
+    .command('show')
+    .argument('<lab>', 'lab that is up')
+    .description('show a lab’s CPU groups, what they use and how often they are held back')
+    .option('--watch', 'go on showing')
+    .option('--every <milliseconds>', 'time between two looks', parseInterval, 1000)
+    .addOption(jsonOption())
+    .action((lab: string, options: CpuShowOptions) =>
+      run((context) => cpuShow(context, lab, options)),
+    );
+  cpu
+    .command('plan')
+    .argument('<file>', 'lab file, or the name of a lab in the library')
+    .description('show what a CPU split comes to, on the machine that it is written for')
+    .option('--scale', 'for this machine’s CPUs, every cap in proportion')
+    .addOption(
+      new Option('--commands', 'print the writes to control groups that do it').conflicts('json'),
+    )
+    .addOption(jsonOption())
+    .action((file: string, options: CpuPlanOptions) =>
+      run((context) => cpuPlan(context, file, options)),
     );
   command
     .command('collect')

@@ -156,6 +156,17 @@ async function probeKernel(options: DoctorOptions): Promise<Result<readonly Capa
   });
 }
 
+/** CPU groups belong to the machine, so they are looked for outside of any realm. */
+async function probeCpu({ applicationRoot }: DoctorOptions): Promise<readonly Capability[]> {
+  const node = findNode();
+  if (!node.ok) return [];
+  const script = path.join(applicationRoot, 'dist/agent/probe.js');
+  const output = await run(node.value, [script, 'cpu'], { timeout: 10_000 });
+  const probed = output.ok ? ProbeSchema.safeParse(parseJson(output.value.output)) : null;
+  if (probed?.success !== true) return [];
+  return probed.data.value.capabilities.map((one) => ({ ...one, remedy: null }));
+}
+
 async function probeProgram(program: (typeof programs)[number]): Promise<Capability> {
   const started = await run(program.name, program.args, { timeout: 5_000 });
   const name = `program:${program.name}`;
@@ -210,14 +221,16 @@ function probeDisplay(): Capability {
 
 /** Takes about a second: a realm is made and ended. */
 export async function examineMachine(options: DoctorOptions): Promise<readonly Capability[]> {
-  const [kernel, electron, ...tried] = await Promise.all([
+  const [kernel, cpu, electron, ...tried] = await Promise.all([
     probeKernel(options),
+    probeCpu(options),
     probeElectron(options.applicationRoot),
     ...programs.map(probeProgram),
   ]);
   return [
     sandboxCapability(kernel.ok ? null : kernel.failure),
     ...(kernel.ok ? kernel.value : []),
+    ...cpu,
     ...tried,
     probeInternet(),
     electron,

@@ -12,6 +12,7 @@ import { LabStore } from '../../agent/apply/lab-store.ts';
 import { InventoryTracker } from '../../agent/inventory/tracker.ts';
 import { engineDirectory } from '../../agent/ovs/engine-commands.ts';
 import { Engines } from '../../agent/ovs/engines.ts';
+import type { RealmCpu } from '../../agent/services/cpu-realm.ts';
 import { LabService, type OpenedLabs } from '../../agent/services/labs.ts';
 
 export function ip(...args: readonly string[]): string {
@@ -81,6 +82,7 @@ export interface BenchOptions {
   readonly incarnation?: string;
   /** As the agent asks the kernel; unless given, a lab is tried whatever the kernel lacks. */
   readonly lackOf?: (capability: string) => string | null;
+  readonly cpu?: RealmCpu;
 }
 
 export function makeFaults(fault: string | undefined): Faults {
@@ -114,6 +116,7 @@ export async function openBench(options: BenchOptions = {}): Promise<Bench> {
     publish: (event) => events.push(event),
     engines,
     ...(options.lackOf === undefined ? {} : { lackOf: options.lackOf }),
+    ...(options.cpu === undefined ? {} : { cpu: options.cpu }),
   });
   if (!opened.ok) throw new Error(JSON.stringify(opened.failure));
   return {

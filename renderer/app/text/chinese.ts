@@ -68,6 +68,7 @@ export const chinese: Shape<typeof english> = {
     engine: 'Open vSwitch',
     'ovs-bridge': 'Open vSwitch 网桥',
     openflow: 'OpenFlow',
+    'cpu-group': 'CPU 组',
   },
   change: {
     state: '状态',
@@ -111,6 +112,14 @@ export const chinese: Shape<typeof english> = {
     flows: '流表项',
     groups: '组',
     meters: 'Meter',
+    'cpu-group': 'CPU 组',
+    'holds-groups': '可含子组',
+    cap: '上限',
+    burst: '突发量',
+    weight: '权重',
+    idle: '空闲级',
+    pins: '绑定的 CPU',
+    partition: '分区',
   },
   mark: { add: '待添加', remove: '待删除', change: '待修改', drift: '已漂移' },
   state: {

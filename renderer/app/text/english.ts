@@ -65,6 +65,7 @@ export const english = {
     engine: 'Open vSwitch',
     'ovs-bridge': 'Open vSwitch bridge',
     openflow: 'OpenFlow',
+    'cpu-group': 'CPU group',
   },
   change: {
     state: 'state',
@@ -108,6 +109,14 @@ export const english = {
     flows: 'flows',
     groups: 'groups',
     meters: 'meters',
+    'cpu-group': 'CPU group',
+    'holds-groups': 'holds groups',
+    cap: 'cap',
+    burst: 'burst',
+    weight: 'weight',
+    idle: 'idle',
+    pins: 'pins',
+    partition: 'partition',
   },
   mark: { add: 'to add', remove: 'to remove', change: 'to change', drift: 'drifted' },
   state: {

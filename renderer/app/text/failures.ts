@@ -832,6 +832,123 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '本实验的接口 {name} 位于没有名称的命名空间中，暂时保留。',
     next: '请结束占用该命名空间的进程。',
   },
+  // CPU splits
+  'cpu-processes-stay': {
+    reason: '进程没有离开该组。',
+    next: '请查看它们是什么；绑定在某个 CPU 上的内核线程不能移动。',
+  },
+  'cpu-not-as-written': {
+    reason: '内核接受了 {wanted}，显示的却是 {shown}。',
+    next: '请查看其上级组，以及还有谁在修改该文件。',
+  },
+  'cpu-no-groups': {
+    reason: '此环境中已没有放置 CPU 组的地方。',
+    next: '请查看 netloom doctor，并按原来的方式启动代理。',
+  },
+  'cpu-too-few-cores': {
+    reason: '该划分面向 {cores} 个 CPU，而本机有 {has} 个。',
+    next: '请用 --scale 按比例缩小所有上限，或修改 `cores`。',
+  },
+  'cpu-scaled-too-small': {
+    reason: '按比例缩小后，{group} 的上限由 {cap} 核变为 {scaled} 核；内核允许的最小值为 {least}。',
+    next: '请调高该上限，或使用 CPU 更多的机器。',
+  },
+  'cpu-no-split': {
+    reason: '实验 {lab} 的文档没有 CPU 划分。',
+    next: '请添加 `cpu` 及其各组。',
+  },
+  'cpu-pins-not-here': {
+    reason: '{group} 绑定到 CPU {cpu}，而本机没有或不提供该 CPU。',
+    next: '请绑定到存在的 CPU。',
+  },
+  'cpu-machine-lacks': {
+    reason: '{group} 需要 {what}，本机不具备。',
+    next: '请去掉它，或换一台机器。`netloom doctor` 会列出本机具备什么。',
+  },
+  'cpu-no-partitions': {
+    reason: '{group} 要独占 CPU，此版本尚不能应用。',
+    next: '请去掉 `partition`：在实验内，别人没有绑定的 CPU 效果相同。',
+  },
+  'cpu-cap-above-parent': {
+    reason: '{group} 的上限 {cap} 核高于 {parent} 的上限，cgroup v1 不接受。',
+    next: '请调低，或去掉：没有上限时以上级的为准。',
+  },
+  'cpu-no-controller': {
+    reason: '本机没有任何控制组层级带有 `cpu` 控制器。',
+    next: '请启动带有该控制器的内核（CONFIG_CFS_BANDWIDTH），且不要设 cgroup_disable=cpu。',
+  },
+  'cpu-in-sandbox': {
+    reason: 'CPU 组属于整台机器，而没有人为此沙箱提供控制组。',
+    next: '请在主机环境中启动实验：sudo netloom agent start --realm host，然后 netloom up --realm host。',
+  },
+  'cpu-under-systemd': {
+    reason: '本机的控制组由 systemd 管理；不是它创建的组，其限制会被它收回。',
+    next: '请为 Netloom 单独提供一个组：sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity，再以 NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service 启动代理。',
+  },
+  'cpu-group-name': {
+    reason: '组名 {name} 不符合要求：1 至 63 个字母、数字、`.`、`_` 或 `-`，且以字母或数字开头。',
+    next: '请换一个名称。',
+  },
+  'cpu-group-reserved': {
+    reason: '{name} 是内核在每个控制组中已有或可能有的文件名。',
+    next: '请换一个不以“控制器名加点”开头的名称。',
+  },
+  'cpu-too-many-groups': {
+    reason: '划分中有 {count} 个组，最多创建 {limit} 个。',
+    next: '请减少一些。',
+  },
+  'cpu-cap-inexact': {
+    reason: '{group} 的上限 {cores} 核无法写成内核的配额。',
+    next: '请选择较小的上限。',
+  },
+  'cpu-burst-without-cap': {
+    reason: '{group} 设了突发量，却没有可以超出的上限。',
+    next: '请设置上限，或去掉突发量。',
+  },
+  'cpu-burst-above-cap': {
+    reason: '{group} 的突发量为 {burst} 核，高于其上限 {cap} 核，内核不接受。',
+    next: '突发量请不要超过上限。',
+  },
+  'cpu-idle-with-weight': {
+    reason: '{group} 既是空闲组又设了权重；内核只给空闲组最小的权重。',
+    next: '请只保留其一。',
+  },
+  'cpu-invalid-pins': {
+    reason: '{pins} 不是 CPU 列表：区间须从小到大，最大为 CPU 8191。',
+    next: '请写成 `0-3,8` 的形式。',
+  },
+  'cpu-pins-missing': {
+    reason: '{group} 绑定到 CPU {cpu}，而该划分面向 {cores} 个 CPU：0 至 {last}。',
+    next: '请绑定到存在的 CPU，或修改 `cores`。',
+  },
+  'cpu-pins-outside-parent': {
+    reason: '{group} 绑定到 {pins}，超出了 {parent} 的 CPU：{outer}。',
+    next: '请在上级组的 CPU 中选择。',
+  },
+  'cpu-partition-without-pins': {
+    reason: '{group} 要独占 CPU，却没有写明绑定哪些。',
+    next: '请设置 `pins`，或去掉 `partition`。',
+  },
+  'cpu-partition-overlap': {
+    reason: '{group} 要独占的 CPU 中，{pins} 也绑定给了 {other}。',
+    next: '请绑定不同的 CPU，或去掉 `partition`。',
+  },
+  'cpu-group-unknown': {
+    reason: '没有名为 {group} 的 CPU 组。',
+    next: '请在 `cpu` 下添加该组，或改正路径。',
+  },
+  'cpu-cap-without-effect': {
+    reason: '{group} 的上限 {cap} 核高于 {ancestor} 留给它的 {ceiling} 核，不起作用。',
+    next: '',
+  },
+  'cpu-overcommitted': {
+    reason: '{group} 内各组的上限合计 {allotted} 核，而它只有 {ceiling} 核：不能同时用满。',
+    next: '',
+  },
+  'cpu-cap-at-pins': {
+    reason: '{group} 的上限与其独占的 CPU 数相同，只会带来停顿；去掉上限，绑定同样能限制它。',
+    next: '',
+  },
   // Doors to Open vSwitch
   'ovs-missing': {
     reason: '没有安装 Open vSwitch：缺少 {object}。',

@@ -375,6 +375,14 @@ describe('the script of the watchdog', () => {
     ]);
   });
 
+  test('leaves CPU groups to the next agent, which knows where they are', () => {
+    const text = revertScript('up', [
+      { kind: 'open-cpu-group', group: 'A' },
+      { kind: 'change-cpu-group', group: 'A', before: { burst: 0 }, after: { burst: 1000 } },
+    ]);
+    expect(text).toBe('#!/bin/sh\n# Takes a change of lab up back.\nset -x\n:\n');
+  });
+
   test('runs nothing that a document says', () => {
     const process = { namespace: 'vm', name: 'nap', command: ['sleep', '$(id)'] };
     const text = revertScript('up', [{ kind: 'stop-process', ...process }]);

@@ -1,0 +1,100 @@
+/** Operations on CPU groups, carried out and read back. */
+import { assertNever, fail, type Failure, type Result, succeed } from '../api/result.ts';
+import type { GroupPath } from '../cpu/group.ts';
+import { shows } from '../cpu/limits.ts';
+import type { CpuOperation } from '../cpu/operation.ts';
+import type { Cgroups } from '../kernel/cgroups.ts';
+import type { Effect } from './executor.ts';
+
+/** The processes of a run of the lab, its first one first; none when it does not run. */
+export type FindProcesses = (run: {
+  readonly namespace: string | null;
+  readonly name: string;
+}) => readonly number[];
+
+/** Rounds of moving a run: each catches what it has forked during the one before. */
+const moveRounds = 100;
+
+export function carryOutOnGroups(
+  groups: Cgroups | null,
+  operation: CpuOperation,
+  find: FindProcesses,
+): Result<void> {
+  if (groups === null) return fail(noGroups());
+  switch (operation.kind) {
+    case 'add-cpu-group':
+      return groups.add(operation.group, operation.limits);
+    case 'remove-cpu-group':
+      return groups.remove(operation.group);
+    case 'open-cpu-group':
+      return groups.open(operation.group);
+    case 'close-cpu-group':
+      return groups.close(operation.group);
+    case 'change-cpu-group':
+      return groups.change(operation.group, operation.after);
+    case 'move-process':
+      return moveRun(groups, operation.after, () => find(operation));
+    default:
+      return assertNever(operation);
+  }
+}
+
+/** Moves everything of a run, also what it forks meanwhile. */
+export function moveRun(
+  groups: Cgroups,
+  group: GroupPath | null,
+  find: () => readonly number[],
+): Result<void> {
+  for (let round = 0; round < moveRounds; round += 1) {
+    const left = find().filter((pid) => groups.groupOf(pid) !== group);
+    if (left.length === 0) return succeed(undefined);
+    const moved = groups.move(left, group);
+    if (!moved.ok) return moved;
+  }
+  return succeed(undefined);
+}
+
+export function readEffectOnGroups(
+  groups: Cgroups | null,
+  operation: CpuOperation,
+  find: FindProcesses,
+): Result<Effect> {
+  if (groups === null) return fail(noGroups());
+  switch (operation.kind) {
+    case 'add-cpu-group': {
+      const [there, all] = groups.presence(operation.group);
+      if (there === 0) return succeed('not-done');
+      const { limits } = groups.view(operation.group);
+      return succeed(there === all && shows(limits, operation.limits) ? 'done' : 'partly');
+    }
+    case 'remove-cpu-group': {
+      const [there, all] = groups.presence(operation.group);
+      if (there === 0) return succeed('done');
+      return succeed(there === all ? 'not-done' : 'partly');
+    }
+    case 'open-cpu-group':
+      return succeed(groups.isOpened(operation.group) ? 'done' : 'not-done');
+    case 'close-cpu-group':
+      return succeed(groups.isClosed(operation.group) ? 'done' : 'not-done');
+    case 'change-cpu-group': {
+      const { limits } = groups.view(operation.group);
+      return succeed(shows(limits, operation.after) ? 'done' : 'not-done');
+    }
+    case 'move-process': {
+      const elsewhere = find(operation).some((pid) => groups.groupOf(pid) !== operation.after);
+      return succeed(elsewhere ? 'not-done' : 'done');
+    }
+    default:
+      return assertNever(operation);
+  }
+}
+
+function noGroups(): Failure {
+  return {
+    kind: 'unsupported',
+    code: 'cpu-no-groups',
+    object: 'cpu',
+    reason: 'There is no place for CPU groups in this realm any more.',
+    next: 'Look at netloom doctor, and start the agent as it was started before.',
+  };
+}

@@ -1,0 +1,467 @@
+/**
+ * Control groups of one lab, in all hierarchies at once: made, limited, opened, moved into and removed. Every file is read
+ * before it is written, since a quota that is written again is filled up again, and read back after it, since the kernel
+ * accepts some writes without a word and does something else. Nothing outside the lab's own directory is changed, except
+ * that the directory that it is made in hands its controllers down.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import type { CpuGroupState } from '../api/cpu.ts';
+import { fail, type Failure, type Result, succeed } from '../api/result.ts';
+import { type FileWrite, type ReadFile, readLimits, writesFor } from '../cpu/files.ts';
+import { type GroupPath, joinPath, parentPath } from '../cpu/group.ts';
+import {
+  type CpuLimits,
+  initialLimits,
+  shows,
+  type SomeCpuLimits,
+  withChange,
+} from '../cpu/limits.ts';
+import {
+  type CpuController,
+  type CpuFeatures,
+  type CpuGroupView,
+  type CpuHierarchy,
+  type CpuMachine,
+  directoryOf,
+  hasOwnPlace,
+  ownProcesses,
+  placeOf,
+  rootDirectoryOf,
+} from '../cpu/machine.ts';
+import { coresOf } from '../cpu/quota.ts';
+import { cpusOf, parseProcessCgroups } from './cgroup-hierarchies.ts';
+import { isErrno, systemFailure } from './kernel-failure.ts';
+
+const processes = 'cgroup.procs';
+const handedDown = 'cgroup.subtree_control';
+
+/** Rounds of moving what is left: each catches what was forked during the one before. */
+const drainRounds = 1000;
+
+function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+function writeText(file: string, text: string): Result<void> {
+  try {
+    // One write(2): the kernel reads each by itself. An empty text would be none at all.
+    writeFileSync(file, text === '' ? '\n' : text, { flag: 'r+' });
+    return succeed(undefined);
+  } catch (error) {
+    return fail(systemFailure(file, error));
+  }
+}
+
+/** The processes in a directory; threads of one count as one. */
+export function processesIn(directory: string): readonly number[] {
+  return (readText(path.join(directory, processes)) ?? '')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(Number);
+}
+
+/** Of one that has ended meanwhile there is nothing to move. */
+function moveProcess(pid: number, directory: string): Result<void> {
+  const moved = writeText(path.join(directory, processes), String(pid));
+  return moved.ok || !isErrno(moved.failure, 'ESRCH') ? moved : succeed(undefined);
+}
+
+function unmoved(directory: string, left: readonly number[]): Failure {
+  return {
+    kind: 'kernel',
+    code: 'cpu-processes-stay',
+    object: directory.slice(0, 512),
+    reason: `The processes ${left.slice(0, 10).join(', ')} do not leave the group.`,
+    next: 'Look at what they are; a kernel thread that is bound to its CPU cannot be moved.',
+  };
+}
+
+/** Moves all processes of one directory to another, also those that are forked meanwhile. */
+function drain(from: string, to: string): Result<void> {
+  let left = processesIn(from);
+  for (let round = 0; left.length > 0; round += 1) {
+    if (round === drainRounds) return fail(unmoved(from, left));
+    for (const pid of left) {
+      const moved = moveProcess(pid, to);
+      if (!moved.ok) return moved;
+    }
+    left = processesIn(from);
+  }
+  return succeed(undefined);
+}
+
+function makeDirectory(directory: string): Result<void> {
+  try {
+    mkdirSync(directory);
+  } catch (error) {
+    const failure = systemFailure(directory, error);
+    if (!isErrno(failure, 'EEXIST')) return fail(failure);
+  }
+  return succeed(undefined);
+}
+
+function removeDirectory(directory: string): Result<void> {
+  try {
+    rmdirSync(directory);
+  } catch (error) {
+    const failure = systemFailure(directory, error);
+    if (!isErrno(failure, 'ENOENT')) return fail(failure);
+  }
+  return succeed(undefined);
+}
+
+/**
+ * Of an empty group of cgroup v1 that is about to go: the kernel takes it out of its trees some time after its directory
+ * (sched_release_group, cpuset_css_offline), and until then its cap and pins still bind its parent's.
+ */
+function disarm({ version, controllers }: CpuHierarchy, directory: string): Result<void> {
+  if (version === 2) return succeed(undefined);
+  const writes: FileWrite[] = [
+    ...(controllers.includes('cpu') ? [{ file: 'cpu.cfs_quota_us', text: '-1' }] : []),
+    ...(controllers.includes('cpuset') ? [{ file: 'cpuset.cpus', text: '' }] : []),
+  ];
+  for (const { file, text } of writes) {
+    if (readText(path.join(directory, file))?.trim() === text) continue;
+    const written = writeText(path.join(directory, file), text);
+    if (!written.ok) return written;
+  }
+  return succeed(undefined);
+}
+
+function groupsIn(directory: string): readonly string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
+/** Hands the hierarchy's controllers down to what is in a directory, or takes them back. */
+function handDown(hierarchy: CpuHierarchy, directory: string, sign: '+' | '-'): Result<void> {
+  const file = path.join(directory, handedDown);
+  const now = new Set((readText(file) ?? '').trim().split(' '));
+  const missing = hierarchy.controllers.filter((one) => now.has(one) === (sign === '-'));
+  if (missing.length === 0) return succeed(undefined);
+  return writeText(file, missing.map((one) => `${sign}${one}`).join(' '));
+}
+
+function isHandedDown(hierarchy: CpuHierarchy, directory: string): boolean {
+  const now = new Set((readText(path.join(directory, handedDown)) ?? '').trim().split(' '));
+  return hierarchy.controllers.every((one) => now.has(one));
+}
+
+/** Of cpu.pressure (Documentation/accounting/psi.rst): the averages over ten seconds. */
+function pressureOf(text: string | undefined): CpuGroupState['pressure'] {
+  const average = (kind: string): number | null => {
+    const found = new RegExp(`^${kind} avg10=([0-9.]+)`, 'm').exec(text ?? '')?.[1];
+    return found === undefined ? null : Number(found);
+  };
+  const some = average('some');
+  return some === null ? null : { some, full: average('full') ?? 0 };
+}
+
+function notAsWritten(file: string, wanted: string, shown: string): Failure {
+  return {
+    kind: 'verification',
+    code: 'cpu-not-as-written',
+    object: file.slice(0, 512),
+    reason: `The kernel took ${JSON.stringify(wanted)} and shows ${JSON.stringify(shown)}.`,
+    next: 'Look at the group around it, and at what else changes this file.',
+    values: { wanted, shown },
+  };
+}
+
+export class Cgroups {
+  readonly hierarchies: readonly CpuHierarchy[];
+  private readonly lab: string;
+  /** Where processes go that belong to no group of the lab any more, by hierarchy. */
+  private readonly outside: readonly string[];
+
+  constructor(hierarchies: readonly CpuHierarchy[], lab: string, outside: readonly string[]) {
+    this.hierarchies = hierarchies;
+    this.lab = lab;
+    this.outside = outside;
+  }
+
+  /** Everything that is there now. */
+  machine(): CpuMachine {
+    const groups = new Map<GroupPath, CpuGroupView>();
+    const left: GroupPath[] = [''];
+    for (let group = left.pop(); group !== undefined; group = left.pop()) {
+      const directories = this.hierarchies.map((one) => directoryOf(one, this.lab, group ?? ''));
+      if (!directories.some((directory) => existsSync(directory))) continue;
+      groups.set(group, this.view(group));
+      const names = new Set(directories.flatMap(groupsIn));
+      for (const name of [...names].toSorted().toReversed()) {
+        if (name !== ownProcesses) left.push(joinPath(group, name));
+      }
+    }
+    return {
+      cpus: cpusOf(this.hierarchies),
+      hierarchies: this.hierarchies,
+      features: this.features(),
+      groups,
+    };
+  }
+
+  view(group: GroupPath): CpuGroupView {
+    let limits: CpuLimits = initialLimits;
+    let open = true;
+    let complete = true;
+    for (const hierarchy of this.hierarchies) {
+      const directory = directoryOf(hierarchy, this.lab, group);
+      if (!existsSync(directory)) {
+        complete = false;
+        continue;
+      }
+      limits = withChange(limits, this.read(hierarchy, directory));
+      open &&= this.isOpen(hierarchy, group);
+    }
+    return { limits, open, complete };
+  }
+
+  /** What every group has and uses now. */
+  states(): readonly CpuGroupState[] {
+    return [...this.machine().groups].map(([group, { limits }]) => {
+      const number = (text: string | undefined): number | null =>
+        text !== undefined && /^\d+$/.test(text.trim()) ? Number(text) : null;
+      const files = new Map<CpuController, ReadFile>();
+      for (const hierarchy of this.hierarchies) {
+        const directory = directoryOf(hierarchy, this.lab, group);
+        for (const one of hierarchy.controllers) {
+          files.set(one, (file) => readText(path.join(directory, file)));
+        }
+      }
+      const ofCpu = files.get('cpu') ?? (() => undefined);
+      const statistics = new Map(
+        (ofCpu('cpu.stat') ?? '')
+          .split('\n')
+          .map((line) => line.split(' '))
+          .map(([key = '', value = '']) => [key, Number(value)]),
+      );
+      const nanoseconds = number(files.get('cpuacct')?.('cpuacct.usage'));
+      const usage =
+        statistics.get('usage_usec') ?? (nanoseconds === null ? null : nanoseconds / 1e3);
+      return {
+        group,
+        cap: coresOf(limits),
+        weight: limits.weight,
+        idle: limits.idle,
+        pins: limits.cpus,
+        processes: this.processesOf(group).size,
+        usage,
+        periods: statistics.get('nr_periods') ?? 0,
+        throttled: statistics.get('nr_throttled') ?? 0,
+        throttledTime:
+          statistics.get('throttled_usec') ?? (statistics.get('throttled_time') ?? 0) / 1e3,
+        pressure: pressureOf(ofCpu('cpu.pressure')),
+      };
+    });
+  }
+
+  /** In how many hierarchies a group is there, and how many there are. */
+  presence(group: GroupPath): readonly [there: number, all: number] {
+    const there = this.hierarchies.filter((one) => existsSync(directoryOf(one, this.lab, group)));
+    return [there.length, this.hierarchies.length];
+  }
+
+  /** Makes a group; one that is there already is given its limits. */
+  add(group: GroupPath, limits: CpuLimits): Result<void> {
+    for (const hierarchy of this.hierarchies) {
+      const directory = directoryOf(hierarchy, this.lab, group);
+      if (group === '' && hierarchy.version === 2) {
+        const handed = handDown(hierarchy, hierarchy.base, '+');
+        if (!handed.ok) return handed;
+      }
+      const made = makeDirectory(directory);
+      if (!made.ok) return made;
+      if (hierarchy.version === 1 && hierarchy.controllers.includes('cpuset')) {
+        const furnished = this.furnish(directory, limits);
+        if (!furnished.ok) return furnished;
+      }
+    }
+    return this.change(group, limits);
+  }
+
+  /** Its processes go to its parent's own, those of the root outside. */
+  remove(group: GroupPath): Result<void> {
+    const parent = parentPath(group);
+    for (const [index, hierarchy] of this.hierarchies.entries()) {
+      const directory = directoryOf(hierarchy, this.lab, group);
+      if (!existsSync(directory)) continue;
+      const target =
+        parent === null
+          ? (this.outside[index] ?? hierarchy.base)
+          : placeOf(hierarchy, this.lab, parent, this.isOpen(hierarchy, parent));
+      const drained = drain(directory, target);
+      if (!drained.ok) return drained;
+      const disarmed = disarm(hierarchy, directory);
+      if (!disarmed.ok) return disarmed;
+      const removed = removeDirectory(directory);
+      if (!removed.ok) return removed;
+    }
+    return succeed(undefined);
+  }
+
+  open(group: GroupPath): Result<void> {
+    for (const hierarchy of this.hierarchies) {
+      if (!hasOwnPlace(hierarchy)) continue;
+      const directory = directoryOf(hierarchy, this.lab, group);
+      const place = path.join(directory, ownProcesses);
+      const made = makeDirectory(place);
+      if (!made.ok) return made;
+      // Before there are controllers in it: they would be taken, and what is in it would refuse processes.
+      const drained = drain(directory, place);
+      if (!drained.ok) return drained;
+      if (hierarchy.version === 1) continue;
+      const handed = handDown(hierarchy, directory, '+');
+      if (!handed.ok) return handed;
+    }
+    return succeed(undefined);
+  }
+
+  close(group: GroupPath): Result<void> {
+    for (const hierarchy of this.hierarchies) {
+      if (!hasOwnPlace(hierarchy)) continue;
+      const directory = directoryOf(hierarchy, this.lab, group);
+      const place = path.join(directory, ownProcesses);
+      if (hierarchy.version === 2 && existsSync(directory)) {
+        const handed = handDown(hierarchy, directory, '-');
+        if (!handed.ok) return handed;
+      }
+      if (!existsSync(place)) continue;
+      const drained = drain(place, directory);
+      if (!drained.ok) return drained;
+      const removed = removeDirectory(place);
+      if (!removed.ok) return removed;
+    }
+    return succeed(undefined);
+  }
+
+  /** Whether nothing of `open` is left. */
+  isClosed(group: GroupPath): boolean {
+    return this.hierarchies.every((hierarchy) => {
+      const directory = directoryOf(hierarchy, this.lab, group);
+      return !existsSync(path.join(directory, ownProcesses));
+    });
+  }
+
+  isOpened(group: GroupPath): boolean {
+    return this.hierarchies.every((hierarchy) => this.isOpen(hierarchy, group));
+  }
+
+  /** Writes what differs and reads it back. */
+  change(group: GroupPath, change: SomeCpuLimits): Result<void> {
+    for (const hierarchy of this.hierarchies) {
+      const directory = directoryOf(hierarchy, this.lab, group);
+      const now = withChange(initialLimits, this.read(hierarchy, directory));
+      for (const write of writesFor(hierarchy, now, change)) {
+        const written = writeText(path.join(directory, write.file), write.text);
+        if (!written.ok) return written;
+      }
+      const wanted = withChange(now, change);
+      const shown = withChange(wanted, this.read(hierarchy, directory));
+      if (!shows(shown, wanted)) return fail(this.difference(hierarchy, directory, shown, wanted));
+    }
+    return succeed(undefined);
+  }
+
+  /** Moves processes to a group; null is outside. One that has ended meanwhile is left out. */
+  move(pids: readonly number[], group: GroupPath | null): Result<void> {
+    for (const [index, hierarchy] of this.hierarchies.entries()) {
+      const place = this.place(hierarchy, index, group);
+      for (const pid of pids) {
+        const moved = moveProcess(pid, place);
+        if (!moved.ok) return moved;
+      }
+    }
+    return succeed(undefined);
+  }
+
+  /** The group of the lab that a process is in; null is none, or the process has ended. */
+  groupOf(pid: number): GroupPath | null {
+    const hierarchy = this.hierarchies.find(({ controllers }) => controllers.includes('cpu'));
+    const text = readText(`/proc/${pid}/cgroup`);
+    if (hierarchy === undefined || text === undefined) return null;
+    const place = parseProcessCgroups(text).get(hierarchy.version === 2 ? '' : 'cpu');
+    const root = `${hierarchy.place}/${rootDirectoryOf(this.lab)}`;
+    if (place !== root && place?.startsWith(`${root}/`) !== true) return null;
+    const names = place.slice(root.length + 1).split('/');
+    return (names.at(-1) === ownProcesses ? names.slice(0, -1) : names).join('/');
+  }
+
+  /** Processes that are a group's own. */
+  processesOf(group: GroupPath): ReadonlySet<number> {
+    const [hierarchy] = this.hierarchies.filter(({ controllers }) => controllers.includes('cpu'));
+    if (hierarchy === undefined) return new Set();
+    return new Set(processesIn(placeOf(hierarchy, this.lab, group, this.isOpen(hierarchy, group))));
+  }
+
+  private place(hierarchy: CpuHierarchy, index: number, group: GroupPath | null): string {
+    if (group === null) return this.outside[index] ?? hierarchy.base;
+    return placeOf(hierarchy, this.lab, group, this.isOpen(hierarchy, group));
+  }
+
+  private isOpen(hierarchy: CpuHierarchy, group: GroupPath): boolean {
+    if (!hasOwnPlace(hierarchy)) return true;
+    const directory = directoryOf(hierarchy, this.lab, group);
+    if (!existsSync(path.join(directory, ownProcesses))) return false;
+    return hierarchy.version === 1 || isHandedDown(hierarchy, directory);
+  }
+
+  private read(hierarchy: CpuHierarchy, directory: string): SomeCpuLimits {
+    return readLimits(hierarchy, (file) => readText(path.join(directory, file)));
+  }
+
+  /** A group of cgroup v1's cpuset takes no process before it has CPUs and memory nodes. */
+  private furnish(directory: string, { cpus }: CpuLimits): Result<void> {
+    const around = path.dirname(directory);
+    const of = (file: string): string => readText(path.join(around, file))?.trim() ?? '';
+    const wanted: readonly FileWrite[] = [
+      { file: 'cpuset.cpus', text: cpus === '' ? of('cpuset.cpus') : cpus },
+      { file: 'cpuset.mems', text: of('cpuset.mems') },
+    ];
+    for (const { file, text } of wanted) {
+      if (readText(path.join(directory, file))?.trim() !== '') continue;
+      const written = writeText(path.join(directory, file), text);
+      if (!written.ok) return written;
+    }
+    return succeed(undefined);
+  }
+
+  private difference(
+    hierarchy: CpuHierarchy,
+    directory: string,
+    shown: CpuLimits,
+    wanted: CpuLimits,
+  ): Failure {
+    const [write] = writesFor(hierarchy, shown, wanted);
+    const file = path.join(directory, write?.file ?? '');
+    return notAsWritten(file, write?.text ?? '', readText(file)?.trim() ?? '');
+  }
+
+  private features(): CpuFeatures {
+    const hierarchy = this.hierarchies.find(({ controllers }) => controllers.includes('cpu'));
+    if (hierarchy === undefined) return { burst: false, idle: false };
+    // cgroup v2's root has no such files: the kernel's version tells, and the read-back has the last word.
+    if (hierarchy.version === 2) return { burst: true, idle: true };
+    return {
+      burst: existsSync(path.join(hierarchy.base, 'cpu.cfs_burst_us')),
+      idle: existsSync(path.join(hierarchy.base, 'cpu.idle')),
+    };
+  }
+}

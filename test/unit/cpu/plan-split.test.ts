@@ -1,0 +1,118 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type CpuSet, firstCpus, intersectionOf } from '../../../agent/cpu/cpu-list.ts';
+import { type CpuGroup, type CpuSplit, plainGroup } from '../../../agent/cpu/group.ts';
+import { type CpuOperation, inverseOfCpu } from '../../../agent/cpu/operation.ts';
+import { planSplit } from '../../../agent/cpu/plan-split.ts';
+import { ModelGroups } from './model-groups.ts';
+import { machineCpus, randomSplits, seeded } from './random-splits.ts';
+
+/** The split as a validator lets it through: caps and pins within those around them, where cgroup v1 wants that. */
+function tamed({ cpus, root }: CpuSplit): CpuSplit {
+  const within = (group: CpuGroup, cap: number, around: CpuSet): CpuGroup => {
+    const common = group.pins === null ? null : intersectionOf(group.pins, around);
+    const pins = common === null || common.length === 0 ? null : common;
+    const own = group.cap === null ? null : Math.min(group.cap, cap);
+    return {
+      ...group,
+      cap: own,
+      // Any burst that is no larger than the cap, now this much and now that.
+      burst: own === null || group.weight > 100 ? 0 : own / (group.direct ? 1 : 2),
+      pins,
+      groups: group.groups.map((one) => within(one, own ?? cap, pins ?? around)),
+    };
+  };
+  return { cpus, root: within(root, Infinity, cpus) };
+}
+
+function planned(split: CpuSplit | null, model: ModelGroups): readonly CpuOperation[] {
+  const { first, last } = planSplit(split, model.machine());
+  return [...first, ...last];
+}
+
+const splits = fc.oneof(
+  { weight: 8, arbitrary: randomSplits.map(tamed) },
+  { weight: 1, arbitrary: fc.constant(null) },
+);
+
+describe.each([1, 2] as const)('a plan for cgroup v%i', (version) => {
+  it('leads from any split to any other, each step one that the kernel takes, and back from each', () => {
+    fc.assert(
+      fc.property(splits, splits, fc.nat(), (before, after, cut) => {
+        const model = new ModelGroups(version, firstCpus(machineCpus));
+        for (const operation of planned(before, model)) model.carryOut(operation);
+        expect(planned(before, model)).toEqual([]);
+        const seen = model.state();
+        const operations = planned(after, model);
+        const done = operations.slice(0, cut % (operations.length + 1));
+        for (const operation of done) model.carryOut(operation);
+        for (const operation of done.toReversed()) model.carryOut(inverseOfCpu(operation));
+        expect(model.state()).toBe(seen);
+        for (const operation of operations) model.carryOut(operation);
+        expect(planned(after, model)).toEqual([]);
+      }),
+      seeded,
+    );
+  });
+
+  it('writes one file when one number changes', () => {
+    const model = new ModelGroups(version, firstCpus(machineCpus));
+    const split = (cap: number): CpuSplit => ({
+      cpus: firstCpus(machineCpus),
+      root: {
+        ...plainGroup,
+        name: '',
+        groups: ['A', 'B'].map((name) => ({ ...plainGroup, name, cap: name === 'A' ? cap : 1 })),
+      },
+    });
+    for (const operation of planned(split(2), model)) model.carryOut(operation);
+    expect(planned(split(3), model)).toEqual([
+      {
+        kind: 'change-cpu-group',
+        group: 'A',
+        before: { quota: 200_000, period: 100_000 },
+        after: { quota: 300_000, period: 100_000 },
+      },
+    ]);
+  });
+});
+
+describe('partitions of cgroup v2', () => {
+  const cpus = firstCpus(machineCpus);
+  const split = (...groups: Partial<CpuGroup>[]): CpuSplit => ({
+    cpus,
+    root: {
+      ...plainGroup,
+      name: '',
+      groups: groups.map((one, at) => ({ ...plainGroup, name: ['A', 'B'][at] ?? 'C', ...one })),
+    },
+  });
+
+  it('end before pins move that could overlap them, and begin again after that', () => {
+    const before = split({ pins: [0, 1], exclusivity: 'root' }, { pins: [2, 3] });
+    const after = split({ pins: [0, 1], exclusivity: 'root' }, { pins: [4] });
+    const swapped = split({ pins: [2, 3], exclusivity: 'root' }, { pins: [0, 1] });
+    const kinds = (from: CpuSplit, to: CpuSplit): readonly string[] => {
+      const machine = new ModelGroups(2, cpus).machine();
+      const groups = new Map(
+        planSplit(from, machine).first.flatMap((one) =>
+          one.kind === 'add-cpu-group'
+            ? [[one.group, { limits: one.limits, open: one.group === '', complete: true }] as const]
+            : [],
+        ),
+      );
+      const a = groups.get('A');
+      if (a !== undefined) groups.set('A', { ...a, limits: { ...a.limits, partition: 'root' } });
+      return planSplit(to, { ...machine, groups }).first.map((one) =>
+        one.kind === 'change-cpu-group' ? `${one.group} ${JSON.stringify(one.after)}` : one.kind,
+      );
+    };
+    expect(kinds(before, after)).toEqual(['B {"cpus":"4"}']);
+    expect(kinds(before, swapped)).toEqual([
+      'A {"partition":"member"}',
+      'B {"cpus":"0-1"}',
+      'A {"cpus":"2-3"}',
+      'A {"partition":"root"}',
+    ]);
+  });
+});
