@@ -11,11 +11,17 @@
  *     contestants.js vsctl COUNT                 a ring of bridges by one ovs-vsctl; in a fresh realm
  *     contestants.js engine DIRECTORY            starts an Open vSwitch of its own
  *     contestants.js document KIND NAME COUNT    the lab itself
+ *     contestants.js packets FILE COUNT          writes a capture
+ *     contestants.js dissect FILE RUNS           takes its packets apart
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, mkdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { CaptureReader } from '../../agent/dissect/capture/capture-reader.ts';
+import type { Dissection } from '../../agent/dissect/core/dissection.ts';
+import { dissect } from '../../agent/dissect/dissect.ts';
+import { summaryOf } from '../../agent/dissect/summary.ts';
 import { addAddress } from '../../agent/kernel/addresses.ts';
 import { createBridge, createVeth, getLink, setLink } from '../../agent/kernel/links.ts';
 import { createNamespace, homeNamespace } from '../../agent/kernel/namespaces.ts';
@@ -26,6 +32,7 @@ import type { Result } from '../../agent/api/result.ts';
 import { engineCommands, engineFiles } from '../../agent/ovs/engine-commands.ts';
 import { Realms } from '../../main/agent-link/realms.ts';
 import { hostsOf, labOf } from './host-lab.ts';
+import { mixedCapture } from './packets.ts';
 import { linearLabOf, ringLabOf, ringRemovalOf, ringWordsOf, torusLabOf } from './switch-lab.ts';
 
 const labs: Readonly<Record<string, (name: string, count: number) => string>> = {
@@ -239,6 +246,35 @@ function measureVsctl(count: number): unknown {
   return { engine, up: timed(ringWordsOf('bench', count)), down: timed(ringRemovalOf(count)) };
 }
 
+/** Milliseconds of processor time for all packets of a file, with what of each is asked for, each after a run that is not measured. */
+function measureDissection(file: string, runs: number): unknown {
+  const capture = readFileSync(file);
+  const uses: Readonly<Record<string, (packet: Dissection) => number>> = {
+    layers: ({ layers }) => layers.length,
+    lines: (packet) => summaryOf(packet).info.length,
+    fields: ({ layers }) => layers.reduce((sum, { fields }) => sum + fields.length, 0),
+  };
+  return Object.entries(uses).map(([use, take]) => {
+    const times: number[] = [];
+    let packets = 0;
+    for (let run = 0; run <= runs; run += 1) {
+      const start = process.cpuUsage();
+      let sum = 0;
+      packets = 0;
+      for (const item of new CaptureReader().push(capture)) {
+        if (item.kind === 'fault') throw new Error(JSON.stringify(item.fault));
+        const { bytes, wireLength, interface: from } = item.packet;
+        sum += take(dissect(bytes, from.linkType, wireLength));
+        packets += 1;
+      }
+      if (sum === 0) throw new Error('nothing was read');
+      const { user, system } = process.cpuUsage(start);
+      if (run > 0) times.push((user + system) / 1000);
+    }
+    return { use, packets, times };
+  });
+}
+
 const [what = '', ...words] = process.argv.slice(2);
 const [first = '', second = '', third = '', fourth = ''] = words;
 const print = (value: unknown): void => {
@@ -265,6 +301,12 @@ switch (what) {
     break;
   case 'engine':
     startEngineIn(first);
+    break;
+  case 'packets':
+    writeFileSync(first, mixedCapture(Number(second)));
+    break;
+  case 'dissect':
+    print(measureDissection(first, Number(second)));
     break;
   case 'document':
     process.stdout.write(documentOf(first, second, Number(third)));

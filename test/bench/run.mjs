@@ -2,7 +2,7 @@
  * `npm run bench`: the figures that Netloom promises, side by side in one run. Everything is measured in namespaces
  * of its own. On a machine that does other work the figures mean little: it says so.
  *
- *     npm run bench [-- --hosts N] [--switches N] [--runs N] [--no-mininet] [--only hosts|switches|rest]
+ *     npm run bench [-- --hosts N] [--switches N] [--runs N] [--no-mininet] [--packets N] [--only hosts|switches|packets|rest]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -17,6 +17,7 @@ const { values } = parseArgs({
   options: {
     hosts: { type: 'string', default: '200' },
     switches: { type: 'string', default: '200' },
+    packets: { type: 'string', default: '200000' },
     runs: { type: 'string', default: '3' },
     'no-mininet': { type: 'boolean', default: false },
     only: { type: 'string' },
@@ -234,7 +235,12 @@ console.log(`${cpus().length} × ${model}, Linux ${release()}, Node ${process.ve
 if (load > cpus().length / 2) {
   console.log(`The machine does other work (load ${load.toFixed(1)}): figures are too high.`);
 }
-const parts = { hosts: benchHosts, switches: benchSwitches, rest: benchRest };
+const parts = {
+  hosts: benchHosts,
+  switches: benchSwitches,
+  packets: benchPackets,
+  rest: benchRest,
+};
 let good = true;
 for (const [name, part] of Object.entries(parts)) {
   if (values.only === undefined || values.only === name) good = (await part()) && good;
@@ -356,6 +362,66 @@ async function benchSwitches() {
     `\nNetloom / one ovs-vsctl: ${ratio.toFixed(2)} (wanted: at most 3); down / up: ${back.toFixed(2)} (wanted: at most 1)`,
   );
   return ratio <= 3 && back <= 1;
+}
+
+/** Packets a second of processor time of the dissectors, beside tshark on the same file. */
+async function benchPackets() {
+  const directory = mkdtempSync(path.join(tmpdir(), 'netloom-packets-'));
+  try {
+    const file = path.join(directory, 'mixed.pcap');
+    const count = Number(values.packets);
+    run(process.execPath, [program, 'packets', file, String(count)]);
+    console.log(`\nA mixed capture of ${count} packets, in processor time, median of ${runs}:`);
+    note('netloom …');
+    const measured = node('dissect', file, runs);
+    // Processor time, which other work of the machine does not add to: `times` has that of what it waited for.
+    const timed = (command, args) => {
+      const words = ['-c', '"$@" >/dev/null 2>&1 && times', 'sh', command, ...args];
+      const [, children = ''] = run('sh', words).trim().split('\n');
+      return [...children.matchAll(/(\d+)m([\d.]+)s/g)].reduce(
+        (sum, [, minutes, seconds]) => sum + (Number(minutes) * 60 + Number(seconds)) * 1000,
+        0,
+      );
+    };
+    const times = (command, args) => Array.from({ length: runs }, () => timed(command, args));
+    note('netloom dissect …');
+    const cli = path.join(root, 'dist/main/cli.js');
+    const rows = [
+      ['Netloom, layers and addresses', measured[0].times],
+      ['Netloom, lines', measured[1].times],
+      ['Netloom, all fields', measured[2].times],
+      ['netloom dissect FILE, its start included', times(process.execPath, [cli, 'dissect', file])],
+    ];
+    if (spawnSync('sh', ['-c', 'command -v tshark']).status === 0) {
+      note('tshark …');
+      // Neither names nor anything that hangs on other packets, which is more work.
+      const alone = ['tcp.desegment_tcp_streams', 'tcp.analyze_sequence_numbers'];
+      const settings = alone.flatMap((name) => ['-o', `${name}:FALSE`]);
+      rows.push([
+        'tshark -n -r FILE, its start included',
+        times('tshark', ['-n', ...settings, '-r', file]),
+      ]);
+    } else {
+      console.log('tshark is not installed (apt-get install tshark).');
+    }
+    const rate = (list) => count / (median(list) / 1000);
+    printTable([
+      ['', 'packets/s', 'median', 'runs'],
+      ...rows.map(([name, list]) => [
+        name,
+        Math.round(rate(list)).toLocaleString('en'),
+        show(median(list)),
+        list.map(show).join(', '),
+      ]),
+    ]);
+    const lines = rate(measured[1].times);
+    console.log(
+      `\nLines: ${Math.round(lines).toLocaleString('en')} packets/s (wanted: at least 300,000)`,
+    );
+    return lines >= 300_000;
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 async function benchRest() {
