@@ -126,6 +126,8 @@ const keptDocuments = 64;
 const driftDelay = 200;
 /** Milliseconds between two looks at the files of CPU groups. */
 const groupLook = 1000;
+/** Thousands of groups take long to read: the next look at them is this many times as long away. */
+const groupLookPause = 10;
 /** Milliseconds between two looks at a deadline: it counts while the machine sleeps, timers do not. */
 const deadlineLook = 250;
 
@@ -141,6 +143,7 @@ export class LabService {
   private readonly interfaces: InterfaceStates;
   private driftTimer: NodeJS.Timeout | undefined;
   private groupTimer: NodeJS.Timeout | undefined;
+  private nextGroupLook = 0;
   private pending: Pending | null = null;
   private closed = false;
 
@@ -913,6 +916,7 @@ export class LabService {
 
   /** Nothing tells of changes of control groups; a lab that has some is looked at once a second. */
   private lookAtGroups(): void {
+    if (performance.now() < this.nextGroupLook) return;
     const hasGroups = [...this.labs.values()].some(({ record }) => {
       if (!isUp(record, this.options.incarnation)) return false;
       const document = this.documentInForce(record);
@@ -925,7 +929,10 @@ export class LabService {
     if (this.closed || this.driftTimer !== undefined) return;
     this.driftTimer = setTimeout(() => {
       this.driftTimer = undefined;
+      const begun = performance.now();
       this.lookAtDrift();
+      const ended = performance.now();
+      this.nextGroupLook = ended + (ended - begun) * groupLookPause;
     }, driftDelay);
     this.driftTimer.unref();
   }
