@@ -93,10 +93,15 @@ function wantedOf(split: CpuSplit | null, machine: CpuMachine): ReadonlyMap<Grou
   const writesOut = writesPinsOut(machine);
   for (const [path, group] of walkGroups(split.root)) {
     const limits = limitsOf(group);
-    const parent = parentPath(path);
-    const inherited =
-      parent === null ? formatCpuList(machine.cpus) : (wanted.get(parent)?.limits.cpus ?? '');
-    const cpus = limits.cpus === '' && writesOut ? inherited : limits.cpus;
+    let inherited = formatCpuList(machine.cpus);
+    for (let at = parentPath(path); at !== null; at = parentPath(at)) {
+      const around = wanted.get(at)?.limits.cpus ?? '';
+      if (around === '') continue;
+      inherited = around;
+      break;
+    }
+    const own = limits.cpus === inherited ? '' : limits.cpus;
+    const cpus = own === '' && writesOut ? inherited : own;
     wanted.set(path, { limits: { ...limits, cpus }, open: group.groups.length > 0 || path === '' });
   }
   return wanted;

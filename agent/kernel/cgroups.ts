@@ -15,6 +15,7 @@ import {
 import path from 'node:path';
 import type { CpuGroupState } from '../api/cpu.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
+import { formatCpuList, intersectionOf, isSubset, parseCpuList } from '../cpu/cpu-list.ts';
 import { type FileWrite, type ReadFile, readLimits, writesFor } from '../cpu/files.ts';
 import { type GroupPath, joinPath, parentPath } from '../cpu/group.ts';
 import {
@@ -228,7 +229,7 @@ export class Cgroups {
         complete = false;
         continue;
       }
-      limits = withChange(limits, this.read(hierarchy, directory));
+      limits = withChange(limits, this.readGroup(hierarchy, group));
       open &&= this.isOpen(hierarchy, group);
     }
     return { limits, open, complete };
@@ -368,13 +369,18 @@ export class Cgroups {
   change(group: GroupPath, change: SomeCpuLimits): Result<void> {
     for (const hierarchy of this.hierarchies) {
       const directory = directoryOf(hierarchy, this.lab, group);
-      const now = withChange(initialLimits, this.read(hierarchy, directory));
+      const now = withChange(initialLimits, this.readGroup(hierarchy, group));
       for (const write of writesFor(hierarchy, now, change)) {
-        const written = writeText(path.join(directory, write.file), write.text);
+        const file = path.join(directory, write.file);
+        let written = writeText(file, write.text);
+        // Before Linux 6.7 a group with processes keeps some list: one of all CPUs pins it to nothing.
+        if (!written.ok && write.text === '' && isErrno(written.failure, 'ENOSPC')) {
+          written = writeText(file, formatCpuList(cpusOf(this.hierarchies)));
+        }
         if (!written.ok) return written;
       }
       const wanted = withChange(now, change);
-      const shown = withChange(wanted, this.read(hierarchy, directory));
+      const shown = withChange(wanted, this.readGroup(hierarchy, group));
       if (!shows(shown, wanted)) return fail(this.difference(hierarchy, directory, shown, wanted));
     }
     return succeed(undefined);
@@ -421,6 +427,19 @@ export class Cgroups {
     const directory = directoryOf(hierarchy, this.lab, group);
     if (!existsSync(path.join(directory, ownProcesses))) return false;
     return hierarchy.version === 1 || isHandedDown(hierarchy, directory);
+  }
+
+  /** With pins only where they take something away from what is around the group. */
+  private readGroup(hierarchy: CpuHierarchy, group: GroupPath): SomeCpuLimits {
+    const limits = this.read(hierarchy, directoryOf(hierarchy, this.lab, group));
+    if (hierarchy.version === 1 || limits.cpus === undefined || limits.cpus === '') return limits;
+    let around: readonly number[] = cpusOf(this.hierarchies);
+    for (let at = parentPath(group); at !== null; at = parentPath(at)) {
+      const { cpus = '' } = this.read(hierarchy, directoryOf(hierarchy, this.lab, at));
+      if (cpus !== '') around = intersectionOf(around, parseCpuList(cpus) ?? around);
+    }
+    const own = parseCpuList(limits.cpus);
+    return own !== null && isSubset(around, own) ? { ...limits, cpus: '' } : limits;
   }
 
   private read(hierarchy: CpuHierarchy, directory: string): SomeCpuLimits {

@@ -10,10 +10,13 @@ import type { LabStates } from './lab-states.ts';
 const driftDelay = 200;
 /** Milliseconds between two looks at the files of CPU groups: nothing tells of their changes. */
 const groupLook = 1000;
+/** Thousands of groups take long to read: the next look at them is this many times as long away. */
+const groupLookPause = 10;
 
 export class DriftWatch {
   private timer: NodeJS.Timeout | undefined;
   private groupTimer: NodeJS.Timeout | undefined;
+  private nextGroupLook = 0;
   private readonly options: LabServiceOptions;
   private readonly runner: TransactionRunner;
   private readonly states: LabStates;
@@ -32,7 +35,7 @@ export class DriftWatch {
     this.planner = planner;
     if (options.cpu === undefined) return;
     this.groupTimer = setInterval(() => {
-      if (this.hasGroups()) this.lookSoon();
+      if (performance.now() >= this.nextGroupLook && this.hasGroups()) this.lookSoon();
     }, groupLook);
     this.groupTimer.unref();
   }
@@ -41,7 +44,10 @@ export class DriftWatch {
     if (this.closed || this.timer !== undefined) return;
     this.timer = setTimeout(() => {
       this.timer = undefined;
+      const begun = performance.now();
       this.look();
+      const ended = performance.now();
+      this.nextGroupLook = ended + (ended - begun) * groupLookPause;
     }, driftDelay);
     this.timer.unref();
   }
