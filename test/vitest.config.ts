@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
@@ -10,6 +10,12 @@ export default defineConfig({
       '**/*.test.ts',
       // What only a machine of one's own can show.
       ...(process.env['NETLOOM_GUEST'] === '1' ? ['**/*.inside.ts'] : []),
+    ],
+    // CPU splits in a guest with 16 emulated CPUs: its last tests have not come to their end yet, on any machine. Asked for by
+    // name it runs, and says so.
+    exclude: [
+      ...configDefaults.exclude,
+      ...(process.env['NETLOOM_CPU_GUEST'] === '1' ? [] : ['**/guest/cpu.test.ts']),
     ],
     pool: 'forks',
     // A bound against hanging, not a measurement.

@@ -59,8 +59,11 @@ export interface RealmsOptions {
 
 /** Milliseconds that others may work on the realm before we give up. */
 const lockPatience = 60_000;
-/** Milliseconds for an agent from its start to its first answer. */
-const answerLimit = 30_000;
+/**
+ * Milliseconds for an agent from its start to its first answer. Before that it takes back what its predecessor left
+ * half-done, which is as long as that change was; one that dies meanwhile is told of at once.
+ */
+const answerLimit = 180_000;
 
 function isRoot(): boolean {
   return process.geteuid?.() === 0;

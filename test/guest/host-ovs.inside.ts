@@ -2,10 +2,10 @@
  * The machine's own Open vSwitch, in the guest: labs of the host's realm use it, on the kernel's datapath, and what somebody
  * else has in it stays as it is, whatever becomes of the labs. Run in the guest by ovs.test.ts.
  */
-import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Inventory } from '../../agent/api/inventory.ts';
 import { HostMachine } from '../harness/host-machine.ts';
+import { waitUntil } from '../harness/netloom.ts';
 import { networkDifferences, type NetworkState } from '../harness/network-state.ts';
 import { ovsDifferences, type OvsState, ovsState } from '../harness/ovs-state.ts';
 
@@ -154,9 +154,12 @@ describe('the machine’s Open vSwitch', () => {
       const agent = await machine.startFaultyAgent(`${at}:${String(index)}`);
       const cut = await up(lab(10));
       expect(cut.status).not.toBe(0);
-      if (agent.exitCode === null && agent.signalCode === null) await once(agent, 'exit');
+      const isGone = (): boolean => agent.exitCode !== null || agent.signalCode !== null;
+      // Whatever else has ended the change is said.
+      expect(await waitUntil(isGone, 60_000), cut.stderr + cut.stdout).toBe(true);
       expect(changed()).toEqual([]);
-      await machine.must('root', ['agent', 'start', '--realm', 'host']);
+      // It takes the change back first.
+      await machine.must('root', ['agent', 'start', '--realm', 'host'], { limit: 200_000 });
       await expectAsBefore();
     },
   );
