@@ -21,6 +21,6 @@ export default defineConfig({
     // A bound against hanging, not a measurement.
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    expect: { poll: { timeout: 30_000, interval: 100 } },
+    expect: { poll: { timeout: 60_000, interval: 100 } },
   },
 });

@@ -101,7 +101,7 @@ export class LabPlanner {
     const intent = this.readIntent(target);
     if (!intent.ok) return intent;
     const { lab, destination, desired, text } = intent.value;
-    const { incarnation, realm, tracker, readOnly, lackOf } = this.options;
+    const { incarnation, realm, tracker, readOnly } = this.options;
     const recordBefore = this.states.byName.get(lab)?.record ?? null;
     const up = recordBefore !== null && isUp(recordBefore, incarnation);
     const base = up ? recordBefore.revision : null;
@@ -115,15 +115,9 @@ export class LabPlanner {
     // A sandbox's own switches are off (`furnishRealm`); the machine's are left as they are.
     const bridgedDrop = realm === 'host' && desired !== null ? findBridgedDrop() : null;
     const planned = planLab({
-      lab,
-      desired,
-      base: baseDocument,
-      inventory: tracker.snapshot(),
+      ...planInputOf(this.options, this.openFlow, lab, { desired, base: baseDocument }),
       bridgedDrop,
-      ...(lackOf === undefined ? {} : { lackOf }),
       ...(realm === 'host' ? { internet: 'host' as const } : {}),
-      ...engineInputOf(realm, this.openFlow, desired),
-      ...cpuInputOf(this.options, lab),
     });
     const refusals = [...planned.refusals, ...this.openFlow.of(desired).failures];
     if (realm === 'host') refusals.push(...refusalsOfRuns(planned.operations, caller));
@@ -247,27 +241,32 @@ function planAgain(
   lab: string,
   documents: Documents,
 ): LabPlan {
-  const inventory = options.tracker.snapshot();
-  const engine = engineInputOf(options.realm, openFlow, documents.desired);
-  return planLab({ lab, ...documents, inventory, ...engine, ...cpuInputOf(options, lab) });
+  return planLab(planInputOf(options, openFlow, lab, documents));
+}
+
+/** The same for every plan of a realm: a roll-back is whole when the plan for the same goal is what it was before. */
+function planInputOf(
+  options: LabServiceOptions,
+  openFlow: OpenFlowShelf,
+  lab: string,
+  documents: Documents,
+): PlanInput {
+  const { realm, tracker, lackOf } = options;
+  return {
+    lab,
+    ...documents,
+    inventory: tracker.snapshot(),
+    ...(lackOf === undefined ? {} : { lackOf }),
+    openFlow: openFlow.of(documents.desired).forms,
+    realmEngine: realm === 'host' ? 'system' : 'private',
+    ...cpuInputOf(options, lab),
+  };
 }
 
 /** What plans need to know of CPU groups. */
 function cpuInputOf({ cpu, realm }: LabServiceOptions, lab: string): Pick<PlanInput, 'cpu'> {
   if (cpu !== undefined) return { cpu: cpu.observe(lab) };
   return { cpu: { kind: 'lacking', failure: failureOf('refused', 'cpu-in-sandbox', realm, {}) } };
-}
-
-/** What plans need to know of Open vSwitch. */
-function engineInputOf(
-  realm: string,
-  openFlow: OpenFlowShelf,
-  desired: LabDocument | null,
-): Pick<PlanInput, 'openFlow' | 'realmEngine'> {
-  return {
-    openFlow: openFlow.of(desired).forms,
-    realmEngine: realm === 'host' ? 'system' : 'private',
-  };
 }
 
 /** On the host: why these operations cannot start the processes that they start, as the one who asks. */

@@ -12,7 +12,7 @@ import { launchChromium, openWindow, takePicture } from '../harness/window.ts';
 const lab = 'by-hand-stick';
 const pictures = process.env['NETLOOM_PICTURES'];
 /** Emulated processors are slow. */
-const patience = { timeout: 120_000 };
+const patience = { timeout: 240_000 };
 
 let missing: string | null = null;
 try {
@@ -34,7 +34,7 @@ describe.skipIf(missing !== null)('a router on a stick, by hand', () => {
     guest = await GuestWindow.open();
     browser = await launchChromium();
     ({ page, complaints } = await openWindow(browser, guest.url));
-    page.setDefaultTimeout(60_000);
+    page.setDefaultTimeout(180_000);
     person = new Person(page);
   }, 600_000);
 

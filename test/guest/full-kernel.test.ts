@@ -4,19 +4,20 @@
  * reports; each entry of these is a test here.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { GuestFailure, GuestUnavailable, prepareGuest, runInGuest } from '../harness/guest.mjs';
-import type { GuestResult } from '../harness/guest.d.mts';
-import { hasOpenVswitch, needsFullKernel } from '../harness/lab-mutations.ts';
+import { prepareGuest } from '../harness/guest.mjs';
 import {
-  checkout,
-  gallery,
-  install,
-  ordinaryUser,
-  temporaryDirectory,
-} from '../harness/netloom.ts';
+  asPerson,
+  type GuestPlaces,
+  GuestReports,
+  makePerson,
+  quote,
+  sayWhen,
+} from '../harness/guest-reports.ts';
+import { hasOpenVswitch, needsFullKernel } from '../harness/lab-mutations.ts';
+import { checkout, gallery } from '../harness/netloom.ts';
 
 /** Scripts that run by `sh -e` in a network namespace of their own, by what they show. */
 const features: Readonly<Record<string, string>> = {
@@ -55,9 +56,13 @@ const kernelTests = readdirSync(path.join(checkout, 'test/kernel'))
   .filter((name) => /^(?:device|netlink|full-kernel)-.*\.test\.ts$/.test(name))
   .sort();
 
+/** Those that a kernel's fallback tunnels could stand in the way of. */
+const fallbackLabs = ['gre.yaml'];
+
 const people = [
-  { who: 'root', stem: 'labs-root' },
-  { who: 'an ordinary user', stem: 'labs-user' },
+  { who: 'root', stem: 'labs-root', names: labs },
+  { who: 'an ordinary user', stem: 'labs-user', names: labs },
+  { who: 'root, beside fallback tunnels', stem: 'labs-fallback', names: fallbackLabs },
 ];
 
 interface LabReport {
@@ -68,152 +73,58 @@ interface LabReport {
   }[];
 }
 
-/** vitest's own report, as far as it is read here. */
-interface VitestReport {
-  readonly testResults: readonly {
-    readonly name: string;
-    readonly status: string;
-    readonly message: string;
-    readonly assertionResults: readonly {
-      readonly status: string;
-      readonly fullName: string;
-      readonly failureMessages: readonly string[] | null;
-    }[];
-  }[];
-}
+const reports = await GuestReports.collect('guest', writeScript, { timeoutSeconds: 2400 });
 
-const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-
-function writeScript(results: string): string {
-  const { root, node } = install();
-  const at = (name: string): string => quote(path.join(results, name));
-  const netloom = `${quote(node)} ${quote(path.join(root, 'main/cli/netloom.mjs'))}`;
-  const files = labs.map((name) => quote(path.join(root, 'assets/labs', name))).join(' ');
-  const home = '/tmp/guest-person';
-  const asUser = `setpriv --reuid ${ordinaryUser} --regid ${ordinaryUser} --clear-groups env HOME=${home} XDG_RUNTIME_DIR=${home}/run`;
-  const vitest = [process.execPath, 'node_modules/vitest/vitest.mjs', 'run']
-    .concat(['--config', 'test/vitest.config.ts', '--dir', 'test/kernel', '--no-file-parallelism'])
-    .concat(['--reporter=default', '--reporter=json'])
-    .concat(kernelTests.map((name) => `test/kernel/${name}`))
-    .map(quote)
-    .join(' ');
+function writeScript(places: GuestPlaces): string {
+  const vitest = places.vitest({ directory: 'test/kernel', files: kernelTests, stem: 'vitest' });
   return `
-took() { echo "$1: $(cut -d ' ' -f 1 /proc/uptime)"; }
+${sayWhen}${makePerson}
 ${featureNames
   .map(
     (name, index) =>
-      `unshare --net sh -ec ${quote(features[name] ?? 'false')} >${at(`feature-${index}.log`)} 2>&1; echo $? >${at(`feature-${index}.status`)}`,
+      `unshare --net sh -ec ${quote(features[name] ?? 'false')} >${places.at(`feature-${index}.log`)} 2>&1; echo $? >${places.at(`feature-${index}.status`)}`,
   )
   .join('\n')}
 took features
-# The kernel tier asks for namespaces with nothing but a loopback; afterwards they have the fallback tunnels again.
+# The kernel tier asks for namespaces with nothing but a loopback; before and afterwards they have the fallback tunnels.
+${places.testLabs('labs-fallback', fallbackLabs)}
+took 'labs beside fallback tunnels'
 echo 1 >/proc/sys/net/core/fb_tunnels_only_for_init_net
 (
-  cd /
-  ${netloom} test --json ${files} >${at('labs-root.json')} 2>${at('labs-root.log')}
+  ${places.testLabs('labs-root', labs)}
   took 'labs as root'
+  ${places.testLabs('labs-user', labs, asPerson)}
+  took 'labs as a user'
 ) &
-root=$!
+labs=$!
 NETLOOM_FULL_KERNEL=1 unshare --net --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh \\
-  ${vitest} --outputFile.json=${at('vitest.json')} >${at('vitest.log')} 2>&1
+  ${vitest} >${places.at('vitest.log')} 2>&1
 took 'kernel tests'
-echo 0 >/proc/sys/net/core/fb_tunnels_only_for_init_net
-mkdir -m 700 ${home} ${home}/run
-chown -R ${ordinaryUser}:${ordinaryUser} ${home}
-(
-  cd /
-  ${asUser} ${netloom} test --json ${files} >${at('labs-user.json')} 2>${at('labs-user.log')}
-)
-took 'labs as a user'
-wait $root
+wait $labs
 free -m
 `;
 }
 
-interface Outcome {
-  readonly results: string;
-  readonly run: GuestResult | null;
-  readonly problem: string | null;
-  /** Why there is no guest here, in one sentence. */
-  readonly missing: string | null;
-}
+reports.testBoot('The full kernel');
 
-async function runEverything(): Promise<Outcome> {
-  let results = '';
-  try {
-    // Before anything is made: where every test is skipped, no hook runs that would remove it.
-    prepareGuest();
-    results = path.join(temporaryDirectory('guest'), 'results');
-    mkdirSync(results);
-    const run = await runInGuest({
-      script: writeScript(results),
-      results,
-      workingDirectory: checkout,
-      timeoutSeconds: 2400,
-      receive: (chunk) => process.stderr.write(chunk),
-    });
-    return { results, run, problem: null, missing: null };
-  } catch (error) {
-    if (error instanceof GuestUnavailable) {
-      return { results, run: null, problem: null, missing: error.message };
-    }
-    if (!(error instanceof GuestFailure)) throw error;
-    return { results, run: null, problem: error.message, missing: null };
-  }
-}
-
-const { results, run, problem, missing } = await runEverything();
-
-function read(name: string): string {
-  return readFileSync(path.join(results, name), 'utf8');
-}
-
-function readReport<T>(stem: string): T {
-  try {
-    return JSON.parse(read(`${stem}.json`)) as T;
-  } catch {
-    throw new Error(`No report; what was printed:\n${read(`${stem}.log`).slice(-4000)}`);
-  }
-}
-
-function readVitestReport(): VitestReport | null {
-  try {
-    return readReport<VitestReport>('vitest');
-  } catch {
-    return null;
-  }
-}
-
-if (missing !== null) {
-  process.stderr.write(`The guest tier is skipped: ${missing}\n`);
-  it.skip(`The full kernel’s tests need a guest: ${missing}`, () => undefined);
-} else {
-  it('the guest boots, runs everything and comes to its end', () => {
-    expect(problem).toBeNull();
-    expect(run?.status).toBe(0);
-  });
-}
-
-if (run !== null) {
+if (reports.run !== null) {
   describe('the guest’s kernel', () => {
-    it('has all modules that are asked for', () => {
-      expect(run.missingModules).toEqual([]);
-    });
-
     it('is not the machine’s', () => {
       const own = spawnSync('uname', ['-r'], { encoding: 'utf8' }).stdout.trim();
       expect(prepareGuest().release).not.toBe(own);
     });
 
     it.each(featureNames.map((name, index) => ({ name, index })))('has $name', ({ index }) => {
-      expect(read(`feature-${index}.status`).trim(), read(`feature-${index}.log`)).toBe('0');
+      const log = reports.read(`feature-${index}.log`);
+      expect(reports.read(`feature-${index}.status`).trim(), log).toBe('0');
     });
   });
 
-  describe.each(people)('in the guest as $who', ({ stem }) => {
-    it.each(labs)('the lab %s works and leaves nothing', (lab) => {
-      const report = readReport<LabReport>(stem);
-      const found = report.files.filter(({ file }) => path.basename(file) === lab);
+  describe.each(people)('in the guest as $who', ({ stem, names }) => {
+    it.each(names)('the lab %s works and leaves nothing', (lab) => {
+      const files = reports.readReport<LabReport>(stem)?.files;
+      expect(files, reports.read(`${stem}.log`).slice(-4000)).toBeDefined();
+      const found = (files ?? []).filter(({ file }) => path.basename(file) === lab);
       // This kernel lacks nothing: a lab that is skipped here is one that never runs.
       const reasons = found.map(({ reason }) => reason ?? '').join('\n');
       expect(
@@ -223,25 +134,9 @@ if (run !== null) {
     });
 
     it('nothing was built anew', () => {
-      expect(read(`${stem}.log`)).not.toContain('Building');
+      expect(reports.read(`${stem}.log`)).not.toContain('Building');
     });
   });
 
-  const vitestReport = readVitestReport();
-  describe.each(kernelTests)('test/kernel/%s in the guest', (name) => {
-    const file = vitestReport?.testResults.find((one) => path.basename(one.name) === name);
-
-    it('is loaded and has tests', () => {
-      expect(file, read('vitest.log').slice(-4000)).toBeDefined();
-      expect(file?.assertionResults, file?.message).not.toEqual([]);
-    });
-
-    for (const { fullName, status, failureMessages } of file?.assertionResults ?? []) {
-      it(fullName, (test) => {
-        if (status === 'pending' || status === 'skipped' || status === 'todo') test.skip();
-        const reason = [...(failureMessages ?? []), file?.message ?? ''].join('\n');
-        expect(status, reason).toBe('passed');
-      });
-    }
-  });
+  for (const name of kernelTests) reports.testInside('vitest', name);
 }

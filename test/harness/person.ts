@@ -141,13 +141,13 @@ export class Person {
     await expect.poll(() => this.action('Apply').isEnabled(), { timeout: 30_000 }).toBe(true);
     await this.action('Apply').click();
     await expect
-      .poll(() => this.page.getByTestId('plan-state').innerText(), { timeout: 60_000 })
+      .poll(() => this.page.getByTestId('plan-state').innerText(), { timeout: 180_000 })
       .toMatch(/in force|nothing/i);
   }
 
   async expectChecks(passed: number, all: number): Promise<void> {
     await expect
-      .poll(() => this.page.getByTestId('check-count').innerText(), { timeout: 60_000 })
+      .poll(() => this.page.getByTestId('check-count').innerText(), { timeout: 180_000 })
       .toContain(`${passed}/${all}`);
   }
 }

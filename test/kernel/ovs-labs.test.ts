@@ -173,4 +173,22 @@ describe('a lab of Open vSwitch', () => {
     expect(network()).toEqual(empty);
     expect(ip('-j', 'link', 'show', 'type', 'tun').trim()).not.toContain('s1');
   });
+
+  it('is as before also where a machine’s switch would have the kernel’s datapath', async () => {
+    await bench.close();
+    bench = await openBench({ fault: 'fail-at:1', lackOf: () => null });
+    const target = documentTarget(`
+netloom: 1
+name: switched
+topology:
+  nodes:
+    m: { kind: namespace }
+    s1: { kind: ovs-bridge, namespace: m }
+`);
+    const { steps } = plan(bench, await prepared(bench, target));
+    expect(JSON.stringify(steps)).toContain('"system"');
+    const failed = await apply(bench, target);
+    expect(failed).toMatchObject({ ok: false, failure: { kind: 'rolled-back' } });
+    expect(network()).toEqual(empty);
+  });
 });

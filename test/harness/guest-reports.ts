@@ -1,0 +1,196 @@
+/**
+ * What tests in a guest have in common: one boot runs a script that leaves reports, and each entry of a report is a test on this
+ * side.
+ */
+import { mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { GuestResult, GuestRun } from './guest.d.mts';
+import { GuestFailure, GuestUnavailable, prepareGuest, runInGuest } from './guest.mjs';
+import { checkout, install, ordinaryUser, temporaryDirectory } from './netloom.ts';
+
+export const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** vitest's own report, as far as it is read here. */
+interface VitestReport {
+  readonly testResults: readonly VitestFile[];
+}
+
+interface VitestFile {
+  readonly name: string;
+  readonly message: string;
+  readonly assertionResults: readonly {
+    readonly status: string;
+    readonly fullName: string;
+    readonly failureMessages: readonly string[] | null;
+  }[];
+}
+
+export interface VitestCommand {
+  /** Of the tier. */
+  readonly directory: string;
+  readonly files: readonly string[];
+  /** The report is `STEM.json` in the directory for results. */
+  readonly stem: string;
+  readonly isParallel?: boolean;
+  /** Parts of the names of the tests that are to run; all where there are none. */
+  readonly only?: readonly string[];
+}
+
+/** What a guest's script is written with. */
+export class GuestPlaces {
+  readonly results: string;
+
+  constructor(results: string) {
+    this.results = results;
+  }
+
+  /** A file in the directory for results, quoted for the shell. */
+  at(name: string): string {
+    return quote(path.join(this.results, name));
+  }
+
+  /** Emulated processors are slow: these tests have the longest bounds. */
+  vitest({ directory, files, stem, isParallel = false, only = [] }: VitestCommand): string {
+    return [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', ...files]
+      .concat(['--config', 'test/vitest.config.ts', '--dir', directory])
+      .concat(['--testTimeout=600000', '--hookTimeout=600000'])
+      .concat(isParallel ? [] : ['--no-file-parallelism'])
+      .concat(['--reporter=verbose', '--reporter=json'])
+      .concat([`--outputFile.json=${path.join(this.results, `${stem}.json`)}`])
+      .concat(only.length === 0 ? [] : ['-t', only.join('|')])
+      .map(quote)
+      .join(' ');
+  }
+
+  /** `netloom test` of gallery labs, with the report and what it says in files of that stem. */
+  testLabs(stem: string, labs: readonly string[], person = ''): string {
+    const { root, node } = install();
+    const netloom = `${quote(node)} ${quote(path.join(root, 'main/cli/netloom.mjs'))}`;
+    const files = labs.map((name) => quote(path.join(root, 'assets/labs', name))).join(' ');
+    return `(cd /; ${person} ${netloom} test --json ${files} >${this.at(`${stem}.json`)} 2>${this.at(`${stem}.log`)})`;
+  }
+}
+
+const home = '/tmp/guest-person';
+
+/** Makes the home of an ordinary person; before {@link asPerson}. */
+export const makePerson = `
+mkdir -m 700 ${home} ${home}/run
+chown -R ${ordinaryUser}:${ordinaryUser} ${home}
+`;
+export const asPerson = `setpriv --reuid ${ordinaryUser} --regid ${ordinaryUser} --clear-groups env HOME=${home} XDG_RUNTIME_DIR=${home}/run`;
+
+/** Says on what is printed how long the guest has been up, which is what a run's time goes into. */
+export const sayWhen = `took() { echo "$1: $(cut -d ' ' -f 1 /proc/uptime)"; }\n`;
+
+type Script = (places: GuestPlaces) => string;
+
+/** What came of a guest: a result, or a problem, or the reason why there is none here. */
+export class GuestReports {
+  readonly #results: string;
+  readonly run: GuestResult | null;
+  readonly problem: string | null;
+  /** In one sentence. */
+  readonly missing: string | null;
+
+  private constructor(
+    results: string,
+    found: Partial<Pick<GuestReports, 'run' | 'problem' | 'missing'>>,
+  ) {
+    this.#results = results;
+    this.run = found.run ?? null;
+    this.problem = found.problem ?? null;
+    this.missing = found.missing ?? null;
+  }
+
+  static async collect(
+    stem: string,
+    script: Script,
+    options: Omit<GuestRun, 'script' | 'results' | 'workingDirectory' | 'receive'>,
+  ): Promise<GuestReports> {
+    let results = '';
+    try {
+      // Before anything is made: where every test is skipped, no hook runs that would remove it.
+      prepareGuest();
+      // Built here, so that the slow machine need not.
+      install();
+      results = path.join(temporaryDirectory(stem), 'results');
+      mkdirSync(results);
+      const run = await runInGuest({
+        ...options,
+        script: script(new GuestPlaces(results)),
+        results,
+        workingDirectory: checkout,
+        receive: (chunk) => process.stderr.write(chunk),
+      });
+      return new GuestReports(results, { run });
+    } catch (error) {
+      if (error instanceof GuestUnavailable) {
+        return new GuestReports(results, { missing: error.message });
+      }
+      if (!(error instanceof GuestFailure)) throw error;
+      return new GuestReports(results, { problem: error.message });
+    }
+  }
+
+  /** What a file has; '' where there is none. */
+  read(name: string): string {
+    try {
+      return readFileSync(path.join(this.#results, name), 'utf8');
+    } catch {
+      return '';
+    }
+  }
+
+  readReport<T>(stem: string): T | null {
+    try {
+      return JSON.parse(this.read(`${stem}.json`)) as T;
+    } catch {
+      return null;
+    }
+  }
+
+  /** The first test of each guest: that there was one. Where none can be had, a skip that says why. */
+  testBoot(name: string, statuses: readonly number[] = [0]): void {
+    if (this.missing !== null) {
+      process.stderr.write(`${name}: skipped: ${this.missing}\n`);
+      it.skip(`${name} needs a guest: ${this.missing}`, () => undefined);
+      return;
+    }
+    it(`${name}: the guest boots, runs everything and comes to its end`, () => {
+      expect(this.problem).toBeNull();
+      expect(this.run?.missingModules).toEqual([]);
+      expect(statuses).toContain(this.run?.status);
+    });
+  }
+
+  /** A test for each that ran inside; `wanted` are parts of names of which each is to be found among them. */
+  testInside(stem: string, fileName: string, wanted: readonly string[] = []): void {
+    describe(`${fileName} in the guest`, () => {
+      const file = this.readReport<VitestReport>(stem)?.testResults.find(
+        ({ name }) => path.basename(name) === fileName,
+      );
+      const ran = (file?.assertionResults ?? []).filter(
+        // Those that were not asked for.
+        ({ status }) => wanted.length === 0 || status === 'passed' || status === 'failed',
+      );
+
+      it('is loaded and has tests', () => {
+        expect(file, this.read(`${stem}.log`).slice(-4000)).toBeDefined();
+        expect(ran, file?.message).not.toEqual([]);
+        const names = ran.map(({ fullName }) => fullName);
+        const unseen = wanted.filter((part) => !names.some((name) => name.includes(part)));
+        expect(unseen, file?.message).toEqual([]);
+      });
+
+      for (const { fullName, status, failureMessages } of ran) {
+        it(fullName, (test) => {
+          if (['pending', 'skipped', 'todo'].includes(status)) test.skip();
+          const reason = [...(failureMessages ?? []), file?.message ?? ''].join('\n');
+          expect(status, reason).toBe('passed');
+        });
+      }
+    });
+  }
+}
