@@ -190,6 +190,10 @@ describe('the machine’s Open vSwitch', () => {
       // It takes the change back first.
       await machine.must('root', ['agent', 'start', '--realm', 'host'], { limit: 200_000 });
       await expectAsBefore();
+      const log = machine.look(['cat', '/run/netloom/host/agent.log']).split('\n');
+      expect(log.findLast((line) => line.includes('"event":"recovery"'))).toContain(
+        '"outcome":"rolled-back"',
+      );
     },
   );
 });
