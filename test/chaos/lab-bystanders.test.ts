@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PlanTarget } from '../../agent/api/calls.ts';
 import type { ConnectedAgent, Realms } from '../../main/agent-link/realms.ts';
 import { randomFrom } from '../harness/lab-edits.ts';
-import { needsFullKernel } from '../harness/lab-mutations.ts';
+import { needsFullKernel } from '../harness/lab-needs.ts';
 import {
   type CommandResult,
   delay,

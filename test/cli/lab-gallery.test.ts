@@ -1,34 +1,22 @@
 /** Every lab of the gallery on the real kernel, as root and as an ordinary user, beside the same network made by hand. */
 import { existsSync, readdirSync } from 'node:fs';
-import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { lackOfKernelDatapath } from '../../agent/ovs/datapath.ts';
-import { type BareNetwork, makeBareNetwork } from '../harness/lab-bare-network.ts';
+import { byHand, expectTranscript, fileOf, labByHand, labOf } from '../harness/lab-by-hand.ts';
 import { labScripts, realmScript } from '../harness/lab-expectations.ts';
+import { galleryFiles as files } from '../harness/lab-needs.ts';
 import { inLanes } from '../harness/lanes.ts';
 import { readMachine } from '../harness/lab-machine.ts';
 import {
   type CommandResult,
-  gallery,
   isAlive,
-  install,
   Netloom,
   ordinaryUser,
   parse,
   processesIn,
   type RunningRealm,
 } from '../harness/netloom.ts';
-import {
-  networkDifferences,
-  type NetworkState,
-  readNetworkState,
-} from '../harness/network-state.ts';
+import { networkDifferences, readNetworkState } from '../harness/network-state.ts';
 
-const files = readdirSync(gallery)
-  .filter((name) => name.endsWith('.yaml'))
-  .sort();
-const labOf = (file: string): string => path.basename(file, '.yaml');
-const fileOf = (file: string): string => path.join(gallery, file);
 /** Those that take long wait beside the others. */
 const slow = ['stp-ring.yaml', 'virtual-machine.yaml', 'ovs-leaf-spine.yaml', 'ovs-rstp-ring.yaml'];
 const inOrder = [...slow, ...files.filter((file) => !slow.includes(file))];
@@ -40,43 +28,6 @@ const people = [
   { who: isRoot ? 'root' : 'the person who runs the tests', user: process.getuid?.() ?? 0 },
   ...(isRoot ? [{ who: 'an ordinary user', user: ordinaryUser }] : []),
 ];
-
-/** The network of a script, made by hand in an empty one. */
-async function byHand(...scripts: readonly string[]): Promise<NetworkState> {
-  const bare: BareNetwork = await makeBareNetwork(path.join(install().root, 'bin'));
-  try {
-    bare.script(scripts.join('\n'));
-    return readNetworkState(bare.inside);
-  } finally {
-    bare.end();
-  }
-}
-
-/** What Open vSwitch uses by itself in a realm; a plan against nothing does not know, and takes its own. */
-const datapath = lackOfKernelDatapath() === null ? 'system' : 'netdev';
-
-/** What a lab is on this kernel, made by hand; null when it lacks something that the lab needs. */
-const byHandOf = new Map<string, Promise<NetworkState | null>>();
-function expectedOf(
-  file: string,
-  usual: 'system' | 'netdev' = datapath,
-): Promise<NetworkState | null> {
-  const script = labScripts[file];
-  if (script === undefined) throw new Error(`no network written by hand for ${file}`);
-  const key = `${file} ${usual}`;
-  const known =
-    byHandOf.get(key) ??
-    byHand(realmScript, `usual=${usual}`, script).catch((error: unknown) => {
-      // The words of iproute2 and Open vSwitch for a kind of link, a queueing discipline, a setting or a datapath that the
-      // kernel does not have.
-      if (/Unknown device type|kind is unknown|not supported|add_dp/i.test(String(error))) {
-        return null;
-      }
-      throw error;
-    });
-  byHandOf.set(key, known);
-  return known;
-}
 
 function expectNothingLeft(realm: RunningRealm): void {
   expect(isAlive(realm.keeper)).toBe(false);
@@ -99,14 +50,6 @@ afterAll(async () => {
   await tester.dispose();
 });
 
-/** What a person copies, who has nothing yet: whoever it is. */
-const transcripts = new Map<string, Promise<CommandResult>>();
-function transcriptOf(file: string, netloom: Netloom): Promise<CommandResult> {
-  const known = transcripts.get(file) ?? netloom.must(['plan', fileOf(file), '--commands']);
-  transcripts.set(file, known);
-  return known;
-}
-
 describe.each(people)('as $who', ({ user }) => {
   let netloom: Netloom;
   let brought: ReadonlyMap<string, Promise<void>>;
@@ -121,7 +64,7 @@ describe.each(people)('as $who', ({ user }) => {
   });
 
   async function bringUpAndDown(file: string): Promise<void> {
-    const expected = await expectedOf(file);
+    const expected = await labByHand(file);
     const up = await netloom.run(['up', fileOf(file), '--yes', '--json']);
     if (expected === null) {
       // The guest tier brings it up. Here it is refused before anything happens.
@@ -181,26 +124,11 @@ describe.each(people)('as $who', ({ user }) => {
   describe('`plan --commands` and sh', () => {
     let made: ReadonlyMap<string, Promise<void>>;
     beforeAll(() => {
-      made = inLanes(files, lanes, makeByCommands);
+      made = inLanes(files, lanes, async (file) => {
+        // What this kernel lacks is run in the guest tier.
+        await expectTranscript(file, netloom);
+      });
     });
-
-    // Against nothing, as a person copies it; then in a realm that is as empty as that.
-    async function makeByCommands(file: string): Promise<void> {
-      const expected = await expectedOf(file, 'netdev');
-      if (expected === null) return;
-      const transcript = await transcriptOf(file, netloom);
-      const realm = await netloom.emptyRealm(`by-${labOf(file)}`);
-      realm.script(transcript.stdout);
-      // A process that a script leaves in the background is another program for a moment.
-      await expect
-        .poll(() => networkDifferences(expected, readNetworkState(realm.inRealm)), {
-          message: `${file}:\n${transcript.stdout}`,
-          timeout: 10_000,
-          interval: 200,
-        })
-        .toEqual([]);
-      process.kill(realm.keeper, 'SIGKILL');
-    }
 
     it.each(files)('make the same %s as `up`', { timeout: 300_000 }, (file) => made.get(file));
   });
@@ -212,7 +140,7 @@ describe('netloom test', () => {
     expect(status, stderr).toBe(0);
     const lines = stdout.trimEnd().split('\n');
     const lacking = new Set<string>();
-    for (const file of files) if ((await expectedOf(file)) === null) lacking.add(file);
+    for (const file of files) if ((await labByHand(file)) === null) lacking.add(file);
     const passed = files.length - lacking.size;
     expect(lines.at(-1)).toBe(`${passed} passed, 0 failed, ${lacking.size} skipped`);
     const without = (line: string): string => line.replace(/ \(Open vSwitch on \w+\)$/, '');

@@ -6,9 +6,9 @@ import {
   type LabDoor,
   type MutationResult,
   mutations,
-  needsFullKernel,
   tryMutations,
 } from '../harness/lab-mutations.ts';
+import { needsFullKernel } from '../harness/lab-needs.ts';
 import { Netloom } from '../harness/netloom.ts';
 
 /** Most of the time goes to answers that do not come: lanes wait beside each other, each in a realm of its own. */

@@ -16,8 +16,8 @@ import {
   quote,
   sayWhen,
 } from '../harness/guest-reports.ts';
-import { hasOpenVswitch, needsFullKernel } from '../harness/lab-mutations.ts';
-import { checkout, gallery } from '../harness/netloom.ts';
+import { fullKernelLabs as labs } from '../harness/lab-needs.ts';
+import { checkout } from '../harness/netloom.ts';
 
 /** Scripts that run by `sh -e` in a network namespace of their own, by what they show. */
 const features: Readonly<Record<string, string>> = {
@@ -46,11 +46,6 @@ const features: Readonly<Record<string, string>> = {
 };
 const featureNames = Object.keys(features);
 
-/** The labs that need more than every kernel has; the others are tried on the machine's own (test/cli/lab-gallery.test.ts), Open vSwitch by ovs.test.ts. */
-const labs = readdirSync(gallery)
-  .filter((name) => name.endsWith('.yaml') && needsFullKernel(name) && !hasOpenVswitch(name))
-  .sort();
-
 /** The kernel tier's tests of what links the kernel can make, and of the labs that need them. */
 const kernelTests = readdirSync(path.join(checkout, 'test/kernel'))
   .filter((name) => /^(?:device|netlink|full-kernel)-.*\.test\.ts$/.test(name))
@@ -77,6 +72,11 @@ const reports = await GuestReports.collect('guest', writeScript, { timeoutSecond
 
 function writeScript(places: GuestPlaces): string {
   const vitest = places.vitest({ directory: 'test/kernel', files: kernelTests, stem: 'vitest' });
+  const transcripts = places.vitest({
+    directory: 'test/guest',
+    files: ['test/guest/transcripts.inside.ts'],
+    stem: 'transcripts',
+  });
   return `
 ${sayWhen}${makePerson}
 ${featureNames
@@ -95,6 +95,8 @@ echo 1 >/proc/sys/net/core/fb_tunnels_only_for_init_net
   took 'labs as root'
   ${places.testLabs('labs-user', labs, asPerson)}
   took 'labs as a user'
+  ${transcripts} >${places.at('transcripts.log')} 2>&1
+  took 'transcripts'
 ) &
 labs=$!
 NETLOOM_FULL_KERNEL=1 unshare --net --mount --propagation private sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh \\
@@ -139,4 +141,5 @@ if (reports.run !== null) {
   });
 
   for (const name of kernelTests) reports.testInside('vitest', name);
+  reports.testInside('transcripts', 'transcripts.inside.ts');
 }

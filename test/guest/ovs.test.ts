@@ -3,7 +3,6 @@
  * `netloom test`, as root, one of them as an ordinary user, and the host's realm with the machine's own Open vSwitch
  * (host-ovs.inside.ts).
  */
-import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import {
@@ -13,12 +12,8 @@ import {
   makePerson,
   sayWhen,
 } from '../harness/guest-reports.ts';
-import { hasOpenVswitch } from '../harness/lab-mutations.ts';
-import { gallery } from '../harness/netloom.ts';
+import { switchLabs as labs } from '../harness/lab-needs.ts';
 
-const labs = readdirSync(gallery)
-  .filter((name) => name.endsWith('.yaml') && hasOpenVswitch(name))
-  .sort();
 /** Beside each other, as there are two processors. */
 const lanes = [0, 1].map((lane) => labs.filter((_, index) => index % 2 === lane));
 const byUser = labs.slice(0, 1);

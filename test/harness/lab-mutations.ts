@@ -2,15 +2,11 @@
  * Labs of the gallery with one setting wrong, and which of their checks must then fail: written by hand, as a person
  * would break them. A check that no mutation turns red proves nothing.
  */
-import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { PlanTarget } from '../../agent/api/calls.ts';
 import type { CheckResult } from '../../agent/api/lab.ts';
 import type { Result } from '../../agent/api/result.ts';
-import { readDocument } from '../../agent/lab/document-text.ts';
-import { networkOf } from '../../agent/lab/network.ts';
-import { requirementsOf } from '../../agent/lab/requirements.ts';
-import { gallery } from './netloom.ts';
+import { readGallery } from './lab-needs.ts';
 
 /** A text that occurs once in the document, above its checks, and what stands there instead. */
 type Edit = readonly [before: string, after: string];
@@ -1201,32 +1197,6 @@ export const refusedMutations: Readonly<Record<string, readonly RefusedMutation[
     },
   ],
 };
-
-export function readGallery(file: string): string {
-  return readFileSync(path.join(gallery, file), 'utf8');
-}
-
-/** What every kernel has that these tests run on. */
-const usual: ReadonlySet<string> = new Set([
-  ...['link:bridge', 'link:veth', 'link:tap', 'link:tun', 'link:vxlan'],
-  ...['queueing:tbf', 'program:nft', 'program:socat'],
-  ...['program:qemu-system-x86_64', 'guest-system'],
-  // With the userspace datapath; on the kernel's they are tried in a guest of their own.
-  ...['ovsdb-server', 'ovs-vswitchd', 'ovs-vsctl', 'ovs-ofctl'].map((name) => `program:${name}`),
-]);
-
-/** Whether a lab of the gallery needs more than every kernel has: the guest tier is where it is sure to run. */
-export function needsFullKernel(file: string): boolean {
-  const { document } = readDocument(readGallery(file));
-  if (document === null) return true;
-  return requirementsOf(networkOf(document)).some(({ capability }) => !usual.has(capability));
-}
-
-/** Whether a lab of the gallery has an Open vSwitch. */
-export function hasOpenVswitch(file: string): boolean {
-  const { document } = readDocument(readGallery(file));
-  return document !== null && networkOf(document).switches.size > 0;
-}
 
 /** The lab's text with the edits; throws where one does not fit: it would change nothing, or not what is meant. */
 export function mutate(text: string, edits: readonly Edit[]): string {

@@ -13,10 +13,9 @@ import {
   type LabDoor,
   type MutationResult,
   mutations,
-  needsFullKernel,
-  readGallery,
   tryMutations,
 } from '../harness/lab-mutations.ts';
+import { needsFullKernel, readGallery } from '../harness/lab-needs.ts';
 import { type Bench, openBench } from './apply-harness.ts';
 import { requirePrivateNamespaces } from './netlink-private.ts';
 

@@ -1,7 +1,8 @@
 import { readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readDocument } from '../../../agent/lab/document-text.ts';
-import { mutate, mutations, readGallery, refusedMutations } from '../../harness/lab-mutations.ts';
+import { mutate, mutations, refusedMutations } from '../../harness/lab-mutations.ts';
+import { readGallery } from '../../harness/lab-needs.ts';
 import { gallery } from '../../harness/netloom.ts';
 
 const files = readdirSync(gallery).filter((name) => name.endsWith('.yaml'));

@@ -1,0 +1,45 @@
+/** The labs of the gallery, and in which tier each is sure to run. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { readDocument } from '../../agent/lab/document-text.ts';
+import { networkOf } from '../../agent/lab/network.ts';
+import { requirementsOf } from '../../agent/lab/requirements.ts';
+import { gallery } from './netloom.ts';
+
+export const galleryFiles: readonly string[] = readdirSync(gallery)
+  .filter((name) => name.endsWith('.yaml'))
+  .sort();
+
+export function readGallery(file: string): string {
+  return readFileSync(path.join(gallery, file), 'utf8');
+}
+
+/** What every kernel has that these tests run on. */
+const usual: ReadonlySet<string> = new Set([
+  ...['link:bridge', 'link:veth', 'link:tap', 'link:tun', 'link:vxlan'],
+  ...['queueing:tbf', 'program:nft', 'program:socat'],
+  ...['program:qemu-system-x86_64', 'guest-system'],
+  // With the userspace datapath; on the kernel's they are tried in a guest of their own.
+  ...['ovsdb-server', 'ovs-vswitchd', 'ovs-vsctl', 'ovs-ofctl'].map((name) => `program:${name}`),
+]);
+
+/** Whether a lab of the gallery needs more than every kernel has: the guest tier is where it is sure to run. */
+export function needsFullKernel(file: string): boolean {
+  const { document } = readDocument(readGallery(file));
+  if (document === null) return true;
+  return requirementsOf(networkOf(document)).some(({ capability }) => !usual.has(capability));
+}
+
+/** Whether a lab of the gallery has an Open vSwitch. */
+export function hasOpenVswitch(file: string): boolean {
+  const { document } = readDocument(readGallery(file));
+  return document !== null && networkOf(document).switches.size > 0;
+}
+
+/** On the kernel's datapath these are tried in a guest of their own. */
+export const switchLabs = galleryFiles.filter((name) => hasOpenVswitch(name));
+
+/** The others are tried on the machine's own kernel. */
+export const fullKernelLabs = galleryFiles.filter(
+  (name) => needsFullKernel(name) && !hasOpenVswitch(name),
+);
