@@ -1,5 +1,5 @@
 /** Where the parts of a card lie, in drawing units (1 px at 100 %), relative to the card's centre. Pure. */
-import type { Scene, SceneInterface, SceneNode } from './scene.ts';
+import type { Scene, SceneInterface, SceneNode } from './scene/scene.ts';
 
 export type Side = 'left' | 'right' | 'top' | 'bottom';
 

@@ -3,7 +3,7 @@ import { computed, ref, shallowRef } from 'vue';
 import type { Failure, Inventory } from '../../../agent/api/index.ts';
 import { useBridge } from '../../bridge/bridge.ts';
 import { useRealms } from '../../inventory/realm-store.ts';
-import { overlaysOf } from '../canvas/scene.ts';
+import { overlaysOf } from '../canvas/scene/overlays.ts';
 import { useLab } from '../lab-store.ts';
 import { namespaceNameOf } from '../live.ts';
 import { onwardPacket } from './packet.ts';

@@ -10,7 +10,7 @@ import {
   type OvsPort,
 } from '../../../agent/api/index.ts';
 import { layOutScene } from '../../../renderer/topology/canvas/geometry.ts';
-import { buildScene } from '../../../renderer/topology/canvas/scene.ts';
+import { buildScene } from '../../../renderer/topology/canvas/scene/build-scene.ts';
 import { differencesOf, freeForPort } from '../../../renderer/topology/live.ts';
 
 const site: LabDocument = {

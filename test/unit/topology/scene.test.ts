@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Inventory, LabDocument, LinkView, NamespaceView } from '../../../agent/api/index.ts';
 import { layOutScene, placeMissing } from '../../../renderer/topology/canvas/geometry.ts';
-import { buildScene } from '../../../renderer/topology/canvas/scene.ts';
+import { buildScene } from '../../../renderer/topology/canvas/scene/build-scene.ts';
 
 const lab: LabDocument = {
   netloom: 1,
