@@ -18,6 +18,10 @@ export interface ProcessEntry {
   readonly session: number;
   /** Real user id, as this user namespace sees it. */
   readonly uid: number;
+  /** Real, effective, saved and file system's. */
+  readonly uids: readonly number[];
+  readonly isKernelThread: boolean;
+  readonly isRealtime: boolean;
   /** Clock ticks after boot; with the pid it names a process for good. */
   readonly startTime: number;
   /** Undefined when it may not be read. */
@@ -27,6 +31,9 @@ export interface ProcessEntry {
 const longestCommandLine = 4096;
 const commandBuffer = Buffer.allocUnsafeSlow(longestCommandLine + 1);
 
+/** PF_KTHREAD (include/linux/sched.h). */
+const kernelThreadFlag = 0x00200000;
+
 /** Pure. Fields of /proc/<pid>/stat; the name stands in parentheses and may itself hold any byte. */
 export function parseProcessStat(text: string):
   | {
@@ -35,6 +42,11 @@ export function parseProcessStat(text: string):
       readonly parent: number;
       readonly session: number;
       readonly startTime: number;
+      /** Clock ticks on all CPUs together, of all its threads: user and system. */
+      readonly cpuTime: number;
+      readonly isKernelThread: boolean;
+      /** SCHED_FIFO or SCHED_RR. */
+      readonly isRealtime: boolean;
     }
   | undefined {
   const open = text.indexOf('(');
@@ -50,6 +62,9 @@ export function parseProcessStat(text: string):
     parent: Number(fields[1]),
     session: Number(fields[3]),
     startTime,
+    cpuTime: Number(fields[11]) + Number(fields[12]),
+    isKernelThread: (Number(fields[6]) & kernelThreadFlag) !== 0,
+    isRealtime: fields[38] === '1' || fields[38] === '2',
   };
 }
 
@@ -59,7 +74,7 @@ export function readProcess(pid: number): ProcessEntry | undefined {
     const stat = parseProcessStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
     if (stat === undefined) return undefined;
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-    const uid = /^Uid:\s+([0-9]+)/m.exec(status)?.[1];
+    const uids = /^Uid:\s+([0-9\s]+)$/m.exec(status)?.[1]?.trim().split(/\s+/).map(Number) ?? [];
     const command = readCommandLine(pid);
     return {
       pid,
@@ -69,7 +84,10 @@ export function readProcess(pid: number): ProcessEntry | undefined {
       commandLineCut: command.cut,
       state: stat.state,
       session: stat.session,
-      uid: Number(uid ?? 65534),
+      uid: uids[0] ?? 65534,
+      uids,
+      isKernelThread: stat.isKernelThread,
+      isRealtime: stat.isRealtime,
       startTime: stat.startTime,
       networkNamespace: readNamespaceInode(`/proc/${pid}/ns/net`),
     };

@@ -1,6 +1,6 @@
 /** Labs in a realm: answers what is asked about them. The parts that know how are beside it. */
 import type { PlanTarget } from '../api/calls.ts';
-import type { CpuGroupStates } from '../api/cpu.ts';
+import type { CpuMachineSample } from '../api/cpu.ts';
 import { type ExportRecords, maximumExportRecords } from '../api/flow-export.ts';
 import type { InterfaceStateChange } from '../api/interface-state.ts';
 import type {
@@ -20,7 +20,10 @@ import { isUp, unknownLab } from '../apply/history.ts';
 import type { Recovered } from '../apply/recovery.ts';
 import { TransactionRunner } from '../apply/transaction.ts';
 import type { ChangeTools } from './change-tools.ts';
+import type { ReadFile } from '../cpu/files.ts';
 import { Confirmations } from './confirmations.ts';
+import { CpuBindings } from './cpu-bindings.ts';
+import { watchCpu } from './cpu-watch.ts';
 import { InterfaceStates } from './interface-states.ts';
 import { LabApplier } from './lab-applier.ts';
 import { runChecks } from './lab-checks.ts';
@@ -38,6 +41,8 @@ import type { Spot } from './processes.ts';
 import { isSettled } from './settled.ts';
 
 export class LabService {
+  /** Processes that people have bound to CPU groups. */
+  readonly bindings: CpuBindings;
   private readonly options: LabServiceOptions;
   private readonly runner: TransactionRunner;
   private readonly pending = new PendingChange();
@@ -71,7 +76,9 @@ export class LabService {
     const planner = new LabPlanner(options, states, documents, openFlow);
     const drift = new DriftWatch(options, runner, states, planner);
     const recover: ChangeTools['recover'] = (decided) => recoverRealm(options, openFlow, decided);
-    const tools = { options, runner, states, planner, pending, drift, recover };
+    const bindings = new CpuBindings(options, states, runner);
+    const tools = { options, runner, states, planner, pending, drift, bindings, recover };
+    this.bindings = bindings;
     this.options = options;
     this.runner = runner;
     this.states = states;
@@ -115,6 +122,9 @@ export class LabService {
       if (!adopted.ok) failures.push(adopted.failure);
     } else if (recovered.ok && found === null && options.readOnly === null) {
       clearDeadlines(options.stateDirectory, null);
+    }
+    if (options.readOnly === null) {
+      for (const { name } of loaded.value.records) labs.bindings.settle(name);
     }
     labs.drift.look();
     return succeed({ labs, recoveries, failures });
@@ -209,6 +219,7 @@ export class LabService {
         return tracked.ok ? succeed(tracked.value.fd) : tracked;
       },
       collected: (node) => this.nodes.collected(lab, node, maximumExportRecords),
+      groups: this.options.cpu?.groupsOf(lab) ?? null,
       isSettled: ({ ipv6 }) => isSettled(this.options.tracker.snapshot(), lab, ipv6),
       signal,
       onResult,
@@ -274,15 +285,22 @@ export class LabService {
     return this.nodes.collected(lab, node, limit);
   }
 
-  /** The CPU groups of a lab that is up, with what they use. */
-  cpuGroups(lab: string): Result<CpuGroupStates> {
-    const document = this.states.inForceOf(lab);
-    if (!document.ok) return document;
-    const groups = this.options.cpu?.groupsOf(lab) ?? null;
-    return succeed({
-      time: performance.now(),
-      groups: groups === null ? [] : [...groups.states()],
-    });
+  /** Samples of the machine's CPUs and of a lab's groups; `interval` in milliseconds, `lab` null is the machine alone. */
+  watchCpu(
+    lab: string | null,
+    interval: number,
+    signal: AbortSignal,
+    onSample: (sample: CpuMachineSample) => void,
+  ): Promise<Result<Record<string, never>>> {
+    const watched =
+      lab === null
+        ? null
+        : {
+            document: () => this.states.inForceOf(lab),
+            groups: (read: ReadFile) => this.options.cpu?.groupsOf(lab, read) ?? null,
+            isChanging: () => this.runner.running === lab,
+          };
+    return watchCpu({ lab: watched, interval, signal, onSample });
   }
 }
 

@@ -9,6 +9,11 @@ import {
   CapabilitySchema,
   CheckResultSchema,
   ConfirmWithinSchema,
+  CpuBindSchema,
+  CpuBoundSchema,
+  CpuCandidateSchema,
+  CpuMachineSampleSchema,
+  CpuWatchSchema,
   describeCall,
   ExportRecordsSchema,
   FailureSchema,
@@ -363,6 +368,28 @@ export const bridgeCalls = {
     result: ExportRecordsSchema,
     effect: 'read',
     timeout: 15_000,
+  }),
+  /** As the agent's: samples until it is cancelled or its window closes. One a subject is enough for a window. */
+  'cpu.watch': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CpuWatchSchema.shape }),
+    result: empty,
+    progress: CpuMachineSampleSchema,
+    effect: 'read',
+    timeout: null,
+  }),
+  /** As the agent's. */
+  'cpu.bind': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CpuBindSchema.shape }),
+    result: CpuBoundSchema,
+    effect: 'write',
+    timeout: 30_000,
+  }),
+  /** The realm's processes, for whoever looks for one to bind. */
+  'cpu.candidates': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, lab: LabNameSchema }),
+    result: z.strictObject({ candidates: z.array(CpuCandidateSchema), total: z.number().int() }),
+    effect: 'read',
+    timeout: 30_000,
   }),
   /** The flows of an Open vSwitch bridge with their counters, by now. */
   'openflow.flows': describeCall({

@@ -132,6 +132,21 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
       return agent.ok ? agent.value.call('collector.records', place) : agent;
     },
 
+    'cpu.watch': async ({ realm, ...watch }, { signal, progress }) => {
+      const agent = await workbench.connection(realm);
+      if (!agent.ok) return agent;
+      return agent.value.call('cpu.watch', watch, { signal, onProgress: progress });
+    },
+
+    'cpu.bind': async ({ realm, ...bind }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('cpu.bind', bind) : agent;
+    },
+    'cpu.candidates': async ({ realm, lab }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('cpu.candidates', { lab }) : agent;
+    },
+
     'openflow.flows': async ({ realm, ...place }) => {
       const agent = await workbench.connection(realm);
       return agent.ok ? agent.value.call('openflow.flows', place) : agent;

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { byHand, expectTranscript, fileOf, labByHand, labOf } from '../harness/lab-by-hand.ts';
 import { labScripts, realmScript } from '../harness/lab-expectations.ts';
-import { galleryFiles as files } from '../harness/lab-needs.ts';
+import { cpuLabs as cpuFiles, sandboxLabs as files } from '../harness/lab-needs.ts';
 import { inLanes } from '../harness/lanes.ts';
 import { readMachine } from '../harness/lab-machine.ts';
 import {
@@ -93,6 +93,15 @@ describe.each(people)('as $who', ({ user }) => {
     { timeout: 300_000 },
     (file) => brought.get(file),
   );
+
+  // They are tried in groups of a test's own (test/kernel/cpu-gallery.test.ts) and where there are 16 CPUs.
+  it.each(cpuFiles)('refuses %s in a sandbox, and says where it can be', async (file) => {
+    const up = await netloom.run(['up', fileOf(file), '--yes']);
+    expect(up.status).toBe(1);
+    expect(up.stderr).toContain('CPU groups belong to the machine');
+    const realms = (await netloom.realms()).map(({ realm }) => realm);
+    expect(realms).not.toContain(`sandbox:${labOf(file)}`);
+  });
 
   it('leaves no realm, socket or key behind', async () => {
     expect(await netloom.realms()).toEqual([]);

@@ -8,7 +8,7 @@ import {
   mutations,
   tryMutations,
 } from '../harness/lab-mutations.ts';
-import { needsFullKernel } from '../harness/lab-needs.ts';
+import { needsFullKernel, splitsCpus } from '../harness/lab-needs.ts';
 import { Netloom } from '../harness/netloom.ts';
 
 /** Most of the time goes to answers that do not come: lanes wait beside each other, each in a realm of its own. */
@@ -22,7 +22,9 @@ const slow: readonly string[] = [
   'ovs-rstp-ring.yaml',
 ];
 /** The longest first, so that no lane is left with one at the end. */
-const files = Object.keys(mutations).sort((one, other) => length(other) - length(one));
+const files = Object.keys(mutations)
+  .filter((file) => !splitsCpus(file))
+  .sort((one, other) => length(other) - length(one));
 
 function length(file: string): number {
   return slow.includes(file) ? 1000 : (mutations[file]?.length ?? 0);

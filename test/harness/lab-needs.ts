@@ -30,11 +30,22 @@ export function needsFullKernel(file: string): boolean {
   return requirementsOf(networkOf(document)).some(({ capability }) => !usual.has(capability));
 }
 
+/**
+ * Whether a lab of the gallery splits CPUs: that takes the realm of the host and as many CPUs as the lab is for. It is tried
+ * scaled to the machine's own (test/kernel/cpu-gallery.test.ts), and refused in a sandbox.
+ */
+export function splitsCpus(file: string): boolean {
+  return readDocument(readGallery(file)).document?.cpu !== undefined;
+}
+
 /** Whether a lab of the gallery has an Open vSwitch. */
 export function hasOpenVswitch(file: string): boolean {
   const { document } = readDocument(readGallery(file));
   return document !== null && networkOf(document).switches.size > 0;
 }
+
+export const cpuLabs = galleryFiles.filter((name) => splitsCpus(name));
+export const sandboxLabs = galleryFiles.filter((name) => !splitsCpus(name));
 
 /** On the kernel's datapath these are tried in a guest of their own. */
 export const switchLabs = galleryFiles.filter((name) => hasOpenVswitch(name));
