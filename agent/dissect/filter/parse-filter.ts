@@ -109,9 +109,10 @@ class FilterParser {
   }
 
   parse(): Expression {
-    if (this.token.kind === 'end') {
+    const [first] = this.tokens;
+    if (first?.kind === 'end') {
       this.fault(
-        this.token,
+        first,
         'filter-syntax',
         'there is nothing to look for',
         'Write a field or a protocol, such as tcp or ip.addr == 10.0.0.1.',
