@@ -204,8 +204,9 @@ export class FlowTable {
       namespace: packet.namespace,
       ipProtocol: packet.ipProtocol,
       addresses: [
-        bytes.slice(sourceAt, sourceAt + addressLength),
-        bytes.slice(destinationAt, destinationAt + addressLength),
+        // Copies, also of a Buffer, whose slices are none.
+        Uint8Array.from(bytes.subarray(sourceAt, sourceAt + addressLength)),
+        Uint8Array.from(bytes.subarray(destinationAt, destinationAt + addressLength)),
       ],
       ports: [packet.sourcePort, packet.destinationPort],
       protocol: packet.protocol,
