@@ -175,10 +175,9 @@ describe('a filter that is wrong', () => {
     expect(compiled.ok ? '' : compiled.failure.reason).toContain('a character of value 0');
   });
 
-  it('does not wait for names of hosts', () => {
-    const start = performance.now();
-    expect(compileFilter('host nowhere.example.net', 100).ok).toBe(false);
-    expect(performance.now() - start).toBeLessThan(3000);
+  it('is one that names a host which nobody knows', () => {
+    const compiled = compileFilter('host nowhere.invalid', 100);
+    expect(compiled.ok ? '' : compiled.failure.reason).toContain('nowhere.invalid');
   });
 
   it('leaves nothing behind', () => {

@@ -66,7 +66,7 @@ afterEach(() => {
 
 interface Seen extends Pick<
   LivePacket,
-  'direction' | 'interfaceIndex' | 'isChecksumPending' | 'segmentSize' | 'wireLength'
+  'bytes' | 'direction' | 'interfaceIndex' | 'isChecksumPending' | 'segmentSize' | 'wireLength'
 > {
   readonly json: PacketJson;
 }

@@ -205,7 +205,8 @@ describe('a history', () => {
 
   it('has a series for each counter', () => {
     const history = new RateHistory({ slots: 1, millisecondsPerSlot: 100 });
-    const each = Object.fromEntries(linkCounterNames.map((name, at) => [name, at])) as typeof zero;
+    const each = { ...zero };
+    for (const [at, name] of linkCounterNames.entries()) Object.assign(each, { [name]: at });
     history.add(0, each);
     expect(linkCounterNames.map((name) => history.series(name))).toEqual(
       linkCounterNames.map((_, at) => [at]),
