@@ -95,6 +95,20 @@ const cCloseRange: Call<[number, number, number, number]> = libc.func('syscall',
   'uint32_t',
   'uint32_t',
 ]);
+const cMapMemory: Call<[null, number, number, number, number, number]> = libc.func(
+  'intptr_t mmap(void *, size_t, int, int, int, int64_t)',
+);
+const cUnmapMemory: Call<[number, number]> = libc.func('munmap', 'int', ['uintptr_t', 'size_t']);
+const cReadMemory: (to: Bytes, from: number, length: number) => void = libc.func('memcpy', 'void', [
+  'void *',
+  'uintptr_t',
+  'size_t',
+]);
+const cWriteMemory: (to: number, from: Bytes, length: number) => void = libc.func(
+  'memcpy',
+  'void',
+  ['uintptr_t', 'void *', 'size_t'],
+);
 const cStringError: (errno: number) => string = libc.func('const char *strerror(int)');
 const cStatFs: Call<[string, Bytes]> = libc.func('int statfs(const char *, void *)');
 
@@ -113,6 +127,7 @@ export const SOL_SOCKET = 1;
 export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
+export const SO_ATTACH_FILTER = 26;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const MSG_PEEK = 0x2;
@@ -329,6 +344,40 @@ export function readSocketName(fd: number, address: Uint8Array): number {
   length.writeUInt32LE(address.length, 0);
   const result = settle(cGetSockName(fd, address, length));
   return result < 0 ? result : length.readUInt32LE(0);
+}
+
+/** SO_ATTACH_FILTER of classic BPF instructions, eight bytes each (struct sock_filter). */
+export function attachFilter(fd: number, instructions: Uint8Array): number {
+  const program = Buffer.alloc(16);
+  program.writeUInt16LE(instructions.length / 8, 0);
+  program.writeBigUInt64LE(koffi.address(instructions), 8);
+  return settle(cSetSockOpt(fd, SOL_SOCKET, SO_ATTACH_FILTER, program, program.length));
+}
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
+
+/** mmap(2) of a descriptor from its start, to be read and written by both sides. Returns the address or `-errno`. */
+export function mapMemory(fd: number, length: number): number {
+  return settle(cMapMemory(null, length, PROT_READ_WRITE, MAP_SHARED, fd, 0));
+}
+
+export function unmapMemory(address: number, length: number): number {
+  return settle(cUnmapMemory(address, length));
+}
+
+/**
+ * Copies from mapped memory: a view of it would not do, since Electron's Node has no buffers outside of V8's cage. The
+ * place must be within a mapping that is still there, or the process ends.
+ */
+export function readMemory(to: Uint8Array, address: number, length: number): void {
+  if (length > to.length) throw new RangeError('More memory than the buffer has room for.');
+  cReadMemory(to, address, length);
+}
+
+/** As `readMemory`, the other way. */
+export function writeMemory(address: number, from: Uint8Array): void {
+  cWriteMemory(address, from, from.length);
 }
 
 /** close(2). Linux always releases the descriptor, also on error, so there is nothing to retry. */

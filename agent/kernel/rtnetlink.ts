@@ -5,6 +5,7 @@
  *
  * A request is a value: encode it with others into one send (`RequestSocket.transact`) or alone.
  */
+import type { LinkCounters } from '../api/link-counters.ts';
 import {
   formatIpAddress,
   formatMac,
@@ -52,6 +53,7 @@ export const RTM_GETNETCONF = 82;
 export const RTM_NEWNSID = 88;
 export const RTM_DELNSID = 89;
 export const RTM_GETNSID = 90;
+export const RTM_GETSTATS = 94;
 
 export const RTNLGRP_LINK = 1;
 export const RTNLGRP_NEIGH = 3;
@@ -133,18 +135,6 @@ export interface BridgePortInfo {
   readonly learning: boolean;
   readonly unicastFlood: boolean;
   readonly isolated: boolean;
-}
-
-/** Counters of struct rtnl_link_stats64; from a namespace's own view of the link. */
-export interface LinkCounters {
-  readonly receivedPackets: number;
-  readonly transmittedPackets: number;
-  readonly receivedBytes: number;
-  readonly transmittedBytes: number;
-  readonly receiveErrors: number;
-  readonly transmitErrors: number;
-  readonly receiveDropped: number;
-  readonly transmitDropped: number;
 }
 
 export interface Link {
@@ -975,6 +965,7 @@ const messageTypes: ReadonlyMap<number, string> = new Map([
   [RTM_GETNETCONF, 'RTM_GETNETCONF'],
   [RTM_NEWNSID, 'RTM_NEWNSID'],
   [RTM_GETNSID, 'RTM_GETNSID'],
+  [RTM_GETSTATS, 'RTM_GETSTATS'],
 ]);
 
 /** struct ifinfomsg. `change` is the mask of the flags to set. */

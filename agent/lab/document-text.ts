@@ -14,6 +14,7 @@ import type { z } from 'zod';
 import { LabDocumentSchema } from '../api/document.ts';
 import type { LabDocument } from '../api/document.ts';
 import { reservedInterfaceNames } from '../api/names.ts';
+import { nearestWord } from '../api/nearest-word.ts';
 import type { Failure, Place } from '../api/result.ts';
 import { maximumDocumentSize } from '../api/version.ts';
 import { failureOf } from './sentences.ts';
@@ -269,7 +270,7 @@ class Source {
         for (const key of issue.keys) {
           const at = [...path, key];
           const place = this.locate(at, true);
-          const near = nearest(key, knownKeysAt(path, value));
+          const near = nearestWord(key, knownKeysAt(path, value));
           const object = objectAt(this.labels.data, path, this.file);
           if (near === null) this.report('unknown-key', { key }, place, object);
           else this.report('unknown-key-near', { key, near }, place, object);
@@ -515,32 +516,6 @@ function knownKeysAt(path: DocumentPath, value: unknown): readonly string[] {
       : ['kind', 'title', 'loopback', 'interfaces', 'routes'];
   }
   return [];
-}
-
-/** The known key that is at most two letters away, null when there is none. */
-function nearest(key: string, known: readonly string[]): string | null {
-  const lower = key.toLowerCase();
-  let best: string | null = null;
-  let distance = 3;
-  for (const candidate of known) {
-    if (Math.abs(candidate.length - lower.length) >= distance) continue;
-    const found = editDistance(lower, candidate);
-    if (found < distance && found < candidate.length) [best, distance] = [candidate, found];
-  }
-  return best;
-}
-
-function editDistance(left: string, right: string): number {
-  let row = Array.from({ length: right.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= left.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= right.length; j += 1) {
-      const replace = (row[j - 1] ?? 0) + (left[i - 1] === right[j - 1] ? 0 : 1);
-      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[right.length] ?? 0;
 }
 
 function rangeOf(node: unknown): readonly [number, number, number] | undefined {

@@ -6,6 +6,7 @@ import type { CapturedPacket, CaptureFault } from '../../agent/dissect/capture/c
 import { textOfFault } from '../../agent/dissect/capture/fault-text.ts';
 import { dissect } from '../../agent/dissect/dissect.ts';
 import { fieldCatalogue } from '../../agent/dissect/field-catalogue.ts';
+import { type DisplayFilter, displayFilter } from '../../agent/dissect/filter/display-filter.ts';
 import { packetJson } from '../../agent/dissect/packet-json.ts';
 import { packetLine, packetTree } from '../../agent/dissect/packet-text.ts';
 import { storageFailure } from '../library/storage-failure.ts';
@@ -21,6 +22,8 @@ import {
 export interface DissectOptions {
   /** How many packets; all of them unless given. */
   readonly count?: number;
+  /** Display filter: packets that it does not mean are left out, and not counted. */
+  readonly filter?: string;
   readonly verbose?: boolean;
   readonly json?: boolean;
   readonly fields?: boolean;
@@ -124,23 +127,34 @@ export async function dissectCapture(
       next: 'Give a capture, or - for standard input.',
     });
   }
+  let filter: DisplayFilter | null = null;
+  if (options.filter !== undefined) {
+    const read = displayFilter(options.filter);
+    if (!read.ok) return printFailure(read.failure);
+    filter = read.value;
+  }
   const output = new Output();
   const faults: CaptureFault[] = [];
   const most = options.count ?? Infinity;
   let unnamed = 0;
   let since: number | null = null;
 
-  const show = (packet: CapturedPacket): void => {
+  /** Whether it was shown. */
+  const show = (packet: CapturedPacket): boolean => {
     const { bytes, wireLength, time } = packet;
     const dissection = dissect(bytes, packet.interface.linkType, wireLength);
+    // Times count from the first packet of the file, shown or not.
+    if (time !== null) since ??= time.seconds + time.nanoseconds / 1e9;
+    if (filter?.matches(packet, dissection) === false) return false;
     if (json) {
       output.line(JSON.stringify(packetJson(packet, dissection)));
-      return;
+      return true;
     }
-    if (time !== null) since ??= time.seconds + time.nanoseconds / 1e9;
     output.line(printable(packetLine(packet, dissection, since ?? 0)));
-    if (options.verbose !== true) return;
-    for (const line of packetTree(dissection)) output.line(printable(line));
+    if (options.verbose === true) {
+      for (const line of packetTree(dissection)) output.line(printable(line));
+    }
+    return true;
   };
 
   const reader = new CaptureReader();
@@ -149,8 +163,7 @@ export async function dissectCapture(
     for (const item of items) {
       if (left <= 0) return;
       if (item.kind === 'packet') {
-        show(item.packet);
-        left -= 1;
+        if (show(item.packet)) left -= 1;
         // Nothing waits between packets otherwise: that would take longer than they do.
         if (output.isFull) await output.flush();
       } else if (faults.length < maximumFaults) {

@@ -310,6 +310,10 @@ function buildProgram(): Program {
     .argument('[file]', 'capture (pcap or pcapng); - is standard input')
     .description('show the packets of a capture, a line each')
     .option('-c, --count <n>', 'stop after so many packets', parseCount)
+    .option(
+      '-Y, --filter <filter>',
+      'leave out what this display filter does not mean, such as "ip.addr == 10.0.0.0/8 && tcp"',
+    )
     .option('-v, --verbose', 'show every field below its packet, with the bytes it was read from')
     .option('--fields', 'list the fields that packets may have, instead of packets')
     .option('--json', 'print one JSON object a packet')

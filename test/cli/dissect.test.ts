@@ -100,6 +100,28 @@ describe('packets of a file', () => {
   });
 });
 
+describe('a display filter', () => {
+  it('leaves packets out, and counts what is shown', async () => {
+    const { stdout } = await netloom.must(['dissect', file, '-Y', 'arp || udp.port == 40001']);
+    expect(
+      stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.trim().split(/\s+/)[0]),
+    ).toEqual(['2', '3']);
+    expect(stdout).toContain('0.250000');
+    const first = await netloom.must(['dissect', file, '-Y', 'not icmp', '-c', '1', '--json']);
+    expect(JSON.parse(first.stdout)).toMatchObject({ number: 2, protocol: 'ARP' });
+  });
+
+  it('is refused with the place of its fault, before anything is read', async () => {
+    const refused = await netloom.run(['dissect', file, '-Y', 'ip && tcp.prot == 80']);
+    expect(refused).toMatchObject({ status: 2, stdout: '' });
+    expect(refused.stderr).toContain('At character 7 there is no field or protocol tcp.prot.');
+    expect(refused.stderr).toContain('Did you mean tcp.port?');
+  });
+});
+
 describe('standard input', () => {
   it('is read for -', async () => {
     const child = netloom.start(['dissect', '-']);

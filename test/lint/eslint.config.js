@@ -12,7 +12,7 @@ const sources = ['agent/**/*.ts', 'main/**/*.ts', 'renderer/**/*.{ts,vue}', 'tes
 
 /** Packages that may be imported in one wrapper only. */
 const wrapped = {
-  koffi: ['agent/kernel/native.ts'],
+  koffi: ['agent/kernel/native.ts', 'agent/kernel/packet-filter.ts'],
   zeromq: ['agent/transport/socket.ts', 'main/agent-link/socket.ts'],
   'node:child_process': ['agent/kernel/process.ts', 'main/agent-link/process.ts'],
   child_process: [],

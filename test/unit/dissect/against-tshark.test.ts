@@ -5,7 +5,6 @@ import type { CapturedPacket } from '../../../agent/dissect/capture/captured-pac
 import { dissect } from '../../../agent/dissect/dissect.ts';
 import { fieldCatalogue } from '../../../agent/dissect/field-catalogue.ts';
 import { packetJson, type PacketJson } from '../../../agent/dissect/packet-json.ts';
-import { interfaceBlock, join, packetBlock, sectionHeader } from '../../harness/captures.ts';
 import {
   differences,
   dissectByTshark,
@@ -13,17 +12,10 @@ import {
   sharkFieldNames,
   type SharkPacket,
 } from '../../harness/tshark.ts';
+import { sampleCapture } from './sample-capture.ts';
 import { samples } from './samples.ts';
 
-/** Of pcapng, with an interface for each link type. */
-const linkTypes = [...new Set(samples.map(({ linkType = 1 }) => linkType))];
-const capture = join([
-  sectionHeader(),
-  ...linkTypes.map((linkType) => interfaceBlock(linkType)),
-  ...samples.map(({ bytes, linkType = 1 }, index) =>
-    packetBlock({ bytes, interface: linkTypes.indexOf(linkType), time: BigInt(index) }),
-  ),
-]);
+const capture = sampleCapture();
 
 function readAll(file: Uint8Array): PacketJson[] {
   const reader = new CaptureReader();
