@@ -1,0 +1,159 @@
+/**
+ * A split as a picture: a row a depth, and one ruler of cores for all of them, so that a core is as wide everywhere. Pure;
+ * lengths are cores.
+ */
+import { type GroupFigures, ownLimit } from '../../agent/cpu/figures.ts';
+import { type CpuGroup, type CpuSplit, type GroupPath, joinPath } from '../../agent/cpu/group.ts';
+
+/** What a group's width is: its cap, its pins, or what its weight comes to. */
+export type Measure = 'cap' | 'pins' | 'weight';
+
+export interface IcicleCell {
+  /** `free` is what a group has not handed out; it bears that group's path. */
+  readonly kind: 'group' | 'free';
+  readonly path: GroupPath;
+  readonly depth: number;
+  /** Families that would lie on each other are in lanes below each other. */
+  readonly lane: number;
+  readonly from: number;
+  readonly to: number;
+  /** Up to here it gets what it wants however busy the others are. */
+  readonly solidTo: number;
+  /** From here on it lies beyond what its parent has; null where it does not. */
+  readonly overFrom: number | null;
+}
+
+export interface Icicle {
+  readonly cells: readonly IcicleCell[];
+  /** Lanes of each depth. */
+  readonly lanes: readonly number[];
+  /** Cores that the ruler shows. */
+  readonly extent: number;
+}
+
+/** Cores closer than this are the same. */
+const epsilon = 1e-6;
+
+export function measureOf({ cap, pins }: CpuGroup): Measure {
+  if (cap !== null && (pins === null || cap < pins.length)) return 'cap';
+  return pins === null ? 'weight' : 'pins';
+}
+
+/** How wide a group is drawn. */
+export function widthOf(group: CpuGroup, figures: GroupFigures | undefined): number {
+  return ownLimit(group) ?? figures?.guaranteed ?? 0;
+}
+
+/** A group with those in it, as they are laid out. */
+interface Family {
+  readonly from: number;
+  readonly to: number;
+  readonly spills: boolean;
+  readonly cells: readonly Omit<IcicleCell, 'lane'>[];
+  readonly groups: readonly (readonly [CpuGroup, number])[];
+}
+
+export function icicleOf(
+  { cpus, root }: CpuSplit,
+  figures: ReadonlyMap<GroupPath, GroupFigures>,
+): Icicle {
+  const cores = cpus.length;
+  const top: IcicleCell = {
+    ...{ kind: 'group', path: '', depth: 0, lane: 0, from: 0, to: cores },
+    ...{ solidTo: cores, overFrom: null },
+  };
+  const cells: IcicleCell[] = [top];
+  const lanes = [1];
+  let extent = cores;
+  let row: readonly {
+    readonly path: GroupPath;
+    readonly group: CpuGroup;
+    readonly from: number;
+  }[] = [{ path: '', group: root, from: 0 }];
+  for (let depth = 1; row.length > 0; depth += 1) {
+    const families = row.flatMap(({ path, group, from }) => {
+      const family = familyOf(path, group, from, depth, figures);
+      return family.cells.length === 0 ? [] : [{ path, ...family }];
+    });
+    if (families.length === 0) break;
+    const placed = lanesOf(families);
+    lanes.push(Math.max(...placed) + 1);
+    families.forEach((family, index) => {
+      for (const cell of family.cells) cells.push({ ...cell, lane: placed[index] ?? 0 });
+      extent = Math.max(extent, family.to);
+    });
+    row = families.flatMap(({ path, groups }) =>
+      groups.map(([group, from]) => ({ path: joinPath(path, group.name), group, from })),
+    );
+  }
+  return { cells, lanes, extent };
+}
+
+function familyOf(
+  path: GroupPath,
+  group: CpuGroup,
+  from: number,
+  depth: number,
+  figures: ReadonlyMap<GroupPath, GroupFigures>,
+): Family {
+  const edge = from + (figures.get(path)?.ceiling ?? 0);
+  const cells: Omit<IcicleCell, 'lane'>[] = [];
+  const groups: (readonly [CpuGroup, number])[] = [];
+  let at = from;
+  for (const child of group.groups) {
+    const own = joinPath(path, child.name);
+    const figure = figures.get(own);
+    const to = at + widthOf(child, figure);
+    cells.push({
+      ...{ kind: 'group', path: own, depth, from: at, to },
+      solidTo: Math.min(to, at + (figure?.guaranteed ?? 0)),
+      overFrom: to > edge + epsilon ? Math.max(at, edge) : null,
+    });
+    groups.push([child, at]);
+    at = to;
+  }
+  const spills = at > edge + epsilon;
+  // The machine as a whole can be handed out before there is any group.
+  if ((group.groups.length > 0 || depth === 1) && edge - at > epsilon) {
+    cells.push({ kind: 'free', path, depth, from: at, to: edge, solidTo: at, overFrom: null });
+  }
+  return { from, to: Math.max(at, edge), spills, cells, groups };
+}
+
+/** The lane of each family: those that spill over others go below them. */
+function lanesOf(families: readonly Family[]): readonly number[] {
+  const placed = families.map(() => 0);
+  const place = (indexes: readonly number[], first: number): number => {
+    const ends: number[] = [];
+    for (const index of indexes.toSorted((a, b) => fromOf(a) - fromOf(b))) {
+      const family = families[index];
+      if (family === undefined) continue;
+      let lane = ends.findIndex((end) => end <= family.from + epsilon);
+      if (lane < 0) lane = ends.length;
+      ends[lane] = family.to;
+      placed[index] = first + lane;
+    }
+    return ends.length;
+  };
+  const fromOf = (index: number): number => families[index]?.from ?? 0;
+  const all = families.map((_, index) => index);
+  if (place(all, 0) <= 1) return placed;
+  const staying = all.filter((index) => families[index]?.spills !== true);
+  const below = place(staying, 0);
+  place(
+    all.filter((index) => families[index]?.spills === true),
+    below,
+  );
+  return placed;
+}
+
+/** Marks of the ruler: few enough to be read, at round numbers of cores. `room` is pixels for one core. */
+export function ticksOf(extent: number, room: number): readonly number[] {
+  const step = [0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512].find(
+    (each) => each * room >= 36,
+  );
+  const every = step ?? 1024;
+  return Array.from({ length: Math.floor(extent / every + epsilon) + 1 }, (_, index) =>
+    Number((index * every).toFixed(2)),
+  );
+}
