@@ -3,7 +3,7 @@
  * lengths are cores.
  */
 import { type GroupFigures, ownLimit } from '../../agent/cpu/figures.ts';
-import { type CpuGroup, type CpuSplit, type GroupPath, joinPath } from '../../agent/cpu/group.ts';
+import { type CpuGroup, type CpuSplit, depthOf, type GroupPath, joinPath } from '../../agent/cpu/group.ts';
 
 /** What a group's width is: its cap, its pins, or what its weight comes to. */
 export type Measure = 'cap' | 'pins' | 'weight';
@@ -53,9 +53,11 @@ interface Family {
   readonly groups: readonly (readonly [CpuGroup, number])[];
 }
 
+/** `open` is a group that shows what is free in it even where it has no groups: there the first one is drawn. */
 export function icicleOf(
   { cpus, root }: CpuSplit,
   figures: ReadonlyMap<GroupPath, GroupFigures>,
+  open: GroupPath | null = null,
 ): Icicle {
   const cores = cpus.length;
   const top: IcicleCell = {
@@ -72,7 +74,7 @@ export function icicleOf(
   }[] = [{ path: '', group: root, from: 0 }];
   for (let depth = 1; row.length > 0; depth += 1) {
     const families = row.flatMap(({ path, group, from }) => {
-      const family = familyOf(path, group, from, depth, figures);
+      const family = familyOf(path, group, from, figures, path === open);
       return family.cells.length === 0 ? [] : [{ path, ...family }];
     });
     if (families.length === 0) break;
@@ -93,9 +95,10 @@ function familyOf(
   path: GroupPath,
   group: CpuGroup,
   from: number,
-  depth: number,
   figures: ReadonlyMap<GroupPath, GroupFigures>,
+  isOpen: boolean,
 ): Family {
+  const depth = depthOf(path) + 1;
   const edge = from + (figures.get(path)?.ceiling ?? 0);
   const cells: Omit<IcicleCell, 'lane'>[] = [];
   const groups: (readonly [CpuGroup, number])[] = [];
@@ -114,7 +117,7 @@ function familyOf(
   }
   const spills = at > edge + epsilon;
   // The machine as a whole can be handed out before there is any group.
-  if ((group.groups.length > 0 || depth === 1) && edge - at > epsilon) {
+  if ((group.groups.length > 0 || path === '' || isOpen) && edge - at > epsilon) {
     cells.push({ kind: 'free', path, depth, from: at, to: edge, solidTo: at, overFrom: null });
   }
   return { from, to: Math.max(at, edge), spills, cells, groups };

@@ -1,6 +1,6 @@
 /** Edits of a document's CPU split, and of the bindings that name its groups. */
 import { type Document, isMap, isScalar, isSeq, type YAMLMap } from 'yaml';
-import { type CpuGroupSettings, assertNever } from '../../../agent/api/index.ts';
+import { assertNever, type CpuGroupSettings, type LabDocument } from '../../../agent/api/index.ts';
 import { type GroupPath, joinPath, parentPath } from '../../../agent/cpu/group.ts';
 import { assign, createValue, renameKey } from './yaml-values.ts';
 
@@ -37,6 +37,16 @@ type YamlPath = readonly (string | number)[];
 /** Where a group's settings are; the root has none but its groups. */
 function pathOf(group: GroupPath): readonly string[] {
   return ['cpu', ...(group === '' ? [] : group.split('/').flatMap((name) => ['groups', name]))];
+}
+
+/** The groups in one of a document, by name. */
+export function groupsIn(
+  { cpu }: LabDocument,
+  parent: GroupPath,
+): Readonly<Record<string, CpuGroupSettings>> {
+  let groups = cpu?.groups ?? {};
+  for (const name of parent === '' ? [] : parent.split('/')) groups = groups[name]?.groups ?? {};
+  return groups;
 }
 
 function nameOf(group: GroupPath): string {

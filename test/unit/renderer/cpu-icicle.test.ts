@@ -38,6 +38,15 @@ describe('the icicle', () => {
     expect(place(text, 'A', 'free')).toEqual([2, 0, 2, 6]);
   });
 
+  it('shows room for the first group in the one that is open', () => {
+    const { split, figures } = seen(notes);
+    const { cells, lanes } = icicleOf(split, figures, 'B');
+    expect(cells.find(({ kind }) => kind === 'free')).toMatchObject({
+      ...{ path: 'B', depth: 2, from: 8, to: 12 },
+    });
+    expect(lanes).toEqual([1, 1, 1]);
+  });
+
   it('marks what lies beyond the parent, and says what is sure of it', () => {
     const text = documentText(
       'cpu:\n  cores: 8\n  groups:\n    A: { cap: 6 }\n    B: { cap: 6 }\n',

@@ -1,0 +1,4 @@
+/** Cores as they are read: two digits at most, none that say nothing. */
+export function coresText(cores: number): string {
+  return String(Number(cores.toFixed(2)));
+}

@@ -1,0 +1,53 @@
+/** What a person does to a split from buttons, menus and keys alike. */
+import { type GroupPath, parentPath } from '../../agent/cpu/group.ts';
+import { scaleSplit } from '../../agent/lab/scale-cpu.ts';
+import { useNotices } from '../app/notice-store.ts';
+import { useLab } from '../topology/lab-store.ts';
+import { useCpu } from './cpu-store.ts';
+import { addGroup, fitGroups, mergeGroups, mergePartner, splitGroup } from './split-edits.ts';
+
+export function useCpuActions() {
+  const lab = useLab();
+  const cpu = useCpu();
+  const notices = useNotices();
+
+  return {
+    /** A group in another, of so many cores; of what is free where nobody says. */
+    add(parent: GroupPath, cores: number | null = null) {
+      const made = addGroup(cpu.written, cpu.writtenFigures, parent, cores);
+      if (made !== null && lab.edit(made.edits)) cpu.select(made.path);
+    },
+    /** Beside the group that is selected. */
+    addBeside() {
+      this.add(parentPath(cpu.selected ?? '') ?? '');
+    },
+    split(path: GroupPath) {
+      const made = splitGroup(cpu.written, path);
+      if (made !== null) lab.edit(made.edits);
+    },
+    partnerOf: (path: GroupPath) => mergePartner(cpu.written, path),
+    merge(path: GroupPath) {
+      const other = mergePartner(cpu.written, path);
+      if (other === null) return;
+      // The one on the left keeps its name.
+      const groups = [...cpu.writtenFigures.keys()];
+      const [first, second] =
+        groups.indexOf(path) < groups.indexOf(other) ? [path, other] : [other, path];
+      if (lab.edit(mergeGroups(cpu.written, first, second))) cpu.select(first);
+    },
+    fit(path: GroupPath) {
+      const edits = fitGroups(cpu.written, cpu.writtenFigures, path);
+      if (edits.length > 0) lab.edit(edits);
+    },
+    setCores(cores: number | undefined) {
+      lab.edit([{ kind: 'set-cpu-cores', cores }]);
+    },
+    /** The document for so many CPUs, with every cap in proportion. */
+    scaleTo(cores: number) {
+      if (lab.document === null) return;
+      const scaled = scaleSplit(lab.text, lab.document, cores);
+      notices.judge('edit', scaled);
+      if (scaled.ok) lab.change(scaled.value);
+    },
+  };
+}
