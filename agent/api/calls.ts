@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CpuGroupStatesSchema } from './cpu.ts';
+import { CpuMachineSampleSchema, CpuWatchSchema } from './cpu.ts';
 import { AgentInfoSchema } from './agent-info.ts';
 import { FdbSchema } from './bridge-fdb.ts';
 import { ExportRecordsSchema, maximumExportRecords } from './flow-export.ts';
@@ -120,12 +120,17 @@ export const agentCalls = {
     effect: 'read',
     timeout: 15_000,
   }),
-  /** The CPU groups of a lab that is up, as they are. Counters grow all the time, so no stream of events carries them. */
-  'cpu.groups': describeCall({
-    args: z.strictObject({ lab: LabNameSchema }),
-    result: CpuGroupStatesSchema,
+  /**
+   * The machine's CPUs and the groups of a lab that is up, sampled as often as is asked, until the call is cancelled. The
+   * first sample comes at once, without use. A call and not a stream of events: everybody has a rate of their own, and what
+   * nobody asks for is not sampled.
+   */
+  'cpu.watch': describeCall({
+    args: CpuWatchSchema,
+    result: empty,
+    progress: CpuMachineSampleSchema,
     effect: 'read',
-    timeout: 15_000,
+    timeout: null,
   }),
   /** The flows of an Open vSwitch bridge with their counters, by now. */
   'openflow.flows': describeCall({

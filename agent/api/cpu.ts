@@ -1,35 +1,107 @@
-/** CPU groups as they are, with what they use. */
+/**
+ * CPU groups and CPUs as they are in one moment, with what they have used since the moment before. Sampled only while
+ * somebody watches (`cpu.watch`).
+ */
 import { z } from 'zod';
+import { LabNameSchema } from './names.ts';
 
 const CountSchema = z.number().min(0);
+/** 0 to 1. */
+const ShareSchema = z.number().min(0).max(1);
 
-/** Counters since the group was made; what a kernel or a hierarchy does not have is null. */
-export const CpuGroupStateSchema = z.strictObject({
+/** What is the matter with a group; several may be at once. */
+export const cpuGroupConditions = [
+  /** Its own cap stops it in nearly every period. */
+  'at-cap',
+  /** A group around it has used its cap up: `heldBy` names it. */
+  'held-back',
+  /** It waits for CPUs although no cap stops it, and gets less than is its own under contention. */
+  'starved',
+  /** It runs on CPUs that its pins do not name, since none of those is to be had. */
+  'pins-lost',
+  /** Its limits are gone: somebody has taken the controller away, and nothing holds it. */
+  'limits-gone',
+  /** Its limits are not those of the document in force: somebody else has written them. */
+  'changed-outside',
+  /** Its directory is not there. */
+  'gone',
+] as const;
+export type CpuGroupCondition = (typeof cpuGroupConditions)[number];
+
+/** Limits as the kernel shows them. What a kernel does not count is null, and so is what takes a sample before it. */
+export const CpuGroupSampleSchema = z.strictObject({
   /** Path in the lab's split; the root's is empty. */
   group: z.string(),
-  /** Cores; null without a cap. */
+  /** Cores; null without a cap of its own. */
   cap: z.number().nullable(),
   weight: z.number(),
   idle: z.boolean(),
   /** List of CPUs; empty is what the parent has. */
   pins: z.string(),
+  /** List of CPUs that it can run on now; empty where the kernel does not say. */
+  cpus: z.string(),
+  /** Cores that are its own when all groups contend. Computed; the kernel reserves nothing. */
+  guaranteed: z.number(),
+  /** Cores that it and the groups in it used. */
+  use: CountSchema.nullable(),
+  /** Share of its periods in which its own cap stopped it. */
+  throttled: ShareSchema.nullable(),
+  /** CPU-seconds a second that it lost to its own cap; above 1 where several CPUs stood still. */
+  throttledTime: CountSchema.nullable(),
+  /** Share of the time in which some, or all, of its processes waited for a CPU (PSI). */
+  pressure: z.strictObject({ some: ShareSchema, full: ShareSchema }).nullable(),
   /** Processes that are its own, not its groups'. */
   processes: CountSchema,
-  /** Microseconds on all CPUs together, its groups' too. */
-  usage: CountSchema.nullable(),
-  /** Periods in which something wanted to run, and those in which its own cap stopped it. */
-  periods: CountSchema,
-  throttled: CountSchema,
-  /** Microseconds of all CPUs together; more than the time that passed where several stood still. */
-  throttledTime: CountSchema,
-  /** Per cent of the last ten seconds in which some, or all, of its processes waited for a CPU. */
-  pressure: z.strictObject({ some: z.number(), full: z.number() }).nullable(),
+  conditions: z.array(z.enum(cpuGroupConditions)),
+  /** Path of the group whose cap holds it back; null for none. */
+  heldBy: z.string().nullable(),
 });
-export type CpuGroupState = z.infer<typeof CpuGroupStateSchema>;
+export type CpuGroupSample = z.infer<typeof CpuGroupSampleSchema>;
 
-export const CpuGroupStatesSchema = z.strictObject({
+/** A CPU that is online. `core` counts within its socket: CPUs of one core and socket share its pipelines. */
+export const CpuSampleSchema = z.strictObject({
+  cpu: z.number().int(),
+  core: z.number().int(),
+  socket: z.number().int(),
+  /** NUMA node. */
+  node: z.number().int(),
+  /** Share of the time in which it was not idle. */
+  use: ShareSchema.nullable(),
+});
+export type CpuSample = z.infer<typeof CpuSampleSchema>;
+
+export const CpuProcessSampleSchema = z.strictObject({
+  /** As seen in the realm. */
+  pid: z.number().int(),
+  /** As the kernel has it: at most 15 bytes, which the process may have chosen. */
+  name: z.string(),
+  /** The group that it is in. */
+  group: z.string(),
+  /** Cores over the last second: the kernel counts processes in hundredths of one. */
+  use: CountSchema.nullable(),
+});
+export type CpuProcessSample = z.infer<typeof CpuProcessSampleSchema>;
+
+/** Processes are listed up to this number; how many there are, the groups say. */
+export const maximumCpuProcesses = 200;
+
+export const CpuMachineSampleSchema = z.strictObject({
   /** Milliseconds of a clock that only runs forwards. */
   time: z.number(),
-  groups: z.array(CpuGroupStateSchema),
+  /** Milliseconds since the sample before; 0 for the first one, which has no use yet. */
+  since: z.number(),
+  cpus: z.array(CpuSampleSchema),
+  /** Parents before children; empty without a lab, or where it has no split. */
+  groups: z.array(CpuGroupSampleSchema),
+  /** Those that are in groups of the lab. */
+  processes: z.array(CpuProcessSampleSchema),
 });
-export type CpuGroupStates = z.infer<typeof CpuGroupStatesSchema>;
+export type CpuMachineSample = z.infer<typeof CpuMachineSampleSchema>;
+
+export const CpuWatchSchema = z.strictObject({
+  /** Null is the machine alone. */
+  lab: LabNameSchema.nullable(),
+  /** Milliseconds between two samples. */
+  interval: z.number().int().min(100).max(60_000),
+});
+export type CpuWatch = z.infer<typeof CpuWatchSchema>;

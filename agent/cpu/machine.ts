@@ -85,7 +85,7 @@ export function hasOwnPlace({ version, controllers }: CpuHierarchy): boolean {
 }
 
 /** Whether pins have to be written out: a group of cgroup v1 has those CPUs that are written, and none at first. */
-export function writesPinsOut({ hierarchies }: CpuMachine): boolean {
+export function writesPinsOut({ hierarchies }: Pick<CpuMachine, 'hierarchies'>): boolean {
   return hierarchies.some(
     ({ version, controllers }) => version === 1 && controllers.includes('cpuset'),
   );

@@ -30,7 +30,7 @@ export interface SplitPlan {
   readonly last: readonly CpuOperation[];
 }
 
-interface Wanted {
+export interface Wanted {
   readonly limits: CpuLimits;
   readonly open: boolean;
 }
@@ -87,7 +87,10 @@ export function planSplit(split: CpuSplit | null, machine: CpuMachine): SplitPla
 }
 
 /** What every group is to have, parents first; on cgroup v1 with its pins written out. */
-function wantedOf(split: CpuSplit | null, machine: CpuMachine): ReadonlyMap<GroupPath, Wanted> {
+export function wantedOf(
+  split: CpuSplit | null,
+  machine: Pick<CpuMachine, 'cpus' | 'hierarchies'>,
+): ReadonlyMap<GroupPath, Wanted> {
   const wanted = new Map<GroupPath, Wanted>();
   if (split === null) return wanted;
   const writesOut = writesPinsOut(machine);

@@ -13,7 +13,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import type { CpuGroupState } from '../api/cpu.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { formatCpuList, intersectionOf, isSubset, parseCpuList } from '../cpu/cpu-list.ts';
 import { type FileWrite, type ReadFile, readLimits, writesFor } from '../cpu/files.ts';
@@ -37,7 +36,6 @@ import {
   placeOf,
   rootDirectoryOf,
 } from '../cpu/machine.ts';
-import { coresOf } from '../cpu/quota.ts';
 import { cpusOf, parseProcessCgroups } from './cgroup-hierarchies.ts';
 import { isErrno, systemFailure } from './kernel-failure.ts';
 
@@ -66,8 +64,8 @@ function writeText(file: string, text: string): Result<void> {
 }
 
 /** The processes in a directory; threads of one count as one. */
-export function processesIn(directory: string): readonly number[] {
-  return (readText(path.join(directory, processes)) ?? '')
+export function processesIn(directory: string, read: ReadFile = readText): readonly number[] {
+  return (read(path.join(directory, processes)) ?? '')
     .split('\n')
     .filter((line) => line !== '')
     .map(Number);
@@ -165,14 +163,38 @@ function isHandedDown(hierarchy: CpuHierarchy, directory: string): boolean {
   return hierarchy.controllers.every((one) => now.has(one));
 }
 
-/** Of cpu.pressure (Documentation/accounting/psi.rst): the averages over ten seconds. */
-function pressureOf(text: string | undefined): CpuGroupState['pressure'] {
-  const average = (kind: string): number | null => {
-    const found = new RegExp(`^${kind} avg10=([0-9.]+)`, 'm').exec(text ?? '')?.[1];
+/** What the kernel has counted of a group since it was made: microseconds and periods. Null is what it does not count. */
+export interface GroupCounters {
+  /** On all CPUs together, its groups' too. */
+  readonly usage: number | null;
+  /** Periods in which something wanted to run, and those in which its own cap stopped it. */
+  readonly periods: number;
+  readonly throttled: number;
+  /** Of all CPUs together; more than the time that passed where several stood still. */
+  readonly throttledTime: number;
+  /** The same by whatever cap, its own or one above (cpu.stat.local). */
+  readonly stoppedTime: number | null;
+  /** Time in which some, or all, of its processes waited (PSI). */
+  readonly waited: { readonly some: number; readonly full: number } | null;
+}
+
+/** Of cpu.pressure (Documentation/accounting/psi.rst): `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`. */
+function waitedOf(text: string | undefined): GroupCounters['waited'] {
+  const total = (kind: string): number | null => {
+    const found = new RegExp(`^${kind} .*total=(\\d+)`, 'm').exec(text ?? '')?.[1];
     return found === undefined ? null : Number(found);
   };
-  const some = average('some');
-  return some === null ? null : { some, full: average('full') ?? 0 };
+  const some = total('some');
+  return some === null ? null : { some, full: total('full') ?? 0 };
+}
+
+function parseStatistics(text: string | undefined): ReadonlyMap<string, number> {
+  const statistics = new Map<string, number>();
+  for (const line of (text ?? '').split('\n')) {
+    const at = line.indexOf(' ');
+    if (at > 0) statistics.set(line.slice(0, at), Number(line.slice(at + 1)));
+  }
+  return statistics;
 }
 
 function notAsWritten(file: string, wanted: string, shown: string): Failure {
@@ -191,11 +213,19 @@ export class Cgroups {
   private readonly lab: string;
   /** Where processes go that belong to no group of the lab any more, by hierarchy. */
   private readonly outside: readonly string[];
+  private readonly readText: ReadFile;
 
-  constructor(hierarchies: readonly CpuHierarchy[], lab: string, outside: readonly string[]) {
+  /** `read` is for somebody who reads again and again, and keeps files open for that. */
+  constructor(
+    hierarchies: readonly CpuHierarchy[],
+    lab: string,
+    outside: readonly string[],
+    read: ReadFile = readText,
+  ) {
     this.hierarchies = hierarchies;
     this.lab = lab;
     this.outside = outside;
+    this.readText = read;
   }
 
   /** Everything that is there now. */
@@ -235,43 +265,47 @@ export class Cgroups {
     return { limits, open, complete };
   }
 
-  /** What every group has and uses now. */
-  states(): readonly CpuGroupState[] {
-    return [...this.machine().groups].map(([group, { limits }]) => {
-      const number = (text: string | undefined): number | null =>
-        text !== undefined && /^\d+$/.test(text.trim()) ? Number(text) : null;
-      const files = new Map<CpuController, ReadFile>();
-      for (const hierarchy of this.hierarchies) {
-        const directory = directoryOf(hierarchy, this.lab, group);
-        for (const one of hierarchy.controllers) {
-          files.set(one, (file) => readText(path.join(directory, file)));
-        }
-      }
-      const ofCpu = files.get('cpu') ?? (() => undefined);
-      const statistics = new Map(
-        (ofCpu('cpu.stat') ?? '')
-          .split('\n')
-          .map((line) => line.split(' '))
-          .map(([key = '', value = '']) => [key, Number(value)]),
-      );
-      const nanoseconds = number(files.get('cpuacct')?.('cpuacct.usage'));
-      const usage =
-        statistics.get('usage_usec') ?? (nanoseconds === null ? null : nanoseconds / 1e3);
-      return {
-        group,
-        cap: coresOf(limits),
-        weight: limits.weight,
-        idle: limits.idle,
-        pins: limits.cpus,
-        processes: this.processesOf(group).size,
-        usage,
-        periods: statistics.get('nr_periods') ?? 0,
-        throttled: statistics.get('nr_throttled') ?? 0,
-        throttledTime:
-          statistics.get('throttled_usec') ?? (statistics.get('throttled_time') ?? 0) / 1e3,
-        pressure: pressureOf(ofCpu('cpu.pressure')),
-      };
-    });
+  /** What a group has used by now; all zero or null for one that is not there. */
+  counters(group: GroupPath): GroupCounters {
+    const statistics = parseStatistics(this.readOf('cpu', group, 'cpu.stat'));
+    const nanoseconds = this.readOf('cpuacct', group, 'cpuacct.usage');
+    const usage =
+      statistics.get('usage_usec') ??
+      (nanoseconds === undefined ? null : Number(nanoseconds) / 1e3);
+    const isVersion2 = this.hierarchyOf('cpu')?.version === 2;
+    const local = isVersion2 ? this.readOf('cpu', group, 'cpu.stat.local') : undefined;
+    return {
+      usage,
+      periods: statistics.get('nr_periods') ?? 0,
+      throttled: statistics.get('nr_throttled') ?? 0,
+      throttledTime:
+        statistics.get('throttled_usec') ?? (statistics.get('throttled_time') ?? 0) / 1e3,
+      stoppedTime: parseStatistics(local).get('throttled_usec') ?? null,
+      waited: isVersion2 ? waitedOf(this.readOf('cpu', group, 'cpu.pressure')) : null,
+    };
+  }
+
+  /** List of CPUs that a group can run on now; null where the kernel does not say. */
+  effectiveCpus(group: GroupPath): string | null {
+    const file =
+      this.hierarchyOf('cpuset')?.version === 2 ? 'cpuset.cpus.effective' : 'cpuset.effective_cpus';
+    return this.readOf('cpuset', group, file)?.trim() ?? null;
+  }
+
+  /** Whether the files of a group's cap are there: with the controller they go, and the limits with them. */
+  hasLimits(group: GroupPath): boolean {
+    const file = this.hierarchyOf('cpu')?.version === 2 ? 'cpu.max' : 'cpu.cfs_quota_us';
+    return this.readOf('cpu', group, file) !== undefined;
+  }
+
+  private hierarchyOf(controller: CpuController): CpuHierarchy | undefined {
+    return this.hierarchies.find(({ controllers }) => controllers.includes(controller));
+  }
+
+  private readOf(controller: CpuController, group: GroupPath, file: string): string | undefined {
+    const hierarchy = this.hierarchyOf(controller);
+    if (hierarchy === undefined) return undefined;
+    return this.readText(`${directoryOf(hierarchy, this.lab, group)}/${file}`);
   }
 
   /** In how many hierarchies a group is there, and how many there are. */
@@ -400,7 +434,7 @@ export class Cgroups {
 
   /** The group of the lab that a process is in; null is none, or the process has ended. */
   groupOf(pid: number): GroupPath | null {
-    const hierarchy = this.hierarchies.find(({ controllers }) => controllers.includes('cpu'));
+    const hierarchy = this.hierarchyOf('cpu');
     const text = readText(`/proc/${pid}/cgroup`);
     if (hierarchy === undefined || text === undefined) return null;
     const place = parseProcessCgroups(text).get(hierarchy.version === 2 ? '' : 'cpu');
@@ -412,9 +446,10 @@ export class Cgroups {
 
   /** Processes that are a group's own. */
   processesOf(group: GroupPath): ReadonlySet<number> {
-    const [hierarchy] = this.hierarchies.filter(({ controllers }) => controllers.includes('cpu'));
+    const hierarchy = this.hierarchyOf('cpu');
     if (hierarchy === undefined) return new Set();
-    return new Set(processesIn(placeOf(hierarchy, this.lab, group, this.isOpen(hierarchy, group))));
+    const place = placeOf(hierarchy, this.lab, group, this.isOpen(hierarchy, group));
+    return new Set(processesIn(place, this.readText));
   }
 
   private place(hierarchy: CpuHierarchy, index: number, group: GroupPath | null): string {
@@ -443,7 +478,7 @@ export class Cgroups {
   }
 
   private read(hierarchy: CpuHierarchy, directory: string): SomeCpuLimits {
-    return readLimits(hierarchy, (file) => readText(path.join(directory, file)));
+    return readLimits(hierarchy, (file) => this.readText(`${directory}/${file}`));
   }
 
   /** A group of cgroup v1's cpuset takes no process before it has CPUs and memory nodes. */
@@ -474,7 +509,7 @@ export class Cgroups {
   }
 
   private features(): CpuFeatures {
-    const hierarchy = this.hierarchies.find(({ controllers }) => controllers.includes('cpu'));
+    const hierarchy = this.hierarchyOf('cpu');
     if (hierarchy === undefined) return { burst: false, idle: false };
     // cgroup v2's root has no such files: the kernel's version tells, and the read-back has the last word.
     if (hierarchy.version === 2) return { burst: true, idle: true };

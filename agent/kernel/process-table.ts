@@ -35,6 +35,10 @@ export function parseProcessStat(text: string):
       readonly parent: number;
       readonly session: number;
       readonly startTime: number;
+      /** Clock ticks on all CPUs together, of all its threads: user and system. */
+      readonly cpuTime: number;
+      /** PF_KTHREAD and others (include/linux/sched.h). */
+      readonly flags: number;
     }
   | undefined {
   const open = text.indexOf('(');
@@ -50,6 +54,8 @@ export function parseProcessStat(text: string):
     parent: Number(fields[1]),
     session: Number(fields[3]),
     startTime,
+    cpuTime: Number(fields[11]) + Number(fields[12]),
+    flags: Number(fields[6]),
   };
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { cpuPlaceVariable } from '../api/realm-files.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
+import type { ReadFile } from '../cpu/files.ts';
 import type { CpuHierarchy } from '../cpu/machine.ts';
 import {
   directoryOfProcess,
@@ -80,11 +81,11 @@ export class RealmCpu {
     this.places = places;
   }
 
-  /** Null where there can be none. */
-  groupsOf(lab: string): Cgroups | null {
+  /** Null where there can be none. `read` as in `Cgroups`. */
+  groupsOf(lab: string, read?: ReadFile): Cgroups | null {
     if (!this.places.ok) return null;
     const { hierarchies, outside } = this.places.value;
-    return new Cgroups(hierarchies, lab, outside);
+    return new Cgroups(hierarchies, lab, outside, read);
   }
 
   /** What there is of a lab's groups now. */

@@ -35,7 +35,8 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
     'bridge.fdb': ({ namespace, bridge }) => Promise.resolve(readFdb(tracker, namespace, bridge)),
     'collector.records': ({ lab, node, limit }) =>
       Promise.resolve(labs.collected(lab, node, limit)),
-    'cpu.groups': ({ lab }) => Promise.resolve(labs.cpuGroups(lab)),
+    'cpu.watch': ({ lab, interval }, { signal, progress }) =>
+      labs.watchCpu(lab, interval, signal, progress),
     'openflow.flows': async ({ namespace, bridge }) => {
       const flows = await engines.readFlows(namespace, bridge);
       if (!flows.ok) return flows;

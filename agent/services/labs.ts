@@ -1,6 +1,6 @@
 /** Labs in a realm: answers what is asked about them. The parts that know how are beside it. */
 import type { PlanTarget } from '../api/calls.ts';
-import type { CpuGroupStates } from '../api/cpu.ts';
+import type { CpuMachineSample } from '../api/cpu.ts';
 import { type ExportRecords, maximumExportRecords } from '../api/flow-export.ts';
 import type { InterfaceStateChange } from '../api/interface-state.ts';
 import type {
@@ -20,7 +20,9 @@ import { isUp, unknownLab } from '../apply/history.ts';
 import type { Recovered } from '../apply/recovery.ts';
 import { TransactionRunner } from '../apply/transaction.ts';
 import type { ChangeTools } from './change-tools.ts';
+import type { ReadFile } from '../cpu/files.ts';
 import { Confirmations } from './confirmations.ts';
+import { watchCpu } from './cpu-watch.ts';
 import { InterfaceStates } from './interface-states.ts';
 import { LabApplier } from './lab-applier.ts';
 import { runChecks } from './lab-checks.ts';
@@ -274,15 +276,22 @@ export class LabService {
     return this.nodes.collected(lab, node, limit);
   }
 
-  /** The CPU groups of a lab that is up, with what they use. */
-  cpuGroups(lab: string): Result<CpuGroupStates> {
-    const document = this.states.inForceOf(lab);
-    if (!document.ok) return document;
-    const groups = this.options.cpu?.groupsOf(lab) ?? null;
-    return succeed({
-      time: performance.now(),
-      groups: groups === null ? [] : [...groups.states()],
-    });
+  /** Samples of the machine's CPUs and of a lab's groups; `interval` in milliseconds, `lab` null is the machine alone. */
+  watchCpu(
+    lab: string | null,
+    interval: number,
+    signal: AbortSignal,
+    onSample: (sample: CpuMachineSample) => void,
+  ): Promise<Result<Record<string, never>>> {
+    const watched =
+      lab === null
+        ? null
+        : {
+            document: () => this.states.inForceOf(lab),
+            groups: (read: ReadFile) => this.options.cpu?.groupsOf(lab, read) ?? null,
+            isChanging: () => this.runner.running === lab,
+          };
+    return watchCpu({ lab: watched, interval, signal, onSample });
   }
 }
 

@@ -9,6 +9,8 @@ import {
   CapabilitySchema,
   CheckResultSchema,
   ConfirmWithinSchema,
+  CpuMachineSampleSchema,
+  CpuWatchSchema,
   describeCall,
   ExportRecordsSchema,
   FailureSchema,
@@ -375,6 +377,14 @@ export const bridgeCalls = {
     result: ExportRecordsSchema,
     effect: 'read',
     timeout: 15_000,
+  }),
+  /** As the agent's: samples until it is cancelled or its window closes. One a subject is enough for a window. */
+  'cpu.watch': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CpuWatchSchema.shape }),
+    result: empty,
+    progress: CpuMachineSampleSchema,
+    effect: 'read',
+    timeout: null,
   }),
   /** The flows of an Open vSwitch bridge with their counters, by now. */
   'openflow.flows': describeCall({

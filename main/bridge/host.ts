@@ -57,7 +57,11 @@ export type BridgeCarrier = (send: (text: string) => void) => BridgeWindow;
 const maximumCalls = 256;
 
 /** Calls that mean nothing without their window. All others are finished: a closed tab takes no apply back. */
-const callsOfTheirWindow: ReadonlySet<BridgeCallName> = new Set(['process.run', 'lab.check']);
+const callsOfTheirWindow: ReadonlySet<BridgeCallName> = new Set([
+  'process.run',
+  'lab.check',
+  'cpu.watch',
+]);
 
 function isCallName(name: string): name is BridgeCallName {
   return Object.hasOwn(bridgeCalls, name);

@@ -1,7 +1,6 @@
 /** cpu plan: what a split comes to, on paper. cpu show: what its groups are and use. */
 import { availableParallelism } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { CpuGroupState, CpuGroupStates, Result } from '../../agent/api/index.ts';
+import type { CpuGroupCondition, CpuGroupSample, CpuMachineSample } from '../../agent/api/index.ts';
 import { firstCpus } from '../../agent/cpu/cpu-list.ts';
 import { type PaperGroup, type PaperSplit, paperSplitOf } from '../../agent/lab/cpu-paper.ts';
 import { groupLabel } from '../../agent/lab/cpu-split.ts';
@@ -26,46 +25,53 @@ export interface CpuShowOptions {
   readonly every: number;
 }
 
-interface GroupUse extends CpuGroupState {
-  /** Cores used between two looks; null where the kernel does not count. */
-  readonly cores: number | null;
-  /** Part of the periods in between in which its own cap stopped it, 0 to 1. */
-  readonly throttledPart: number;
-}
+const conditionWords: Readonly<Record<CpuGroupCondition, string>> = {
+  'at-cap': 'at its cap',
+  'held-back': 'held back',
+  starved: 'starved',
+  'pins-lost': 'pins lost',
+  'limits-gone': 'limits gone',
+  'changed-outside': 'changed from outside',
+  gone: 'gone',
+};
 
-/** A group that was not there before has no use yet. */
-function useBetween(before: CpuGroupStates, after: CpuGroupStates): readonly GroupUse[] {
-  const earlier = new Map(before.groups.map((one) => [one.group, one]));
-  const microseconds = (after.time - before.time) * 1000;
-  return after.groups.map((now) => {
-    const then = earlier.get(now.group) ?? now;
-    const used = now.usage === null || then.usage === null ? null : now.usage - then.usage;
-    const periods = now.periods - then.periods;
-    return {
-      ...now,
-      cores: used === null || microseconds <= 0 ? null : Math.max(0, used / microseconds),
-      throttledPart: periods > 0 ? (now.throttled - then.throttled) / periods : 0,
-    };
-  });
-}
-
-function describeUse(uses: readonly GroupUse[]): string {
-  const percent = (value: number): string => `${value.toFixed(0)} %`;
-  const rows = uses.map((one) => [
+function describeSample({ groups, processes }: CpuMachineSample): string {
+  const cores = (value: number | null): string => (value === null ? '–' : value.toFixed(2));
+  const percent = (share: number | null): string =>
+    share === null ? '–' : `${(share * 100).toFixed(0)} %`;
+  const rows = groups.map((one) => [
     groupLabel(one.group),
-    one.cores === null ? '–' : one.cores.toFixed(2),
-    one.cap === null ? '–' : one.cap.toFixed(2),
+    cores(one.use),
+    cores(one.cap),
     one.idle ? 'idle' : String(one.weight),
     one.pins === '' ? '–' : one.pins,
-    percent(one.throttledPart * 100),
-    one.pressure === null ? '–' : percent(one.pressure.some),
+    percent(one.throttled),
+    percent(one.pressure?.some ?? null),
     String(one.processes),
+    describeConditions(one),
   ]);
   const head = ['GROUP', 'CORES', 'CAP', 'WEIGHT', 'PINS', 'THROTTLED', 'PRESSURE', 'PROCESSES'];
-  return formatTable(head, rows);
+  const table = formatTable([...head, 'STATE'], rows);
+  if (processes.length === 0) return table;
+  const bound = processes.map((one) => [
+    String(one.pid),
+    one.name,
+    groupLabel(one.group),
+    cores(one.use),
+  ]);
+  return `${table}\n\n${formatTable(['PID', 'PROCESS', 'GROUP', 'CORES'], bound)}`;
 }
 
-/** Two looks, and what was used in between; with `watch` on and on, until Ctrl-C or until the lab is gone. */
+function describeConditions({ conditions, heldBy }: CpuGroupSample): string {
+  const words = conditions.map((one) =>
+    one === 'held-back' && heldBy !== null
+      ? `held back by ${groupLabel(heldBy)}`
+      : conditionWords[one],
+  );
+  return words.length === 0 ? 'ok' : words.join(', ');
+}
+
+/** One sample with what was used since the one before; with `watch` on and on, until Ctrl-C or until the lab is gone. */
 export async function cpuShow(
   context: Context,
   word: string,
@@ -76,31 +82,28 @@ export async function cpuShow(
   if (!lab.ok) return printFailure(lab.failure, json);
   const agent = await agentOf(context, lab.value);
   if (!agent.ok) return printFailure(agent.failure, json);
-  const look = (): Promise<Result<CpuGroupStates>> =>
-    agent.value.call('cpu.groups', { lab: lab.value });
   const end = new AbortController();
   const stop = (): void => {
     end.abort();
   };
   process.once('SIGINT', stop).once('SIGTERM', stop);
-  let before = await look();
-  while (before.ok) {
-    await delay(options.every, undefined, { signal: end.signal }).catch(() => undefined);
-    if (end.signal.aborted) return 0;
-    const after = await look();
-    if (!after.ok) return printFailure(after.failure, json);
-    const uses = useBetween(before.value, after.value);
+  const show = (sample: CpuMachineSample): void => {
+    // The first one only begins to count.
+    if (sample.since === 0 || end.signal.aborted) return;
     if (options.watch !== true) {
-      if (json) printJson({ lab: lab.value, groups: uses });
-      else if (uses.length === 0) printResult(`${lab.value} has no CPU groups.`);
-      else printResult(describeUse(uses));
-      return 0;
-    }
-    if (json) process.stdout.write(`${JSON.stringify({ lab: lab.value, groups: uses })}\n`);
-    else printResult(`${describeUse(uses)}\n`);
-    before = after;
-  }
-  return printFailure(before.failure, json);
+      stop();
+      if (json) printJson({ lab: lab.value, ...sample });
+      else if (sample.groups.length === 0) printResult(`${lab.value} has no CPU groups.`);
+      else printResult(describeSample(sample));
+    } else if (json) process.stdout.write(`${JSON.stringify({ lab: lab.value, ...sample })}\n`);
+    else printResult(`${describeSample(sample)}\n`);
+  };
+  const watched = await agent.value.call(
+    'cpu.watch',
+    { lab: lab.value, interval: options.every },
+    { signal: end.signal, onProgress: show },
+  );
+  return watched.ok || end.signal.aborted ? 0 : printFailure(watched.failure, json);
 }
 
 export interface CpuPlanOptions {

@@ -132,6 +132,12 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
       return agent.ok ? agent.value.call('collector.records', place) : agent;
     },
 
+    'cpu.watch': async ({ realm, ...watch }, { signal, progress }) => {
+      const agent = await workbench.connection(realm);
+      if (!agent.ok) return agent;
+      return agent.value.call('cpu.watch', watch, { signal, onProgress: progress });
+    },
+
     'openflow.flows': async ({ realm, ...place }) => {
       const agent = await workbench.connection(realm);
       return agent.ok ? agent.value.call('openflow.flows', place) : agent;

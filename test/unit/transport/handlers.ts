@@ -35,7 +35,7 @@ export function handlersWith(own: Partial<AgentHandlers>): AgentHandlers {
     'ovs.bridge': refuse,
     'ovs.figures': refuse,
     'collector.records': refuse,
-    'cpu.groups': refuse,
+    'cpu.watch': refuse,
     'lab.list': () => Promise.resolve({ ok: true, value: { labs: [] } }),
     'lab.document': refuse,
     'lab.plan': refuse,
