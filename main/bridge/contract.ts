@@ -10,6 +10,7 @@ import {
   CheckResultSchema,
   ConfirmWithinSchema,
   CpuMachineSampleSchema,
+  CpuSampleSchema,
   CpuWatchSchema,
   describeCall,
   ExportRecordsSchema,
@@ -126,13 +127,7 @@ export const SettingsSchema = z.strictObject({
 export type Settings = z.infer<typeof SettingsSchema>;
 
 /** A CPU as the kernel numbers it: a thread of a core, of a socket, at a NUMA node. */
-export const ProcessorSchema = z.strictObject({
-  cpu: z.number().int().min(0),
-  /** Number within its socket. */
-  core: z.number().int().min(0),
-  socket: z.number().int().min(0),
-  node: z.number().int().min(0),
-});
+export const ProcessorSchema = CpuSampleSchema.omit({ use: true });
 export type Processor = z.infer<typeof ProcessorSchema>;
 
 export const AppInfoSchema = z.strictObject({

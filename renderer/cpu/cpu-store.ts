@@ -83,9 +83,15 @@ export const useCpu = defineStore('cpu', () => {
     icicle,
     selected,
     plan,
+    /** Cores of the machine that no group has. */
+    freeCores: computed(() => {
+      const free = icicle.value.cells.find(({ kind, path }) => kind === 'free' && path === '');
+      return free === undefined ? 0 : free.to - free.from;
+    }),
     /** Whether the document has a split at all. */
     has: computed(() => lab.document?.cpu !== undefined),
     groupOf: (path: GroupPath) => groupAt(split.value, path),
+    writtenGroup: (path: GroupPath) => groupAt(written.value, path),
     /** What the plan that is shown does to a group, as one mark. */
     markOf(path: GroupPath): 'add' | 'remove' | 'change' | null {
       const steps = stepsByLabel.value.get(groupLabel(path)) ?? [];

@@ -3,7 +3,13 @@
  * lengths are cores.
  */
 import { type GroupFigures, ownLimit } from '../../agent/cpu/figures.ts';
-import { type CpuGroup, type CpuSplit, depthOf, type GroupPath, joinPath } from '../../agent/cpu/group.ts';
+import {
+  type CpuGroup,
+  type CpuSplit,
+  depthOf,
+  type GroupPath,
+  joinPath,
+} from '../../agent/cpu/group.ts';
 
 /** What a group's width is: its cap, its pins, or what its weight comes to. */
 export type Measure = 'cap' | 'pins' | 'weight';

@@ -9,7 +9,8 @@ export const englishCpu = {
   machine: 'Machine',
   free: '{cores} free',
   freeIn: '{cores} cores of {group} are handed out to no group. Drag in it to draw a group.',
-  freeMachine: '{cores} cores of the machine are handed out to no group. Drag in it to draw a group.',
+  freeMachine:
+    '{cores} cores of the machine are handed out to no group. Drag in it to draw a group.',
   drawInside: 'Draw a group in {group}',
   border: 'Right border of {group}',
   borderNow: '{group} {cores} cores',
@@ -92,7 +93,8 @@ export const englishCpu = {
   guaranteedHelp:
     'Computed: what its weight comes to when every group and every bound process wants all it can get. The kernel reserves nothing.',
   allotted: 'Handed out',
-  overcommit: 'Its groups may use {allotted} cores together and it has {ceiling}: over-committed by {cores}.',
+  overcommit:
+    'Its groups may use {allotted} cores together and it has {ceiling}: over-committed by {cores}.',
   unallocated: 'Free',
   bound: 'Bound in the document',
   boundNone: 'Nothing of the document names this group.',
@@ -112,9 +114,48 @@ export const englishCpu = {
   more: 'Show all {count} groups',
   // Processes
   processes: 'Processes',
+  findProcess: 'Find a process',
+  ofTheLab: 'Of the lab',
+  inGroups: 'In groups now',
+  noNodes: 'The document has no node that runs processes.',
+  groupOf: 'CPU group of {name}',
+  ofItsNode: 'its node’s',
+  // Live
+  condition: {
+    'at-cap': 'at its cap',
+    'held-back': 'held back',
+    starved: 'starved',
+    'pins-lost': 'pins lost',
+    'limits-gone': 'limits gone',
+    'changed-outside': 'changed from outside',
+    gone: 'gone',
+  },
+  conditionHelp: {
+    'at-cap': 'At its cap, which stopped it in {percent} of its periods.',
+    'held-back': 'Held back by {holder}, whose cap is used up.',
+    starved:
+      'Waits for CPUs although no cap stops it: it gets {use} of {guaranteed} cores that are its own under contention.',
+    'pins-lost': 'None of its CPUs {pins} is to be had; it runs on {cpus}.',
+    'limits-gone':
+      'Its limits are gone: somebody has taken the controller away. Plan and apply puts them back.',
+    'changed-outside':
+      'Somebody else has changed its limits. Plan shows the difference; applying puts them back.',
+    gone: 'It was removed from outside. Plan and apply makes it again.',
+  },
+  heldBackBy: 'held by {group}',
+  throttledShare: 'at cap, {percent}',
+  runsOn: 'Runs on CPUs',
+  throttledPeriods: 'Periods stopped by its cap',
+  lost: 'Lost to its cap',
+  pressure: 'Waiting: some · all',
+  notLive: 'Nothing to see before the lab is up.',
+  minuteAgo: 'a minute ago',
+  upTo: 'up to {cores}',
 };
 
-export const chineseCpu: { readonly [K in keyof typeof englishCpu]: string } = {
+type Shape<T> = { readonly [K in keyof T]: T[K] extends string ? string : Shape<T[K]> };
+
+export const chineseCpu: Shape<typeof englishCpu> = {
   title: 'CPU 划分',
   cores: '{count} 核',
   picture: '划分的核数，每层一行',
@@ -216,4 +257,37 @@ export const chineseCpu: { readonly [K in keyof typeof englishCpu]: string } = {
   colNote: '说明',
   more: '显示全部 {count} 个组',
   processes: '进程',
+  findProcess: '查找进程',
+  ofTheLab: '实验中的',
+  inGroups: '各组中的',
+  noNodes: '文档中没有运行进程的节点。',
+  groupOf: '{name} 的 CPU 组',
+  ofItsNode: '随节点',
+  condition: {
+    'at-cap': '已达上限',
+    'held-back': '受上级限制',
+    starved: '得不到 CPU',
+    'pins-lost': '绑定失效',
+    'limits-gone': '限制丢失',
+    'changed-outside': '被外部修改',
+    gone: '已不存在',
+  },
+  conditionHelp: {
+    'at-cap': '已达上限，{percent} 的周期被其上限中止。',
+    'held-back': '受 {holder} 限制：其上限已用尽。',
+    starved: '没有被上限中止，却在等 CPU：争用时应得 {guaranteed} 核，实得 {use} 核。',
+    'pins-lost': '所绑定的 CPU {pins} 均不可用，现运行在 {cpus}。',
+    'limits-gone': '限制已丢失：有人移除了控制器。重新计划并应用即可恢复。',
+    'changed-outside': '有人在外部修改了它的限制。计划会列出差异，应用即可恢复。',
+    gone: '它已被外部删除。重新计划并应用即可重建。',
+  },
+  heldBackBy: '受 {group} 限制',
+  throttledShare: '达上限 {percent}',
+  runsOn: '运行于 CPU',
+  throttledPeriods: '被上限中止的周期',
+  lost: '因上限损失',
+  pressure: '等待：部分 · 全部',
+  notLive: '实验启动之后才有数据。',
+  minuteAgo: '一分钟前',
+  upTo: '至 {cores}',
 };

@@ -1,0 +1,4 @@
+/** What is dragged onto a group. Its type can be read while it is dragged, what it is only when it is dropped. */
+
+/** A node or a process that the document runs: `{ node, run }`. */
+export const bindableType = 'application/x-netloom-bindable';
