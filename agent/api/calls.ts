@@ -1,5 +1,11 @@
 import { z } from 'zod';
-import { CpuMachineSampleSchema, CpuWatchSchema } from './cpu.ts';
+import {
+  CpuBindSchema,
+  CpuBoundSchema,
+  CpuCandidateSchema,
+  CpuMachineSampleSchema,
+  CpuWatchSchema,
+} from './cpu.ts';
 import { AgentInfoSchema } from './agent-info.ts';
 import { FdbSchema } from './bridge-fdb.ts';
 import { ExportRecordsSchema, maximumExportRecords } from './flow-export.ts';
@@ -131,6 +137,24 @@ export const agentCalls = {
     progress: CpuMachineSampleSchema,
     effect: 'read',
     timeout: null,
+  }),
+  /** All of them or none: what was moved before one was refused goes back. */
+  'cpu.bind': describeCall({
+    args: CpuBindSchema,
+    result: CpuBoundSchema,
+    effect: 'write',
+    timeout: 30_000,
+  }),
+  /** The realm's processes, for whoever looks for one to bind. */
+  'cpu.candidates': describeCall({
+    args: z.strictObject({ lab: LabNameSchema }),
+    result: z.strictObject({
+      candidates: z.array(CpuCandidateSchema),
+      /** How many there are. */
+      total: z.number().int(),
+    }),
+    effect: 'read',
+    timeout: 30_000,
   }),
   /** The flows of an Open vSwitch bridge with their counters, by now. */
   'openflow.flows': describeCall({

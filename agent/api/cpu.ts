@@ -3,7 +3,9 @@
  * somebody watches (`cpu.watch`).
  */
 import { z } from 'zod';
+import { CpuGroupPathSchema } from './document-cpu.ts';
 import { LabNameSchema } from './names.ts';
+import { FailureSchema } from './result.ts';
 
 const CountSchema = z.number().min(0);
 /** 0 to 1. */
@@ -105,3 +107,53 @@ export const CpuWatchSchema = z.strictObject({
   interval: z.number().int().min(100).max(60_000),
 });
 export type CpuWatch = z.infer<typeof CpuWatchSchema>;
+
+const PidSchema = z
+  .number()
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1);
+
+/** Processes that are to be in a group of a lab that is up, with all their threads. */
+export const CpuBindSchema = z.strictObject({
+  lab: LabNameSchema,
+  /** `/` is the root; null puts them back where they were before they were bound. */
+  group: CpuGroupPathSchema.nullable(),
+  /** As seen in the realm. */
+  pids: z.array(PidSchema).min(1).max(1000),
+  /** With all that they have started, and what that has. */
+  descendants: z.boolean(),
+});
+export type CpuBind = z.infer<typeof CpuBindSchema>;
+
+export const CpuBoundSchema = z.strictObject({
+  /** What is there now, read back; one that has ended meanwhile is missing. */
+  processes: z.array(
+    z.strictObject({
+      pid: PidSchema,
+      name: z.string(),
+      /** False for one that was there before. */
+      moved: z.boolean(),
+    }),
+  ),
+});
+export type CpuBound = z.infer<typeof CpuBoundSchema>;
+
+/** A process that could be bound, or why it could not. */
+export const CpuCandidateSchema = z.strictObject({
+  pid: PidSchema,
+  parent: z.number().int().min(0),
+  name: z.string(),
+  /** The command line, cut to 300 characters; empty for a kernel thread. */
+  command: z.string(),
+  uid: z.number().int().min(0),
+  /** Name below /run/netns of its network namespace; null is the realm's own, or one without a name. */
+  namespace: z.string().nullable(),
+  /** The group of the lab that it is in; null is none. */
+  group: z.string().nullable(),
+  refusal: FailureSchema.nullable(),
+});
+export type CpuCandidate = z.infer<typeof CpuCandidateSchema>;
+
+/** More are not listed; the lowest pids are. */
+export const maximumCpuCandidates = 4000;

@@ -64,6 +64,8 @@ export const stateFiles = {
   record: 'record.json',
   /** In a lab's directory: revision documents, `1.yaml`, `2.yaml` … */
   revisions: 'revisions',
+  /** In a lab's directory: processes that a person has bound to its CPU groups. */
+  bindings: 'bindings.json',
   /** The open transaction, if any. */
   journal: 'journal.json',
   /** Directory with one directory a change that waits to be confirmed. */

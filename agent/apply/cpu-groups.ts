@@ -12,7 +12,7 @@ export type FindProcesses = (run: {
   readonly name: string;
 }) => readonly number[];
 
-/** Rounds of moving a run: each catches what it has forked during the one before. */
+/** Rounds of moving: each catches what it has forked during the one before. */
 const moveRounds = 100;
 
 export function carryOutOnGroups(
@@ -33,20 +33,22 @@ export function carryOutOnGroups(
     case 'change-cpu-group':
       return groups.change(operation.group, operation.after);
     case 'move-process':
-      return moveRun(groups, operation.after, () => find(operation));
+      return moveAll(groups, operation.after, () => succeed(find(operation)));
     default:
       return assertNever(operation);
   }
 }
 
-/** Moves everything of a run, also what it forks meanwhile. */
-export function moveRun(
+/** Moves everything that `find` finds, also what that forks meanwhile: until there is nothing left elsewhere. */
+export function moveAll(
   groups: Cgroups,
   group: GroupPath | null,
-  find: () => readonly number[],
+  find: () => Result<readonly number[]>,
 ): Result<void> {
   for (let round = 0; round < moveRounds; round += 1) {
-    const left = find().filter((pid) => groups.groupOf(pid) !== group);
+    const found = find();
+    if (!found.ok) return found;
+    const left = found.value.filter((pid) => groups.groupOf(pid) !== group);
     if (left.length === 0) return succeed(undefined);
     const moved = groups.move(left, group);
     if (!moved.ok) return moved;

@@ -68,7 +68,7 @@ import { storageFailure } from './durable-file.ts';
 import { PeerDoors } from './peer-doors.ts';
 import { prepareMachine } from './guest-system.ts';
 import type { Effect, ExecutionFailure, OperationExecutor, Tolerance } from './executor.ts';
-import { carryOutOnGroups, type FindProcesses, moveRun, readEffectOnGroups } from './cpu-groups.ts';
+import { carryOutOnGroups, type FindProcesses, moveAll, readEffectOnGroups } from './cpu-groups.ts';
 import { findRun, isUntouched, readEffect } from './read-back.ts';
 import { isEngineOperation, readEngineEffect } from './read-engine.ts';
 import type { SwitchEngines } from './switch-engines.ts';
@@ -240,7 +240,7 @@ export class KernelExecutor implements OperationExecutor {
   private gather(operation: ProcessOperation): void {
     const { cgroups } = this.options;
     if (operation.group === undefined || cgroups === undefined || cgroups === null) return;
-    moveRun(cgroups, operation.group, () => this.findProcesses(operation));
+    moveAll(cgroups, operation.group, () => succeed(this.findProcesses(operation)));
   }
 
   private async executeOnEngine(

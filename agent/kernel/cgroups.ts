@@ -444,6 +444,34 @@ export class Cgroups {
     return (names.at(-1) === ownProcesses ? names.slice(0, -1) : names).join('/');
   }
 
+  /** Directories that a process is in, by hierarchy; null where that cannot be seen through its mount. */
+  directoriesOf(pid: number): readonly (string | null)[] {
+    const text = readText(`/proc/${pid}/cgroup`);
+    if (text === undefined) return this.hierarchies.map(() => null);
+    const places = parseProcessCgroups(text);
+    return this.hierarchies.map(({ version, controllers: [controller = ''], base, place }) => {
+      const at = places.get(version === 2 ? '' : controller);
+      if (at === undefined) return null;
+      // The base may lie below the mount's top; what is not below the mount is not seen.
+      const directory = path.posix.join(base, path.posix.relative(place === '' ? '/' : place, at));
+      return existsSync(path.join(directory, processes)) ? directory : null;
+    });
+  }
+
+  /** Whether a process is where those go that leave the lab's groups. */
+  isOutside(pid: number): boolean {
+    return this.directoriesOf(pid).some((directory, index) => directory === this.outside[index]);
+  }
+
+  /** Moves a process to the directories that it once was in; outside where one is gone or takes it no more. */
+  putBack(pid: number, directories: readonly (string | null)[]): void {
+    for (const [index, hierarchy] of this.hierarchies.entries()) {
+      const origin = directories[index] ?? null;
+      if (origin !== null && existsSync(origin) && moveProcess(pid, origin).ok) continue;
+      moveProcess(pid, this.outside[index] ?? hierarchy.base);
+    }
+  }
+
   /** Processes that are a group's own. */
   processesOf(group: GroupPath): ReadonlySet<number> {
     const hierarchy = this.hierarchyOf('cpu');

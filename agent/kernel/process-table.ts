@@ -18,6 +18,10 @@ export interface ProcessEntry {
   readonly session: number;
   /** Real user id, as this user namespace sees it. */
   readonly uid: number;
+  /** Real, effective, saved and file system's. */
+  readonly uids: readonly number[];
+  readonly isKernelThread: boolean;
+  readonly isRealtime: boolean;
   /** Clock ticks after boot; with the pid it names a process for good. */
   readonly startTime: number;
   /** Undefined when it may not be read. */
@@ -26,6 +30,9 @@ export interface ProcessEntry {
 
 const longestCommandLine = 4096;
 const commandBuffer = Buffer.allocUnsafeSlow(longestCommandLine + 1);
+
+/** PF_KTHREAD (include/linux/sched.h). */
+const kernelThreadFlag = 0x00200000;
 
 /** Pure. Fields of /proc/<pid>/stat; the name stands in parentheses and may itself hold any byte. */
 export function parseProcessStat(text: string):
@@ -37,8 +44,9 @@ export function parseProcessStat(text: string):
       readonly startTime: number;
       /** Clock ticks on all CPUs together, of all its threads: user and system. */
       readonly cpuTime: number;
-      /** PF_KTHREAD and others (include/linux/sched.h). */
-      readonly flags: number;
+      readonly isKernelThread: boolean;
+      /** SCHED_FIFO or SCHED_RR. */
+      readonly isRealtime: boolean;
     }
   | undefined {
   const open = text.indexOf('(');
@@ -55,7 +63,8 @@ export function parseProcessStat(text: string):
     session: Number(fields[3]),
     startTime,
     cpuTime: Number(fields[11]) + Number(fields[12]),
-    flags: Number(fields[6]),
+    isKernelThread: (Number(fields[6]) & kernelThreadFlag) !== 0,
+    isRealtime: fields[38] === '1' || fields[38] === '2',
   };
 }
 
@@ -65,7 +74,7 @@ export function readProcess(pid: number): ProcessEntry | undefined {
     const stat = parseProcessStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
     if (stat === undefined) return undefined;
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
-    const uid = /^Uid:\s+([0-9]+)/m.exec(status)?.[1];
+    const uids = /^Uid:\s+([0-9\s]+)$/m.exec(status)?.[1]?.trim().split(/\s+/).map(Number) ?? [];
     const command = readCommandLine(pid);
     return {
       pid,
@@ -75,7 +84,10 @@ export function readProcess(pid: number): ProcessEntry | undefined {
       commandLineCut: command.cut,
       state: stat.state,
       session: stat.session,
-      uid: Number(uid ?? 65534),
+      uid: uids[0] ?? 65534,
+      uids,
+      isKernelThread: stat.isKernelThread,
+      isRealtime: stat.isRealtime,
       startTime: stat.startTime,
       networkNamespace: readNamespaceInode(`/proc/${pid}/ns/net`),
     };

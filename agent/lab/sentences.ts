@@ -127,6 +127,56 @@ export const sentences = {
       'systemd manages this machine’s control groups and would take the limits away again from groups that it has not made.',
     next: 'Give Netloom a group of its own: sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity; then start the agent with NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service.',
   },
+  'cpu-bind-no-split': {
+    reason: 'Lab {lab} has no CPU groups that a process could be bound to.',
+    next: 'Add `cpu` with its groups to the document, and apply it.',
+  },
+  'cpu-bind-no-group': {
+    reason: 'Lab {lab} has no CPU group {group}.',
+    next: 'Name one of those that `netloom cpu show {lab}` lists; `/` is the root.',
+  },
+  'cpu-bind-no-process': {
+    reason: 'There is no process {pid}, or it has ended.',
+    next: 'Look for it again.',
+  },
+  'cpu-bind-not-bound': {
+    reason: 'Nobody has bound process {pid} to a group of lab {lab}.',
+    next: 'Name processes that were bound by hand; those of the document go where its `cpu` says.',
+  },
+  'cpu-bind-kernel-thread': {
+    reason: '{name} is a thread of the kernel: it belongs to the machine, and often to one CPU.',
+    next: 'Leave it where it is.',
+  },
+  'cpu-bind-first-process': {
+    reason: '{name} is the first process, which keeps the machine or the sandbox running.',
+    next: 'Bind the processes that it has started, one by one.',
+  },
+  'cpu-bind-agent': {
+    reason: 'This is Netloom’s own agent: held back by a cap, it could not lift that again.',
+    next: 'Leave it where it is.',
+  },
+  'cpu-bind-foreign': {
+    reason: '{name} is a process of another user (uid {uid}).',
+    next: 'Bind processes of your own, or do it as root.',
+  },
+  'cpu-bind-unit': {
+    reason: '{name} is of the unit {unit}, which systemd would lose sight of.',
+    next: 'Limit the unit itself: systemctl set-property {unit} CPUQuota=… CPUWeight=….',
+  },
+  'cpu-bind-run': {
+    reason:
+      '{name} is of the process {run} that lab {lab} runs: its document says where that belongs.',
+    next: 'Write `cpu` with the group’s path at the process or its node, and apply.',
+  },
+  'cpu-bind-realtime': {
+    reason: '{name} has a realtime policy, and the kernel gives this group no realtime budget.',
+    next: 'Give it an ordinary policy first: chrt --other --pid 0 {pid}.',
+  },
+  'cpu-bind-refused': {
+    reason:
+      'The kernel does not let the processes into the group ({errno}); all are where they were.',
+    next: 'Look at the state of the group: netloom cpu show.',
+  },
   'cpu-group-name': {
     reason:
       'The group’s name {name} is not 1 to 63 letters, digits, `.`, `_` or `-` with a letter or digit first.',

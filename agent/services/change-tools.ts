@@ -2,6 +2,7 @@
 import type { Result } from '../api/result.ts';
 import type { Recovered } from '../apply/recovery.ts';
 import type { TransactionRunner } from '../apply/transaction.ts';
+import type { CpuBindings } from './cpu-bindings.ts';
 import type { DriftWatch } from './lab-drift.ts';
 import type { LabServiceOptions } from './lab-options.ts';
 import type { LabPlanner } from './lab-planner.ts';
@@ -15,6 +16,7 @@ export interface ChangeTools {
   readonly planner: LabPlanner;
   readonly pending: PendingChange;
   readonly drift: DriftWatch;
+  readonly bindings: CpuBindings;
   /** As `recoverRealm`; null when there is nothing to recover from. */
   readonly recover: (decided: boolean) => Promise<Result<Recovered | null>>;
 }

@@ -69,6 +69,7 @@ export class Confirmations {
     const recovered = await this.tools.recover(decided);
     this.tools.pending.current = null;
     this.tools.states.reload(entry.lab);
+    this.tools.bindings.settle(entry.lab);
     if (!recovered.ok) return recovered;
     if (recovered.value !== null) return succeed(recovered.value.recovery);
     return fail(nothingAwaits(entry.lab));

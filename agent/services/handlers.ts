@@ -37,6 +37,9 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
       Promise.resolve(labs.collected(lab, node, limit)),
     'cpu.watch': ({ lab, interval }, { signal, progress }) =>
       labs.watchCpu(lab, interval, signal, progress),
+    'cpu.bind': (bind, { peer }) => labs.bindings.bind(bind, shared ? { uid: peer.uid } : null),
+    'cpu.candidates': ({ lab }, { peer }) =>
+      Promise.resolve(labs.bindings.candidates(lab, shared ? { uid: peer.uid } : null)),
     'openflow.flows': async ({ namespace, bridge }) => {
       const flows = await engines.readFlows(namespace, bridge);
       if (!flows.ok) return flows;

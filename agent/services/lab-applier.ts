@@ -64,7 +64,16 @@ export class LabApplier {
       }
       const within =
         confirm === null || confirmWithin === null ? null : (confirmWithin ?? confirm.within);
-      return this.carryOut(draft.value, signal, onProgress, start, within, caller);
+      const carriedOut = await this.carryOut(
+        draft.value,
+        signal,
+        onProgress,
+        start,
+        within,
+        caller,
+      );
+      this.tools.bindings.settle(kept.lab);
+      return carriedOut;
     });
     burst[Symbol.dispose]();
     if (outcome.ok) this.tools.planner.plans.delete(id);

@@ -22,6 +22,7 @@ import { TransactionRunner } from '../apply/transaction.ts';
 import type { ChangeTools } from './change-tools.ts';
 import type { ReadFile } from '../cpu/files.ts';
 import { Confirmations } from './confirmations.ts';
+import { CpuBindings } from './cpu-bindings.ts';
 import { watchCpu } from './cpu-watch.ts';
 import { InterfaceStates } from './interface-states.ts';
 import { LabApplier } from './lab-applier.ts';
@@ -40,6 +41,8 @@ import type { Spot } from './processes.ts';
 import { isSettled } from './settled.ts';
 
 export class LabService {
+  /** Processes that people have bound to CPU groups. */
+  readonly bindings: CpuBindings;
   private readonly options: LabServiceOptions;
   private readonly runner: TransactionRunner;
   private readonly pending = new PendingChange();
@@ -73,7 +76,9 @@ export class LabService {
     const planner = new LabPlanner(options, states, documents, openFlow);
     const drift = new DriftWatch(options, runner, states, planner);
     const recover: ChangeTools['recover'] = (decided) => recoverRealm(options, openFlow, decided);
-    const tools = { options, runner, states, planner, pending, drift, recover };
+    const bindings = new CpuBindings(options, states, runner);
+    const tools = { options, runner, states, planner, pending, drift, bindings, recover };
+    this.bindings = bindings;
     this.options = options;
     this.runner = runner;
     this.states = states;
@@ -117,6 +122,9 @@ export class LabService {
       if (!adopted.ok) failures.push(adopted.failure);
     } else if (recovered.ok && found === null && options.readOnly === null) {
       clearDeadlines(options.stateDirectory, null);
+    }
+    if (options.readOnly === null) {
+      for (const { name } of loaded.value.records) labs.bindings.settle(name);
     }
     labs.drift.look();
     return succeed({ labs, recoveries, failures });

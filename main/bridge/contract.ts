@@ -9,6 +9,9 @@ import {
   CapabilitySchema,
   CheckResultSchema,
   ConfirmWithinSchema,
+  CpuBindSchema,
+  CpuBoundSchema,
+  CpuCandidateSchema,
   CpuMachineSampleSchema,
   CpuSampleSchema,
   CpuWatchSchema,
@@ -380,6 +383,20 @@ export const bridgeCalls = {
     progress: CpuMachineSampleSchema,
     effect: 'read',
     timeout: null,
+  }),
+  /** As the agent's. */
+  'cpu.bind': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CpuBindSchema.shape }),
+    result: CpuBoundSchema,
+    effect: 'write',
+    timeout: 30_000,
+  }),
+  /** The realm's processes, for whoever looks for one to bind. */
+  'cpu.candidates': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, lab: LabNameSchema }),
+    result: z.strictObject({ candidates: z.array(CpuCandidateSchema), total: z.number().int() }),
+    effect: 'read',
+    timeout: 30_000,
   }),
   /** The flows of an Open vSwitch bridge with their counters, by now. */
   'openflow.flows': describeCall({

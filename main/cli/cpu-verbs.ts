@@ -1,4 +1,4 @@
-/** cpu plan: what a split comes to, on paper. cpu show: what its groups are and use. */
+/** cpu plan: what a split comes to, on paper. cpu show: what its groups are and use. cpu bind: who is in them. */
 import { availableParallelism } from 'node:os';
 import type { CpuGroupCondition, CpuGroupSample, CpuMachineSample } from '../../agent/api/index.ts';
 import { firstCpus } from '../../agent/cpu/cpu-list.ts';
@@ -11,6 +11,7 @@ import { type Context, labOf, readSource } from './context.ts';
 import {
   type ExitCode,
   formatTable,
+  printable,
   printFailure,
   printJson,
   printProgress,
@@ -104,6 +105,42 @@ export async function cpuShow(
     { signal: end.signal, onProgress: show },
   );
   return watched.ok || end.signal.aborted ? 0 : printFailure(watched.failure, json);
+}
+
+export interface CpuBindOptions {
+  readonly tree?: boolean;
+  readonly json?: boolean;
+}
+
+/** Binds processes to a group; with `group` null puts them back where they were. */
+export async function cpuBind(
+  context: Context,
+  word: string,
+  group: string | null,
+  pids: readonly number[],
+  options: CpuBindOptions,
+): Promise<ExitCode> {
+  const json = options.json === true;
+  const lab = await labOf(context, word);
+  if (!lab.ok) return printFailure(lab.failure, json);
+  const agent = await agentOf(context, lab.value);
+  if (!agent.ok) return printFailure(agent.failure, json);
+  const bound = await agent.value.call('cpu.bind', {
+    lab: lab.value,
+    group,
+    pids: [...pids],
+    descendants: options.tree === true,
+  });
+  if (!bound.ok) return printFailure(bound.failure, json);
+  const { processes } = bound.value;
+  if (json) printJson({ lab: lab.value, group, processes });
+  else {
+    for (const { pid, name, moved } of processes) {
+      const where = group === null ? 'is where it was before' : `is in ${group}`;
+      printResult(printable(`${name} (${String(pid)}) ${where}${moved ? '' : ' already'}.`));
+    }
+  }
+  return 0;
 }
 
 export interface CpuPlanOptions {

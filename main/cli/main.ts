@@ -19,7 +19,14 @@ import {
 import { settle } from './awaiting-verbs.ts';
 import { type Context, createContext } from './context.ts';
 import { dissectCapture, type DissectOptions } from './dissect-verb.ts';
-import { cpuPlan, type CpuPlanOptions, cpuShow, type CpuShowOptions } from './cpu-verbs.ts';
+import {
+  cpuBind,
+  type CpuBindOptions,
+  cpuPlan,
+  type CpuPlanOptions,
+  cpuShow,
+  type CpuShowOptions,
+} from './cpu-verbs.ts';
 import { doctor } from './doctor-verb.ts';
 import { link, type LinkOptions, type LinkVerb, linkVerbs } from './link-verb.ts';
 import { check, down, list, plan, step, up, type UpOptions } from './lab-verbs.ts';
@@ -61,6 +68,15 @@ function parseLimit(text: string): number {
   const limit = Number(text);
   if (/^\d{1,4}$/.test(text) && limit <= maximumExportRecords) return limit;
   throw new InvalidArgumentError(`It is a number up to ${String(maximumExportRecords)}.`);
+}
+
+/** Commander gives one word after the other, with what came before. */
+function parsePids(text: string, before: readonly number[] | undefined): readonly number[] {
+  const pid = Number(text);
+  if (!/^[1-9]\d{0,9}$/.test(text) || pid > 2 ** 31 - 1) {
+    throw new InvalidArgumentError('It is the number of a process, from 1.');
+  }
+  return [...(before ?? []), pid];
 }
 
 function parseCount(text: string): number {
@@ -232,7 +248,9 @@ function buildProgram(): Program {
     .action((lab: string, node: string, options: RecordsOptions) =>
       run((context) => records(context, lab, node, options)),
     );
-  const cpu = command.command('cpu').description('look at CPU splits');
+  const cpu = command
+    .command('cpu')
+    .description('look at CPU splits, and bind processes to their groups');
   cpu
     .command('show')
     .argument('<lab>', 'lab that is up')
@@ -242,6 +260,29 @@ function buildProgram(): Program {
     .addOption(jsonOption())
     .action((lab: string, options: CpuShowOptions) =>
       run((context) => cpuShow(context, lab, options)),
+    );
+  const treeOption = (): Option =>
+    new Option('--tree', 'with all that they have started, also what they start meanwhile');
+  cpu
+    .command('bind')
+    .argument('<lab>', 'lab that is up')
+    .argument('<group>', 'path of a group, such as A/A1; / is the root')
+    .argument('<pids...>', 'processes, by their numbers', parsePids)
+    .description('put processes into a CPU group, with all their threads')
+    .addOption(treeOption())
+    .addOption(jsonOption())
+    .action((lab: string, group: string, pids: readonly number[], options: CpuBindOptions) =>
+      run((context) => cpuBind(context, lab, group, pids, options)),
+    );
+  cpu
+    .command('unbind')
+    .argument('<lab>', 'lab that is up')
+    .argument('<pids...>', 'processes that were bound', parsePids)
+    .description('put processes back where they were before they were bound')
+    .addOption(treeOption())
+    .addOption(jsonOption())
+    .action((lab: string, pids: readonly number[], options: CpuBindOptions) =>
+      run((context) => cpuBind(context, lab, null, pids, options)),
     );
   cpu
     .command('plan')

@@ -138,6 +138,15 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
       return agent.value.call('cpu.watch', watch, { signal, onProgress: progress });
     },
 
+    'cpu.bind': async ({ realm, ...bind }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('cpu.bind', bind) : agent;
+    },
+    'cpu.candidates': async ({ realm, lab }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('cpu.candidates', { lab }) : agent;
+    },
+
     'openflow.flows': async ({ realm, ...place }) => {
       const agent = await workbench.connection(realm);
       return agent.ok ? agent.value.call('openflow.flows', place) : agent;

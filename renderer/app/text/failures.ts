@@ -885,6 +885,54 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '本机的控制组由 systemd 管理；不是它创建的组，其限制会被它收回。',
     next: '请为 Netloom 单独提供一个组：sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity，再以 NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service 启动代理。',
   },
+  'cpu-bind-no-split': {
+    reason: '实验 {lab} 没有可以绑定进程的 CPU 组。',
+    next: '请在文档中添加 `cpu` 及其各组，然后应用。',
+  },
+  'cpu-bind-no-group': {
+    reason: '实验 {lab} 没有 CPU 组 {group}。',
+    next: '请使用 `netloom cpu show {lab}` 列出的组；`/` 是根。',
+  },
+  'cpu-bind-no-process': {
+    reason: '没有进程 {pid}，或它已经结束。',
+    next: '请重新查找。',
+  },
+  'cpu-bind-not-bound': {
+    reason: '没有人把进程 {pid} 绑定到实验 {lab} 的组。',
+    next: '请指定手动绑定的进程；文档中的进程由其 `cpu` 决定去向。',
+  },
+  'cpu-bind-kernel-thread': {
+    reason: '{name} 是内核线程：它属于整台机器，且常常固定在某个 CPU 上。',
+    next: '请不要移动它。',
+  },
+  'cpu-bind-first-process': {
+    reason: '{name} 是第一个进程，机器或沙箱靠它运行。',
+    next: '请逐个绑定由它启动的进程。',
+  },
+  'cpu-bind-agent': {
+    reason: '这是 Netloom 自己的代理：若被上限压住，它就无法再解除上限。',
+    next: '请不要移动它。',
+  },
+  'cpu-bind-foreign': {
+    reason: '{name} 是另一用户（uid {uid}）的进程。',
+    next: '请绑定自己的进程，或以 root 身份操作。',
+  },
+  'cpu-bind-unit': {
+    reason: '{name} 属于 systemd 单元 {unit}；移走后 systemd 会失去对它的掌握。',
+    next: '请限制该单元本身：systemctl set-property {unit} CPUQuota=… CPUWeight=…。',
+  },
+  'cpu-bind-run': {
+    reason: '{name} 属于实验 {lab} 运行的进程 {run}：它归哪个组由文档决定。',
+    next: '请在该进程或其节点处用 `cpu` 写明组的路径，然后应用。',
+  },
+  'cpu-bind-realtime': {
+    reason: '{name} 使用实时调度策略，而内核没有给该组实时预算。',
+    next: '请先改为普通策略：chrt --other --pid 0 {pid}。',
+  },
+  'cpu-bind-refused': {
+    reason: '内核不让这些进程进入该组（{errno}）；它们都还在原处。',
+    next: '请查看该组的状态：netloom cpu show。',
+  },
   'cpu-group-name': {
     reason: '组名 {name} 不符合要求：1 至 63 个字母、数字、`.`、`_` 或 `-`，且以字母或数字开头。',
     next: '请换一个名称。',

@@ -36,6 +36,8 @@ export function handlersWith(own: Partial<AgentHandlers>): AgentHandlers {
     'ovs.figures': refuse,
     'collector.records': refuse,
     'cpu.watch': refuse,
+    'cpu.bind': refuse,
+    'cpu.candidates': refuse,
     'lab.list': () => Promise.resolve({ ok: true, value: { labs: [] } }),
     'lab.document': refuse,
     'lab.plan': refuse,
