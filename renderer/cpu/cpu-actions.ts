@@ -1,7 +1,10 @@
 /** What a person does to a split from buttons, menus and keys alike. */
 import { type GroupPath, parentPath } from '../../agent/cpu/group.ts';
 import { scaleSplit } from '../../agent/lab/scale-cpu.ts';
+import { groupLabel } from '../../agent/lab/cpu-split.ts';
 import { useNotices } from '../app/notice-store.ts';
+import { useText } from '../app/text/text.ts';
+import { useBridge } from '../bridge/bridge.ts';
 import { useLab } from '../topology/lab-store.ts';
 import { useCpu } from './cpu-store.ts';
 import { addGroup, fitGroups, mergeGroups, mergePartner, splitGroup } from './split-edits.ts';
@@ -10,6 +13,8 @@ export function useCpuActions() {
   const lab = useLab();
   const cpu = useCpu();
   const notices = useNotices();
+  const bridge = useBridge();
+  const { t } = useText();
 
   return {
     /** A group in another, of so many cores; of what is free where nobody says. */
@@ -34,6 +39,28 @@ export function useCpuActions() {
       const [first, second] =
         groups.indexOf(path) < groups.indexOf(other) ? [path, other] : [other, path];
       if (lab.edit(mergeGroups(cpu.written, first, second))) cpu.select(first);
+    },
+    /** In the kernel, at once; null puts them back where they were. With `tree`, all that they have started too. */
+    async bind(pids: readonly number[], group: GroupPath | null, tree: boolean) {
+      const realm = lab.overview?.realm;
+      if (realm === undefined) return;
+      const bound = await bridge.call('cpu.bind', {
+        realm,
+        lab: lab.name,
+        group: group === null ? null : groupLabel(group),
+        pids: [...pids],
+        descendants: tree,
+      });
+      notices.judge('bind', bound);
+      if (!bound.ok) return;
+      const [first] = bound.value.processes;
+      notices.tell(
+        t(group === null ? 'cpu.isUnbound' : 'cpu.isBound', {
+          count: bound.value.processes.length,
+          name: first?.name ?? '',
+          group: groupLabel(group ?? ''),
+        }),
+      );
     },
     fit(path: GroupPath) {
       const edits = fitGroups(cpu.written, cpu.writtenFigures, path);

@@ -2,3 +2,5 @@
 
 /** A node or a process that the document runs: `{ node, run }`. */
 export const bindableType = 'application/x-netloom-bindable';
+/** A process that runs: its pid. */
+export const processType = 'application/x-netloom-process';
