@@ -7,7 +7,7 @@ import { useText } from '../app/text/text.ts';
 import { useBridge } from '../bridge/bridge.ts';
 import { useLab } from '../topology/lab-store.ts';
 import { useCpu } from './cpu-store.ts';
-import { addGroup, fitGroups, mergeGroups, mergePartner, splitGroup } from './split-edits.ts';
+import { addGroup, fitGroups, mergeGroups, mergePair, splitGroup } from './split-edits.ts';
 
 export function useCpuActions() {
   const lab = useLab();
@@ -30,15 +30,12 @@ export function useCpuActions() {
       const made = splitGroup(cpu.written, path);
       if (made !== null) lab.edit(made.edits);
     },
-    partnerOf: (path: GroupPath) => mergePartner(cpu.written, path),
+    partnerOf: (path: GroupPath): GroupPath | null =>
+      mergePair(cpu.written, path)?.find((each) => each !== path) ?? null,
+    /** The one on the left keeps its name. */
     merge(path: GroupPath) {
-      const other = mergePartner(cpu.written, path);
-      if (other === null) return;
-      // The one on the left keeps its name.
-      const groups = [...cpu.writtenFigures.keys()];
-      const [first, second] =
-        groups.indexOf(path) < groups.indexOf(other) ? [path, other] : [other, path];
-      if (lab.edit(mergeGroups(cpu.written, first, second))) cpu.select(first);
+      const pair = mergePair(cpu.written, path);
+      if (pair !== null && lab.edit(mergeGroups(cpu.written, ...pair))) cpu.select(pair[0]);
     },
     /** In the kernel, at once; null puts them back where they were. With `tree`, all that they have started too. */
     async bind(pids: readonly number[], group: GroupPath | null, tree: boolean) {

@@ -78,13 +78,17 @@ export function splitGroup(
   return { path: joinPath(parent, name), edits };
 }
 
-/** The sibling that a group can be merged with: the one behind it, or before it for the last. */
-export function mergePartner(split: CpuSplit, path: GroupPath): GroupPath | null {
+/** A group and the sibling that it can be merged with, in their order: the one behind it, or before it for the last. */
+export function mergePair(
+  split: CpuSplit,
+  path: GroupPath,
+): readonly [first: GroupPath, second: GroupPath] | null {
   const parent = parentPath(path);
-  const groups = parent === null ? [] : (groupAt(split, parent)?.groups ?? []);
-  const at = groups.findIndex((each) => joinPath(parent ?? '', each.name) === path);
-  const found = groups[at + 1] ?? groups[at - 1];
-  return found === undefined || parent === null ? null : joinPath(parent, found.name);
+  if (parent === null) return null;
+  const paths = (groupAt(split, parent)?.groups ?? []).map(({ name }) => joinPath(parent, name));
+  const at = Math.min(paths.indexOf(path), paths.length - 2);
+  const [first, second] = [paths[at], paths[at + 1]];
+  return first === undefined || second === undefined ? null : [first, second];
 }
 
 /** One group with the limits of both; it keeps the first one's name. */

@@ -4,7 +4,7 @@ import {
   fitGroups,
   freeGroupName,
   mergeGroups,
-  mergePartner,
+  mergePair,
   splitGroup,
   togglePin,
 } from '../../../renderer/cpu/split-edits.ts';
@@ -132,7 +132,11 @@ describe('edits of a split', () => {
 
   it('merge two groups, with what is in them and bound to them', () => {
     const { split } = seen(bound);
-    expect([mergePartner(split, 'A'), mergePartner(split, 'B')]).toEqual(['B', 'A']);
+    expect([mergePair(split, 'A'), mergePair(split, 'B'), mergePair(split, 'A/A1')]).toEqual([
+      ['A', 'B'],
+      ['A', 'B'],
+      null,
+    ]);
     const after = edited(bound, mergeGroups(split, 'B', 'A'));
     const [merged, ...others] = seen(after).split.root.groups;
     expect([merged?.name, merged?.cap, merged?.groups[0]?.name]).toEqual(['B', 16, 'A1']);
