@@ -288,10 +288,47 @@ describe.skipIf(process.getuid?.() !== 0)('the CPU screen', () => {
     const cap = (3 * availableParallelism()) / 16;
     const conditions = () => cell('A/A1').locator('[data-condition="at-cap"]').count();
     await expect.poll(conditions, { timeout: 60_000 }).toBe(1);
+    await search.fill('');
     await expect.poll(() => useOf('A/A1')).toBeLessThan(cap * 1.2);
     await cell('A/A1').click();
     await picture('live');
   });
+
+  for (const theme of ['light', 'dark'] as const) {
+    for (const [language, locale, title] of [
+      ['english', 'en-US', 'CPU split'],
+      ['chinese', 'zh-CN', 'CPU 划分'],
+    ] as const) {
+      it(`says the same in ${language} and ${theme}`, async () => {
+        const other = await openWindow(browser, started.url, { colorScheme: theme, locale });
+        try {
+          const rail = other.page.getByRole('navigation').first();
+          await rail.getByRole('button', { name: title }).click();
+          const group = other.page.locator('[data-testid="cpu-cell"][data-group="A/A1"]');
+          await group.getByTestId('cell-use').waitFor();
+          await group.click();
+          // Long enough for a line to be seen in it.
+          await other.page.waitForTimeout(pictures === undefined ? 0 : 6000);
+          const keep = async (label: string): Promise<void> => {
+            if (pictures === undefined) return;
+            await takePicture(other.page, pictures, `cpu-${label}-${theme}-${language}`);
+          };
+          await keep('screen');
+          await other.page.getByRole('tab').nth(1).click();
+          await other.page.getByTestId('group-live').waitFor();
+          await keep('live');
+          await other.page.getByRole('tab').nth(0).click();
+          await group.click({ button: 'right' });
+          await other.page.getByRole('menu').waitFor();
+          await keep('menu');
+          await other.page.keyboard.press('Escape');
+          expect(other.complaints).toEqual([]);
+        } finally {
+          await other.context.close();
+        }
+      });
+    }
+  }
 
   it('gives a running group another cap, and takes it back', async () => {
     const before = quota('A/A1');
