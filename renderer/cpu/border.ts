@@ -87,7 +87,11 @@ export function rangeOf(
     return within(mode === 'alone' ? ceiling : width + free);
   const others = mode === 'trade' ? siblings.slice(index + 1, index + 2) : othersOf(border);
   const giving = others.filter((each) => measureOf(each.group) !== 'pins');
-  if (giving.length === 0) return within(width + free);
+  if (giving.length === 0) return within(hasTaker(border) ? ceiling : width + free);
+  // What has no limit takes what is left by itself.
+  if (measureOf(group) === 'cap' && giving.every((each) => measureOf(each.group) === 'weight')) {
+    return within(ceiling);
+  }
   const theirs = giving.reduce((sum, each) => sum + Math.max(0, each.width - least), 0);
   return within(Math.min(ceiling, width + theirs));
 }
@@ -95,6 +99,14 @@ export function rangeOf(
 /** Nothing to trade with but what is free. */
 function isOnlyOne({ siblings, index }: Border): boolean {
   return index === siblings.length - 1 && siblings.length === 1;
+}
+
+/** Whether a sibling without a limit gives and takes what is needed. */
+function hasTaker(border: Border): boolean {
+  return (
+    measureOf(border.group) === 'cap' &&
+    othersOf(border).some((each) => measureOf(each.group) === 'weight')
+  );
 }
 
 function othersOf({ siblings, index }: Border): readonly Sibling[] {
@@ -117,7 +129,7 @@ export function moveBorder(
   if (own === 'cap') {
     const changes = [capOf(border.path, width)];
     // What has a weight only takes what is left by itself.
-    if (next?.group.cap != null && measureOf(next.group) === 'cap') {
+    if (next !== undefined && measureOf(next.group) === 'cap') {
       changes.push(capOf(next.path, border.width + next.width - width));
     }
     return changes;
@@ -196,15 +208,16 @@ export function snap(cores: number, step: number): number {
   return round(Math.round(cores / step) * step);
 }
 
-/** The split as it would be. */
+/** The split as it would be; groups that stay as they are stay the same objects. */
 export function withLimits(split: CpuSplit, changes: readonly LimitChange[]): CpuSplit {
   if (changes.length === 0) return split;
   const change = (group: CpuGroup, path: GroupPath): CpuGroup => {
+    const within = path === '' ? '' : `${path}/`;
     let next = group;
     for (const each of changes) {
       if (each.group === path) next = { ...next, [each.setting]: each.value };
     }
-    if (next.groups.length === 0) return next;
+    if (!changes.some((each) => each.group.startsWith(within) && each.group !== path)) return next;
     return { ...next, groups: next.groups.map((each) => change(each, joinPath(path, each.name))) };
   };
   return { ...split, root: change(split.root, '') };

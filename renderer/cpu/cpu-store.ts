@@ -4,7 +4,7 @@ import { computed, shallowRef } from 'vue';
 import { type Failure, type PlanStep } from '../../agent/api/index.ts';
 import { type CpuSet, firstCpus } from '../../agent/cpu/cpu-list.ts';
 import { figuresOf } from '../../agent/cpu/figures.ts';
-import { type CpuSplit, type GroupPath, plainGroup } from '../../agent/cpu/group.ts';
+import { type CpuSplit, type GroupPath, plainGroup, walkGroups } from '../../agent/cpu/group.ts';
 import { groupLabel, splitOf } from '../../agent/lab/cpu-split.ts';
 import { useSettings } from '../app/settings-store.ts';
 import { useLab } from '../topology/lab-store.ts';
@@ -29,6 +29,7 @@ export const useCpu = defineStore('cpu', () => {
     return split ?? { cpus, root: { ...plainGroup, name: '' } };
   });
   const split = computed(() => withLimits(written.value, draft.value));
+  const groups = computed(() => new Map(walkGroups(split.value.root)));
   const figures = computed(() => figuresOf(split.value));
   const writtenFigures = computed(() => figuresOf(written.value));
   /** The group that is selected, as far as the document has it; null where something else is. */
@@ -90,7 +91,7 @@ export const useCpu = defineStore('cpu', () => {
     }),
     /** Whether the document has a split at all. */
     has: computed(() => lab.document?.cpu !== undefined),
-    groupOf: (path: GroupPath) => groupAt(split.value, path),
+    groupOf: (path: GroupPath) => groups.value.get(path) ?? null,
     writtenGroup: (path: GroupPath) => groupAt(written.value, path),
     /** What the plan that is shown does to a group, as one mark. */
     markOf(path: GroupPath): 'add' | 'remove' | 'change' | null {

@@ -12,6 +12,9 @@ export interface HistoryPoint {
 }
 export type GroupHistory = readonly HistoryPoint[];
 
+/** Above the most that a group can use, so that a cap is seen as a line. */
+export const headroom = 1.12;
+
 /** Milliseconds that are kept. */
 export const historyLength = 60_000;
 

@@ -25,6 +25,8 @@ export interface IcicleCell {
   readonly to: number;
   /** Up to here it gets what it wants however busy the others are. */
   readonly solidTo: number;
+  /** Up to here it may use what others leave, by its own limits: never less than `to`. */
+  readonly reach: number;
   /** From here on it lies beyond what its parent has; null where it does not. */
   readonly overFrom: number | null;
 }
@@ -56,7 +58,14 @@ interface Family {
   readonly to: number;
   readonly spills: boolean;
   readonly cells: readonly Omit<IcicleCell, 'lane'>[];
-  readonly groups: readonly (readonly [CpuGroup, number])[];
+  readonly groups: readonly (readonly [group: CpuGroup, from: number, to: number])[];
+}
+
+interface Placed {
+  readonly path: GroupPath;
+  readonly group: CpuGroup;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** `open` is a group that shows what is free in it even where it has no groups: there the first one is drawn. */
@@ -68,63 +77,71 @@ export function icicleOf(
   const cores = cpus.length;
   const top: IcicleCell = {
     ...{ kind: 'group', path: '', depth: 0, lane: 0, from: 0, to: cores },
-    ...{ solidTo: cores, overFrom: null },
+    ...{ solidTo: cores, reach: cores, overFrom: null },
   };
   const cells: IcicleCell[] = [top];
   const lanes = [1];
   let extent = cores;
-  let row: readonly {
-    readonly path: GroupPath;
-    readonly group: CpuGroup;
-    readonly from: number;
-  }[] = [{ path: '', group: root, from: 0 }];
+  let row: readonly Placed[] = [{ path: '', group: root, from: 0, to: cores }];
   for (let depth = 1; row.length > 0; depth += 1) {
-    const families = row.flatMap(({ path, group, from }) => {
-      const family = familyOf(path, group, from, figures, path === open);
-      return family.cells.length === 0 ? [] : [{ path, ...family }];
+    const families = row.flatMap((one) => {
+      const family = familyOf(one, figures, one.path === open);
+      return family.cells.length === 0 ? [] : [{ path: one.path, ...family }];
     });
     if (families.length === 0) break;
     const placed = lanesOf(families);
     lanes.push(Math.max(...placed) + 1);
     families.forEach((family, index) => {
-      for (const cell of family.cells) cells.push({ ...cell, lane: placed[index] ?? 0 });
-      extent = Math.max(extent, family.to);
+      for (const cell of family.cells) {
+        cells.push({ ...cell, lane: placed[index] ?? 0 });
+        extent = Math.max(extent, cell.reach);
+      }
     });
     row = families.flatMap(({ path, groups }) =>
-      groups.map(([group, from]) => ({ path: joinPath(path, group.name), group, from })),
+      groups.map(([group, from, to]) => ({ path: joinPath(path, group.name), group, from, to })),
     );
   }
   return { cells, lanes, extent };
 }
 
+/**
+ * A family is laid out by its limits. Where it holds groups without any, which take what the others do not use, and there is
+ * too little for all, each is as wide as what it gets under contention, and a limit beyond that is its reach.
+ */
 function familyOf(
-  path: GroupPath,
-  group: CpuGroup,
-  from: number,
+  { path, group, from, to: end }: Placed,
   figures: ReadonlyMap<GroupPath, GroupFigures>,
   isOpen: boolean,
 ): Family {
   const depth = depthOf(path) + 1;
-  const edge = from + (figures.get(path)?.ceiling ?? 0);
-  const cells: Omit<IcicleCell, 'lane'>[] = [];
-  const groups: (readonly [CpuGroup, number])[] = [];
-  let at = from;
-  for (const child of group.groups) {
+  const ceiling = figures.get(path)?.ceiling ?? 0;
+  const edge = Math.min(end, from + ceiling);
+  const children = group.groups.map((child) => {
     const own = joinPath(path, child.name);
     const figure = figures.get(own);
-    const to = at + widthOf(child, figure);
+    return { child, own, width: widthOf(child, figure), guaranteed: figure?.guaranteed ?? 0 };
+  });
+  const sum = children.reduce((total, { width }) => total + width, 0);
+  const isContended =
+    from + sum > edge + epsilon && children.some(({ child }) => measureOf(child) === 'weight');
+  const cells: Omit<IcicleCell, 'lane'>[] = [];
+  const groups: (readonly [CpuGroup, number, number])[] = [];
+  let at = from;
+  for (const { child, own, width, guaranteed } of children) {
+    const to = at + (isContended ? Math.min(width, guaranteed) : width);
     cells.push({
-      ...{ kind: 'group', path: own, depth, from: at, to },
-      solidTo: Math.min(to, at + (figure?.guaranteed ?? 0)),
-      overFrom: to > edge + epsilon ? Math.max(at, edge) : null,
+      ...{ kind: 'group', path: own, depth, from: at, to, reach: at + width },
+      solidTo: Math.min(to, at + guaranteed),
+      overFrom: to > from + ceiling + epsilon ? Math.max(at, from + ceiling) : null,
     });
-    groups.push([child, at]);
+    groups.push([child, at, to]);
     at = to;
   }
   const spills = at > edge + epsilon;
   // The machine as a whole can be handed out before there is any group.
   if ((group.groups.length > 0 || path === '' || isOpen) && edge - at > epsilon) {
-    cells.push({ kind: 'free', path, depth, from: at, to: edge, solidTo: at, overFrom: null });
+    const free = { kind: 'free', path, depth, from: at, to: edge } as const;
+    cells.push({ ...free, solidTo: at, reach: edge, overFrom: null });
   }
   return { from, to: Math.max(at, edge), spills, cells, groups };
 }

@@ -15,7 +15,7 @@ export const englishCpu = {
   border: 'Right border of {group}',
   borderNow: '{group} {cores} cores',
   borderWeight: '{group} weight {weight}',
-  borderHint: 'Drag a border: the next group trades. Alt: only this one. Shift: scale the others.',
+  borderHint: 'Drag a border. Alt: only this one. Shift: scale the others.',
   borderKeys:
     'Arrow keys move the border by {step} cores, Page Up and Page Down by one, Home and End to its limits. Escape takes it back.',
   drawing: '{group}: {cores} cores',
@@ -177,7 +177,7 @@ export const chineseCpu: Shape<typeof englishCpu> = {
   border: '{group} 的右边界',
   borderNow: '{group} {cores} 核',
   borderWeight: '{group} 权重 {weight}',
-  borderHint: '拖动边界与右邻互换；Alt 只改本组；Shift 其余按比例。',
+  borderHint: '拖动边界：与右邻互换；Alt：只改本组；Shift：其余按比例。',
   borderKeys: '方向键每次移动 {step} 核，Page Up、Page Down 移动一核，Home、End 到极限，Esc 撤回。',
   drawing: '{group}：{cores} 核',
   cellCap: '上限 {cores} 核',

@@ -79,6 +79,17 @@ describe('a border', () => {
     expect(move(text, 'W', 6, 'alone')).toEqual([['W', 'weight', 300]]);
   });
 
+  it('moves a cap up to what its parent has, where others without one take what is left', () => {
+    const text = documentText(
+      'cpu:\n  cores: 8\n  groups:\n    A: { cap: 6 }\n    W: {}\n    B: { cap: 1 }\n',
+    );
+    expect([range(text, 'A'), range(text, 'B')]).toEqual([
+      { least: 0.1, most: 8 },
+      { least: 0.1, most: 8 },
+    ]);
+    expect(move(text, 'A', 7)).toEqual([['A', 'cap', 7]]);
+  });
+
   it('cannot be moved where the group has whole CPUs, and the root has none', () => {
     const text = documentText(
       'cpu:\n  cores: 8\n  groups:\n    P: { pins: 0-1 }\n    Q: { cap: 2 }\n',

@@ -78,6 +78,27 @@ describe('the icicle', () => {
     expect(place(text, 'X')).toEqual([1, 0, 6, 8]);
   });
 
+  it('lays out what contends by what each gets, with its limit as its reach', () => {
+    const text = documentText(
+      'cpu:\n  cores: 8\n  groups:\n    A: { cap: 6 }\n    W: {}\n    X: { weight: 200 }\n',
+    );
+    const cells = drawn(text).cells.filter(({ depth }) => depth === 1);
+    expect(cells.map(({ from, to, reach, overFrom }) => [from, to, reach, overFrom])).toEqual([
+      [0, 2, 6, null],
+      [2, 4, 4, null],
+      [4, 8, 8, null],
+    ]);
+  });
+
+  it('lays out groups in one without a limit within what that gets', () => {
+    const text = documentText(
+      'cpu:\n  cores: 8\n  groups:\n    A: { cap: 4 }\n    W: { groups: { W1: {}, W2: {} } }\n',
+    );
+    expect(place(text, 'W')).toEqual([1, 0, 4, 8]);
+    expect(place(text, 'W/W2')).toEqual([2, 0, 6, 8]);
+    expect(place(text, 'W', 'free')).toBeNull();
+  });
+
   it('has marks that can be read', () => {
     expect(ticksOf(2, 400)).toHaveLength(21);
     expect(ticksOf(16, 60)).toEqual(Array.from({ length: 17 }, (_, at) => at));
