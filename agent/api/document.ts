@@ -451,11 +451,28 @@ export const RecordsCheckSchema = z.strictObject({
 });
 export type RecordsCheck = z.infer<typeof RecordsCheckSchema>;
 
+/** What a CPU group uses while it is kept busy, by the kernel's own count. */
+export const CpuCheckSchema = z.strictObject({
+  check: z.literal('cpu'),
+  name: LocalizedTextSchema.optional(),
+  group: CpuGroupPathSchema,
+  /** Cores that it must use. */
+  cores: z.number().positive().max(100_000),
+  /** Per cent of them that it may use more or less; 10 unless said otherwise. */
+  tolerance: z.number().min(1).max(100).optional(),
+  /** Groups that are kept busy beside it, so that they contend. */
+  against: z.array(CpuGroupPathSchema).min(1).max(64).optional(),
+  /** Seconds that are measured; 2 unless said otherwise. */
+  seconds: z.number().min(0.5).max(60).optional(),
+});
+export type CpuCheck = z.infer<typeof CpuCheckSchema>;
+
 export const CheckSchema = z.discriminatedUnion('check', [
   ReachCheckSchema,
   ConnectCheckSchema,
   RateCheckSchema,
   RecordsCheckSchema,
+  CpuCheckSchema,
 ]);
 export type LabCheck = z.infer<typeof CheckSchema>;
 

@@ -42,6 +42,11 @@ export const checkCodes = [
   'records-found-unexpectedly',
   'no-records',
   'no-records-unexpectedly',
+  'cpu-within',
+  'cpu-within-beside',
+  'cpu-outside',
+  'cpu-outside-beside',
+  'cpu-not-to-be-had',
   /** A failure kept it from being done: `values` are the failure's own, its `object` and `reason`, and its code as `failure`. */
   'check-not-done',
 ] as const;

@@ -53,6 +53,16 @@ export const checkSentences: Readonly<Record<CheckCode, string>> = {
   'records-found-unexpectedly': `{at} received {count} {protocol} records{match}, the latest from {exporter}, although there should be none.`,
   'no-records': `{at} received no {protocol} record{match}${expected}`,
   'no-records-unexpectedly': `{at} received no {protocol} record{match} within {seconds} s.`,
+  // CPU groups
+  'cpu-within': '{group} used {used} cores in {seconds} s, which is between {least} and {most}.',
+  'cpu-within-beside':
+    '{group} used {used} cores in {seconds} s beside {others}, which is between {least} and {most}.',
+  'cpu-outside':
+    '{group} used {used} cores in {seconds} s, which is not between {least} and {most}.',
+  'cpu-outside-beside':
+    '{group} used {used} cores in {seconds} s beside {others}, which is not between {least} and {most}.',
+  'cpu-not-to-be-had':
+    '{group} used only {used} cores in {seconds} s, but processes of other people used {foreign}: too much to tell whether it would have used {least}.',
   // Not carried out
   'check-not-done': '{reason}',
 };

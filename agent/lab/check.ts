@@ -2,6 +2,7 @@ import { isSwitch, localizedText, parseEndpoint } from '../api/document.ts';
 import type {
   BridgeNode,
   ConnectCheck,
+  CpuCheck,
   LabCheck,
   LabDocument,
   LabNode,
@@ -11,9 +12,11 @@ import type {
 import type { OvsBridgeNode } from '../api/document-ovs.ts';
 import { assertNever, fail, succeed } from '../api/result.ts';
 import type { Result } from '../api/result.ts';
+import { type GroupPath, walkGroups } from '../cpu/group.ts';
 import { parseHostAddress, parseSubnetAddress } from './address.ts';
 import type { AddressFamily, HostAddress } from './address.ts';
 import { portsOfCollector } from './collector.ts';
+import { groupLabel, groupPathOf, splitOf } from './cpu-split.ts';
 import { bitsPerSecond } from './device.ts';
 import { internalPortsOf } from './ovs-network.ts';
 import { failureOf } from './sentences.ts';
@@ -68,8 +71,24 @@ export interface ResolvedRecordsCheck {
   readonly timeoutMilliseconds: number;
 }
 
+export interface ResolvedCpuCheck {
+  readonly kind: 'cpu';
+  readonly label: string;
+  readonly group: GroupPath;
+  /** Cores that it must use at least and at most. */
+  readonly least: number;
+  readonly most: number;
+  /** Groups that are kept busy beside it. */
+  readonly against: readonly GroupPath[];
+  readonly milliseconds: number;
+}
+
 export type ResolvedCheck =
-  ResolvedReachCheck | ResolvedConnectCheck | ResolvedRateCheck | ResolvedRecordsCheck;
+  | ResolvedReachCheck
+  | ResolvedConnectCheck
+  | ResolvedRateCheck
+  | ResolvedRecordsCheck
+  | ResolvedCpuCheck;
 
 const defaultTimeoutSeconds = 2;
 
@@ -80,6 +99,7 @@ export function resolveCheck(
   language: 'en' | 'zh' = 'en',
 ): Result<ResolvedCheck> {
   if (check.check === 'records') return resolveRecords(document, check, language);
+  if (check.check === 'cpu') return resolveCpu(document, check, language);
   const nodes = document.topology.nodes;
   const from = Object.hasOwn(nodes, check.from) ? nodes[check.from] : undefined;
   if (from === undefined) {
@@ -163,6 +183,57 @@ function resolveRecords(
   });
 }
 
+const defaultTolerance = 10;
+const defaultCpuSeconds = 2;
+
+function resolveCpu(
+  document: LabDocument,
+  check: CpuCheck,
+  language: 'en' | 'zh',
+): Result<ResolvedCpuCheck> {
+  const group = groupPathOf(check.group);
+  const against = (check.against ?? []).map(groupPathOf);
+  const split = splitOf(document, []);
+  if (split === null) {
+    const values = { group: check.group };
+    return fail(failureOf('invalid-document', 'check-without-split', check.group, values));
+  }
+  const known = new Set([...walkGroups(split.root)].map(([path]) => path));
+  const missing = [group, ...against].find((path) => !known.has(path));
+  if (missing !== undefined) {
+    const label = groupLabel(missing);
+    return fail(failureOf('invalid-document', 'cpu-group-unknown', label, { group: label }));
+  }
+  const within = (outer: GroupPath, inner: GroupPath): boolean =>
+    outer === '' || inner === outer || inner.startsWith(`${outer}/`);
+  const same = against.find((other) => within(other, group) || within(group, other));
+  if (same !== undefined) {
+    const values = { group: check.group, other: groupLabel(same) };
+    return fail(failureOf('invalid-document', 'check-against-itself', check.group, values));
+  }
+  const share = (check.tolerance ?? defaultTolerance) / 100;
+  return succeed({
+    kind: 'cpu',
+    label: localizedText(check.name, language) || cpuLabel(check, language),
+    group,
+    least: check.cores * (1 - share),
+    most: check.cores * (1 + share),
+    against,
+    milliseconds: Math.round((check.seconds ?? defaultCpuSeconds) * 1000),
+  });
+}
+
+function cpuLabel({ group, cores, against = [] }: CpuCheck, language: 'en' | 'zh'): string {
+  const others = against.join(', ');
+  if (language === 'zh') {
+    return against.length === 0
+      ? `${group} 用 ${cores} 核`
+      : `${others} 同时忙碌时 ${group} 用 ${cores} 核`;
+  }
+  const what = `${group} uses ${cores} ${cores === 1 ? 'core' : 'cores'}`;
+  return against.length === 0 ? what : `${what} beside ${others}`;
+}
+
 /** As they are written. */
 export const collectedProtocols = { netflow: 'NetFlow', ipfix: 'IPFIX', sflow: 'sFlow' } as const;
 
@@ -229,7 +300,10 @@ export function millisecondBounds(bounds: Bounds): string {
   return boundsText({ atLeast: text(bounds.atLeast), atMost: text(bounds.atMost) });
 }
 
-function defaultLabel(check: Exclude<LabCheck, RecordsCheck>, language: 'en' | 'zh'): string {
+function defaultLabel(
+  check: Exclude<LabCheck, RecordsCheck | CpuCheck>,
+  language: 'en' | 'zh',
+): string {
   const chinese = language === 'zh';
   const { from, to } = check;
   switch (check.check) {

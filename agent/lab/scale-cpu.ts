@@ -11,7 +11,7 @@ import { failureOf } from './sentences.ts';
 const decimals = 5;
 
 /**
- * The document's text with `cores` and every cap and burst in proportion; comments and order stay. Weights and pins are no
+ * The document's text with `cores`, every cap and burst and what checks expect in proportion; comments and order stay. Weights and pins are no
  * numbers of cores: weights stay, and pins to CPUs that are not there are refused.
  */
 export function scaleSplit(text: string, document: LabDocument, cores: number): Result<string> {
@@ -46,6 +46,11 @@ export function scaleSplit(text: string, document: LabDocument, cores: number): 
       yaml.setIn([...path, key], scaled);
     }
     add(settings.groups ?? {}, [...path, 'groups'], group);
+  }
+  for (const [index, check] of (document.checks ?? []).entries()) {
+    if (check.check !== 'cpu') continue;
+    const scaled = Number(((check.cores * cores) / written).toFixed(decimals));
+    yaml.setIn(['checks', index, 'cores'], scaled);
   }
   return succeed(yaml.toString({ lineWidth: 0 }));
 }

@@ -127,6 +127,18 @@ export const sentences = {
       'systemd manages this machine’s control groups and would take the limits away again from groups that it has not made.',
     next: 'Give Netloom a group of its own: sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity; then start the agent with NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service.',
   },
+  'check-without-split': {
+    reason: 'The check measures the CPU group {group}, and the document has no `cpu`.',
+    next: 'Add `cpu` with its groups, or remove the check.',
+  },
+  'check-against-itself': {
+    reason: '{other} is {group} itself, or one holds the other: they do not contend as two.',
+    next: 'Name groups beside it.',
+  },
+  'check-above-ceiling': {
+    reason: '{group} can use {ceiling} cores at most; the check expects {cores}.',
+    next: 'Lower `cores`, or raise what holds the group.',
+  },
   'cpu-bind-no-split': {
     reason: 'Lab {lab} has no CPU groups that a process could be bound to.',
     next: 'Add `cpu` with its groups to the document, and apply it.',

@@ -18,6 +18,9 @@ import type { SentenceCode, SentenceValues } from './sentences.ts';
 
 export const maximumGroups = 10_000;
 
+/** Cores closer than this are the same. */
+const epsilon = 1e-9;
+
 type Say = (code: SentenceCode, object: string, values: SentenceValues, path: DocumentPath) => void;
 
 /** Controllers whose files are in a group's directory (cgroup-v2.rst), also those of other kernels. */
@@ -193,7 +196,15 @@ function adviseOnFigures(document: LabDocument, findings: Findings): void {
     if (group.cap !== null && group.exclusivity !== 'shared' && group.cap === group.pins?.length) {
       findings.advise('cpu-cap-at-pins', label, { group: label }, [...place, 'cap']);
     }
-    if (overcommit > 1e-9) {
+    for (const [index, check] of (document.checks ?? []).entries()) {
+      if (check.check !== 'cpu' || groupPathOf(check.group) !== path) continue;
+      if (check.cores <= ceiling + epsilon) continue;
+      const values = { group: label, ceiling, cores: check.cores };
+      findings.advise('check-above-ceiling', `check ${index + 1}`, values, [
+        ...['checks', index, 'cores'],
+      ]);
+    }
+    if (overcommit > epsilon) {
       const rounded = Number(allotted.toFixed(3));
       findings.advise(
         'cpu-overcommitted',

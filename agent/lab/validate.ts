@@ -1,4 +1,4 @@
-import type { LabDocument } from '../api/document.ts';
+import type { LabCheck, LabDocument } from '../api/document.ts';
 import type { Failure } from '../api/result.ts';
 import { BroadcastDomains } from './broadcast-domains.ts';
 import { resolveCheck } from './check.ts';
@@ -77,21 +77,27 @@ function checkChecks(made: DocumentInterfaces, findings: Findings): void {
   for (const [index, check] of (made.document.checks ?? []).entries()) {
     const resolved = resolveCheck(made.document, check);
     if (resolved.ok) continue;
-    const { code } = resolved.failure;
-    const ofSource = ['unknown-node', 'check-from-bridge', 'check-from-machine'].includes(code);
-    const key =
-      check.check === 'records'
-        ? code === 'check-protocol-not-collected'
-          ? 'protocol'
-          : 'at'
-        : ofSource
-          ? 'from'
-          : 'to';
+    const key = keyOf(check, resolved.failure);
     const path = ['checks', index, key];
     findings.add({
       ...resolved.failure,
       object: `check ${index + 1}`,
       place: findings.locate(path),
     });
+  }
+}
+
+/** The key of a check that a problem with it is about. */
+function keyOf(check: LabCheck, { code, values }: Failure): string {
+  switch (check.check) {
+    case 'records':
+      return code === 'check-protocol-not-collected' ? 'protocol' : 'at';
+    case 'cpu':
+      if (code === 'check-against-itself') return 'against';
+      return values?.['group'] === check.group ? 'group' : 'against';
+    default:
+      return ['unknown-node', 'check-from-bridge', 'check-from-machine'].includes(code)
+        ? 'from'
+        : 'to';
   }
 }

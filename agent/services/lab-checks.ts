@@ -1,9 +1,10 @@
 /** Carries a lab's checks out: real packets from the nodes' own namespaces. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { LabCheck, LabDocument } from '../api/document.ts';
+import type { CpuCheck, LabCheck, LabDocument, RateCheck } from '../api/document.ts';
 import type { ExportRecord, ExportRecords } from '../api/flow-export.ts';
-import type { CheckCode, CheckResult } from '../api/lab.ts';
-import { assertNever, type Failure, type Result } from '../api/result.ts';
+import type { CheckResult } from '../api/lab.ts';
+import { assertNever, type Result } from '../api/result.ts';
+import type { Cgroups } from '../kernel/cgroups.ts';
 import { type EchoOutcome, probeEcho } from '../kernel/echo.ts';
 import { greatestOffer, probeRate } from '../kernel/rate-probe.ts';
 import { type ConnectOutcome, probeConnect } from '../kernel/tcp-probe.ts';
@@ -20,8 +21,10 @@ import {
   type ResolvedReachCheck,
   type ResolvedRecordsCheck,
 } from '../lab/check.ts';
-import { rateText, sayCheck } from '../lab/check-sentences.ts';
+import { rateText } from '../lab/check-sentences.ts';
 import { failureOf, type SentenceValues } from '../lab/sentences.ts';
+import { type Finding, finding, notDone } from './check-finding.ts';
+import { checkCpu } from './cpu-check.ts';
 
 /** Checks under way at once: each holds a socket and sends a packet every 200 ms. */
 const concurrentChecks = 32;
@@ -50,12 +53,11 @@ export interface CheckRun {
   readonly isSettled: (wants: { readonly ipv6: boolean }) => boolean;
   /** What the collector of a node has received. */
   readonly collected: (node: string) => Result<ExportRecords>;
+  /** The lab's CPU groups; null where there can be none. */
+  readonly groups: Cgroups | null;
   readonly signal: AbortSignal;
   readonly onResult: (result: CheckResult) => void;
 }
-
-/** What a check came to, before it has its place in the list. */
-type Finding = Omit<CheckResult, 'index' | 'label'>;
 
 /** Results in the document's order; those that a cancellation prevented are missing. */
 export async function runChecks(run: CheckRun): Promise<readonly CheckResult[]> {
@@ -63,12 +65,12 @@ export async function runChecks(run: CheckRun): Promise<readonly CheckResult[]> 
   const isNegative = (check: LabCheck): boolean =>
     check.check === 'records'
       ? check.expect === 'absent'
-      : check.check !== 'rate' && check.expect === 'unreachable';
-  const positive = checks.filter(([, check]) => check.check !== 'rate' && !isNegative(check));
+      : !isHeavy(check) && check.expect === 'unreachable';
+  const positive = checks.filter(([, check]) => !isHeavy(check) && !isNegative(check));
   // That nothing answers says something only once the network is settled: what has to answer has waited for that.
   const negative = checks.filter(([, check]) => isNegative(check));
-  // A measurement of rate fills links and this thread: it waits until it is alone.
-  const heavy = checks.filter(([, check]) => check.check === 'rate');
+  // A measurement of rate fills links and this thread, one of CPU groups the machine: they wait until they are alone.
+  const heavy = checks.filter(([, check]) => isHeavy(check));
   const results: CheckResult[] = [];
   const workOff = async (queue: [number, LabCheck][]): Promise<void> => {
     for (;;) {
@@ -92,10 +94,14 @@ export async function runChecks(run: CheckRun): Promise<readonly CheckResult[]> 
   return results.sort((a, b) => a.index - b.index);
 }
 
+function isHeavy(check: LabCheck): check is RateCheck | CpuCheck {
+  return check.check === 'rate' || check.check === 'cpu';
+}
+
 async function settle(checks: readonly [number, LabCheck][], run: CheckRun): Promise<void> {
   const ipv6 = checks.some(([, check]) => {
     const resolved = resolveCheck(run.document, check);
-    return resolved.ok && resolved.value.kind !== 'records' && resolved.value.family === 'ipv6';
+    return resolved.ok && 'family' in resolved.value && resolved.value.family === 'ipv6';
   });
   const deadline = performance.now() + settleMilliseconds;
   while (!run.isSettled({ ipv6 }) && !run.signal.aborted && performance.now() < deadline) {
@@ -106,10 +112,15 @@ async function settle(checks: readonly [number, LabCheck][], run: CheckRun): Pro
 async function carryOut(index: number, check: LabCheck, run: CheckRun): Promise<CheckResult> {
   const resolved = resolveCheck(run.document, check);
   if (!resolved.ok) {
-    const label = check.check === 'records' ? check.at : `${check.from} → ${check.to}`;
-    return { index, label, ...notDone(resolved.failure) };
+    return { index, label: roughLabel(check), ...notDone(resolved.failure) };
   }
   return { index, label: resolved.value.label, ...(await find(resolved.value, run)) };
+}
+
+/** Of what does not resolve. */
+function roughLabel(check: LabCheck): string {
+  if (check.check === 'records') return check.at;
+  return check.check === 'cpu' ? check.group : `${check.from} → ${check.to}`;
 }
 
 function find(check: ResolvedCheck, run: CheckRun): Promise<Finding> {
@@ -122,6 +133,8 @@ function find(check: ResolvedCheck, run: CheckRun): Promise<Finding> {
       return measureRate(check, run);
     case 'records':
       return findRecords(check, run);
+    case 'cpu':
+      return checkCpu(check, run.groups, run.signal);
     default:
       return assertNever(check);
   }
@@ -395,23 +408,4 @@ export function judgeRate(
   return isWithin(bitsPerSecond, check)
     ? finding('passed', 'rate-within', { ...values, bounds })
     : finding('failed', 'rate-outside', { ...values, bounds });
-}
-
-function notDone(failure: Failure): Finding {
-  // What this machine cannot do says nothing about the lab.
-  const outcome = failure.kind === 'unsupported' ? 'skipped' : 'failed';
-  const { code, object, reason, values } = failure;
-  return {
-    ...finding(outcome, 'check-not-done', { ...values, object, reason, failure: code }),
-    sentence: reason,
-  };
-}
-
-function finding(
-  outcome: CheckResult['outcome'],
-  code: CheckCode,
-  values: SentenceValues,
-  roundTripMilliseconds: number | null = null,
-): Finding {
-  return { outcome, ...sayCheck(code, values), roundTripMilliseconds };
 }

@@ -219,6 +219,7 @@ export class LabService {
         return tracked.ok ? succeed(tracked.value.fd) : tracked;
       },
       collected: (node) => this.nodes.collected(lab, node, maximumExportRecords),
+      groups: this.options.cpu?.groupsOf(lab) ?? null,
       isSettled: ({ ipv6 }) => isSettled(this.options.tracker.snapshot(), lab, ipv6),
       signal,
       onResult,

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lackOfKernelDatapath } from '../../agent/ovs/datapath.ts';
 import { type BareNetwork, makeBareNetwork } from '../harness/lab-bare-network.ts';
 import { labScripts, realmScript } from '../harness/lab-expectations.ts';
+import { splitsCpus } from '../harness/lab-mutations.ts';
 import { inLanes } from '../harness/lanes.ts';
 import { readMachine } from '../harness/lab-machine.ts';
 import {
@@ -24,9 +25,12 @@ import {
   readNetworkState,
 } from '../harness/network-state.ts';
 
-const files = readdirSync(gallery)
+const all = readdirSync(gallery)
   .filter((name) => name.endsWith('.yaml'))
   .sort();
+/** CPU groups are the machine's: a sandbox has none to give. */
+const cpuFiles = all.filter(splitsCpus);
+const files = all.filter((file) => !cpuFiles.includes(file));
 const labOf = (file: string): string => path.basename(file, '.yaml');
 const fileOf = (file: string): string => path.join(gallery, file);
 /** Those that take long wait beside the others. */
@@ -150,6 +154,15 @@ describe.each(people)('as $who', ({ user }) => {
     { timeout: 300_000 },
     (file) => brought.get(file),
   );
+
+  // They are tried in groups of a test's own (test/kernel/cpu-gallery.test.ts) and where there are 16 CPUs.
+  it.each(cpuFiles)('refuses %s in a sandbox, and says where it can be', async (file) => {
+    const up = await netloom.run(['up', fileOf(file), '--yes']);
+    expect(up.status).toBe(1);
+    expect(up.stderr).toContain('CPU groups belong to the machine');
+    const realms = (await netloom.realms()).map(({ realm }) => realm);
+    expect(realms).not.toContain(`sandbox:${labOf(file)}`);
+  });
 
   it('leaves no realm, socket or key behind', async () => {
     expect(await netloom.realms()).toEqual([]);

@@ -7,6 +7,7 @@ import {
   type MutationResult,
   mutations,
   needsFullKernel,
+  splitsCpus,
   tryMutations,
 } from '../harness/lab-mutations.ts';
 import { Netloom } from '../harness/netloom.ts';
@@ -22,7 +23,9 @@ const slow: readonly string[] = [
   'ovs-rstp-ring.yaml',
 ];
 /** The longest first, so that no lane is left with one at the end. */
-const files = Object.keys(mutations).sort((one, other) => length(other) - length(one));
+const files = Object.keys(mutations)
+  .filter((file) => !splitsCpus(file))
+  .sort((one, other) => length(other) - length(one));
 
 function length(file: string): number {
   return slow.includes(file) ? 1000 : (mutations[file]?.length ?? 0);

@@ -22,8 +22,8 @@ const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function writeScript(results: string): string {
   return [process.execPath, 'node_modules/vitest/vitest.mjs', 'run']
-    .concat(['--config', 'test/vitest.config.ts', '--dir', 'test/guest', '--testTimeout=600000'])
-    .concat(['--hookTimeout=600000', '--reporter=verbose', '--reporter=json'])
+    .concat(['--config', 'test/vitest.config.ts', '--dir', 'test/guest', '--testTimeout=400000'])
+    .concat(['--hookTimeout=400000', '--reporter=verbose', '--reporter=json'])
     .concat([`--outputFile.json=${path.join(results, 'inside.json')}`])
     .concat(['test/guest/cpu.inside.ts'])
     .map(quote)
@@ -52,7 +52,7 @@ async function runEverything(): Promise<Outcome> {
       results,
       workingDirectory: checkout,
       cpus: 16,
-      timeoutSeconds: 3000,
+      timeoutSeconds: 2400,
       receive: (chunk) => process.stderr.write(chunk),
     });
     return { results, run, problem: null, missing: null };

@@ -63,6 +63,7 @@ async function check(...checks: LabCheck[]): Promise<readonly CheckResult[]> {
     collected: () => {
       throw new Error('no check here asks a collector');
     },
+    groups: null,
     signal: new AbortController().signal,
     onResult: () => undefined,
   });

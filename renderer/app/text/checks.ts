@@ -51,5 +51,13 @@ export const chineseChecks: Readonly<Record<string, string>> = {
     '{at} 收到 {count} 条 {protocol} 记录{match}，最近一条来自 {exporter}，但预期没有。',
   'no-records': '{at} 未收到 {protocol} 记录{match}，符合预期。',
   'no-records-unexpectedly': '{at} 在 {seconds} 秒内未收到 {protocol} 记录{match}。',
+  'cpu-within': '{group} 在 {seconds} 秒内用了 {used} 核，介于 {least} 与 {most} 之间。',
+  'cpu-within-beside':
+    '{others} 同时忙碌时，{group} 在 {seconds} 秒内用了 {used} 核，介于 {least} 与 {most} 之间。',
+  'cpu-outside': '{group} 在 {seconds} 秒内用了 {used} 核，不在 {least} 与 {most} 之间。',
+  'cpu-outside-beside':
+    '{others} 同时忙碌时，{group} 在 {seconds} 秒内用了 {used} 核，不在 {least} 与 {most} 之间。',
+  'cpu-not-to-be-had':
+    '{group} 在 {seconds} 秒内只用了 {used} 核，但其他进程占用了 {foreign} 核，无法判断它能否用到 {least} 核。',
   'check-not-done': '未能执行检查：{reason}',
 };

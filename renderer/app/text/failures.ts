@@ -885,6 +885,18 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '本机的控制组由 systemd 管理；不是它创建的组，其限制会被它收回。',
     next: '请为 Netloom 单独提供一个组：sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity，再以 NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service 启动代理。',
   },
+  'check-without-split': {
+    reason: '该检查要测量 CPU 组 {group}，而文档没有 `cpu`。',
+    next: '请添加 `cpu` 及其各组，或删除该检查。',
+  },
+  'check-against-itself': {
+    reason: '{other} 就是 {group}，或两者一个包含另一个：它们不会作为两方竞争。',
+    next: '请指定与它并列的组。',
+  },
+  'check-above-ceiling': {
+    reason: '{group} 最多能用 {ceiling} 核，而检查期望 {cores} 核。',
+    next: '请调低 `cores`，或放宽限制它的上限。',
+  },
   'cpu-bind-no-split': {
     reason: '实验 {lab} 没有可以绑定进程的 CPU 组。',
     next: '请在文档中添加 `cpu` 及其各组，然后应用。',

@@ -1,9 +1,17 @@
-import { type LabCheck, ratePattern, type RecordsCheck } from '../../../agent/api/index.ts';
+import {
+  type CpuCheck,
+  type LabCheck,
+  ratePattern,
+  type RecordsCheck,
+} from '../../../agent/api/index.ts';
 import { parseHostAddress } from '../../../agent/lab/address.ts';
+
+/** A check that the form has fields for; those of CPU groups are written in the document. */
+export type NetworkCheck = Exclude<LabCheck, CpuCheck>;
 
 /** A check as it is typed. Bounds are milliseconds of the round trip, or rates. */
 export interface CheckDraft {
-  readonly kind: LabCheck['check'];
+  readonly kind: NetworkCheck['check'];
   /** Of records, the node with the collector. */
   readonly from: string;
   readonly to: string;
@@ -17,7 +25,7 @@ export interface CheckDraft {
   readonly destination: string;
 }
 
-export function draftOf(check: LabCheck): CheckDraft {
+export function draftOf(check: NetworkCheck): CheckDraft {
   if (check.check === 'records') {
     return {
       kind: 'records',
@@ -51,7 +59,7 @@ export type DraftObjection = 'port' | 'milliseconds' | 'rate' | 'source' | 'dest
 /** The check that a draft stands for; what the form does not ask for is kept from `before`. */
 export function checkOf(
   draft: CheckDraft,
-  before: LabCheck | undefined,
+  before: NetworkCheck | undefined,
 ):
   | { readonly ok: true; readonly check: LabCheck }
   | { readonly ok: false; readonly objection: DraftObjection } {
