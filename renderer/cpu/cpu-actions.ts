@@ -5,6 +5,7 @@ import { groupLabel } from '../../agent/lab/cpu-split.ts';
 import { useNotices } from '../app/notice-store.ts';
 import { useText } from '../app/text/text.ts';
 import { useBridge } from '../bridge/bridge.ts';
+import { keepForm } from '../topology/document/document-edit.ts';
 import { useLab } from '../topology/lab-store.ts';
 import { useCpu } from './cpu-store.ts';
 import { addGroup, fitGroups, mergeGroups, mergePair, splitGroup } from './split-edits.ts';
@@ -71,7 +72,7 @@ export function useCpuActions() {
       if (lab.document === null) return;
       const scaled = scaleSplit(lab.text, lab.document, cores);
       notices.judge('edit', scaled);
-      if (scaled.ok) lab.change(scaled.value);
+      if (scaled.ok) lab.change(keepForm(lab.text, scaled.value));
     },
   };
 }

@@ -2,7 +2,7 @@
 import { type Document, isMap, isScalar, isSeq, type YAMLMap } from 'yaml';
 import { assertNever, type CpuGroupSettings, type LabDocument } from '../../../agent/api/index.ts';
 import { type GroupPath, joinPath, parentPath } from '../../../agent/cpu/group.ts';
-import { assign, createValue, renameKey } from './yaml-values.ts';
+import { assign, createValue, deleteAndPrune, renameKey } from './yaml-values.ts';
 
 /** A setting of a group that is no group itself. */
 export type CpuSetting = Exclude<keyof CpuGroupSettings, 'groups'>;
@@ -85,12 +85,15 @@ export function applyCpuEdit(yaml: Document, edit: CpuEdit): void {
       yaml.deleteIn(pathOf(edit.group));
       if (parent !== '') deleteIfEmpty(yaml, [...pathOf(parent), 'groups']);
       rebind(yaml, (path) => (isWithin(path, edit.group) ? parent : path));
+      renameInChecks(yaml, (path) => (isWithin(path, edit.group) ? null : path));
       return;
     }
     case 'rename-cpu-group': {
       const parent = parentPath(edit.group) ?? '';
       renameKey(yaml, [...pathOf(parent), 'groups'], nameOf(edit.group), edit.to);
-      rebind(yaml, (path) => moved(path, edit.group, joinPath(parent, edit.to)));
+      const after = (path: GroupPath) => moved(path, edit.group, joinPath(parent, edit.to));
+      rebind(yaml, after);
+      renameInChecks(yaml, after);
       return;
     }
     case 'join-cpu-groups':
@@ -137,12 +140,15 @@ function joinGroups(yaml: Document, group: GroupPath, other: GroupPath): void {
     }
   }
   yaml.deleteIn(pathOf(other));
-  rebind(yaml, (path) => {
+  const after = (path: GroupPath): GroupPath => {
     if (path === other) return group;
     if (!path.startsWith(`${other}/`)) return path;
     const [first = '', ...rest] = path.slice(other.length + 1).split('/');
     return [joinPath(group, names.get(first) ?? first), ...rest].join('/');
-  });
+  };
+  rebind(yaml, after);
+  // What was measured of it alone is not what is measured of both.
+  renameInChecks(yaml, (path) => (path === other ? null : after(path)));
 }
 
 function freeNameIn(yaml: Document, path: YamlPath, name: string): string {
@@ -157,6 +163,36 @@ function isWithin(path: GroupPath, group: GroupPath): boolean {
 
 function moved(path: GroupPath, from: GroupPath, to: GroupPath): GroupPath {
   return isWithin(path, from) ? to + path.slice(from.length) : path;
+}
+
+/** Gives checks of groups the names that those have now; null takes out a check, or a group that contends in one. */
+function renameInChecks(yaml: Document, after: (group: GroupPath) => GroupPath | null): void {
+  const checks = yaml.getIn(['checks']);
+  if (!isSeq(checks)) return;
+  const written = (item: unknown): GroupPath => {
+    const text = String(isScalar(item) ? item.value : item);
+    return text === '/' ? '' : text;
+  };
+  for (let index = checks.items.length - 1; index >= 0; index -= 1) {
+    const check = checks.items[index];
+    if (!isMap(check) || check.get('check') !== 'cpu') continue;
+    const group = written(check.get('group'));
+    const now = after(group);
+    if (now === null) {
+      deleteAndPrune(yaml, ['checks', index], 0);
+      continue;
+    }
+    if (now !== group) check.set('group', now);
+    const against = check.get('against');
+    if (!isSeq(against)) continue;
+    for (let at = against.items.length - 1; at >= 0; at -= 1) {
+      const rival = written(against.items[at]);
+      const then = after(rival);
+      if (then === null) against.delete(at);
+      else if (then !== rival) against.set(at, then);
+    }
+    if (against.items.length === 0) check.delete('against');
+  }
 }
 
 /** Gives every binding of the document the group that it is to have now. */

@@ -109,7 +109,7 @@ export function editDocument(text: string, edits: readonly DocumentEdit[]): Resu
  * The library writes flow collections and comments in one form of its own. Lines that say the same as before are put
  * back as the person wrote them, as long as the whole then still means the same.
  */
-function keepForm(before: string, after: string): string {
+export function keepForm(before: string, after: string): string {
   const old = before.split('\n');
   const fresh = withFoldedText(old, after.split('\n'));
   const bare = (line: string) => line.replace(/\s+/g, '');

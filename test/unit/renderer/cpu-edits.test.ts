@@ -86,6 +86,22 @@ describe('edits of a split', () => {
     expect(seen(after).split.root.groups.map(({ name }) => name)).toEqual(['batch', 'B']);
   });
 
+  it('rename groups in checks, and take out checks of what is gone', () => {
+    const checked = `${bound}checks:
+  - { check: cpu, group: A/A1, cores: 3 } # alone
+  - { check: cpu, group: B, cores: 4, against: [A, A/A1] }
+`;
+    const renamed = edited(checked, [{ kind: 'rename-cpu-group', group: 'A', to: 'x' }]);
+    expect(renamed).toMatch(/group: x\/A1, cores: 3 ?\} # alone/);
+    expect(renamed).toMatch(/against: \[x, x\/A1\]/);
+    const inner = edited(checked, [{ kind: 'remove-cpu-group', group: 'A/A1' }]);
+    expect(inner).not.toContain('cores: 3');
+    expect(inner).toMatch(/against: \[A\]/);
+    const merged = edited(checked, [{ kind: 'join-cpu-groups', group: 'B', other: 'A' }]);
+    expect(merged).toContain('group: B/A1');
+    expect(merged).toMatch(/against: \[B\/A1\]/);
+  });
+
   it('name what is new as the notes do', () => {
     const { split } = seen(notes);
     expect(freeGroupName(split.root)).toBe('E');
