@@ -180,21 +180,24 @@ export interface GroupCounters {
 
 /** Of cpu.pressure (Documentation/accounting/psi.rst): `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`. */
 function waitedOf(text: string | undefined): GroupCounters['waited'] {
-  const total = (kind: string): number | null => {
-    const found = new RegExp(`^${kind} .*total=(\\d+)`, 'm').exec(text ?? '')?.[1];
-    return found === undefined ? null : Number(found);
-  };
-  const some = total('some');
-  return some === null ? null : { some, full: total('full') ?? 0 };
+  const found = /^some .*total=(\d+)\n(?:full .*total=(\d+))?/.exec(text ?? '');
+  return found === null ? null : { some: Number(found[1]), full: Number(found[2] ?? 0) };
 }
 
-function parseStatistics(text: string | undefined): ReadonlyMap<string, number> {
-  const statistics = new Map<string, number>();
-  for (const line of (text ?? '').split('\n')) {
-    const at = line.indexOf(' ');
-    if (at > 0) statistics.set(line.slice(0, at), Number(line.slice(at + 1)));
-  }
-  return statistics;
+/** A number of cpu.stat, which has a line `KEY NUMBER` for each; undefined when it is not there. */
+function statisticIn(text: string, key: string): number | undefined {
+  const at = text.indexOf(`${key} `);
+  if (at < 0) return undefined;
+  const end = text.indexOf('\n', at);
+  return Number(text.slice(at + key.length + 1, end < 0 ? undefined : end));
+}
+
+/** Where a group's counters are, for somebody who reads them again and again; null what there is none of. */
+export interface CounterFiles {
+  readonly statistics: string | null;
+  readonly local: string | null;
+  readonly pressure: string | null;
+  readonly usage: string | null;
 }
 
 function notAsWritten(file: string, wanted: string, shown: string): Failure {
@@ -265,23 +268,34 @@ export class Cgroups {
     return { limits, open, complete };
   }
 
-  /** What a group has used by now; all zero or null for one that is not there. */
-  counters(group: GroupPath): GroupCounters {
-    const statistics = parseStatistics(this.readOf('cpu', group, 'cpu.stat'));
-    const nanoseconds = this.readOf('cpuacct', group, 'cpuacct.usage');
-    const usage =
-      statistics.get('usage_usec') ??
-      (nanoseconds === undefined ? null : Number(nanoseconds) / 1e3);
+  counterFiles(group: GroupPath): CounterFiles {
     const isVersion2 = this.hierarchyOf('cpu')?.version === 2;
-    const local = isVersion2 ? this.readOf('cpu', group, 'cpu.stat.local') : undefined;
     return {
-      usage,
-      periods: statistics.get('nr_periods') ?? 0,
-      throttled: statistics.get('nr_throttled') ?? 0,
+      statistics: this.fileOf('cpu', group, 'cpu.stat'),
+      local: isVersion2 ? this.fileOf('cpu', group, 'cpu.stat.local') : null,
+      pressure: isVersion2 ? this.fileOf('cpu', group, 'cpu.pressure') : null,
+      usage: this.fileOf('cpuacct', group, 'cpuacct.usage'),
+    };
+  }
+
+  /** What a group has used by now; all zero or null for one that is not there. */
+  counters(group: GroupPath, files = this.counterFiles(group)): GroupCounters {
+    const read = (file: string | null): string | undefined =>
+      file === null ? undefined : this.readText(file);
+    const statistics = read(files.statistics) ?? '';
+    const nanoseconds = read(files.usage);
+    const local = read(files.local);
+    return {
+      usage:
+        statisticIn(statistics, 'usage_usec') ??
+        (nanoseconds === undefined ? null : Number(nanoseconds) / 1e3),
+      periods: statisticIn(statistics, 'nr_periods') ?? 0,
+      throttled: statisticIn(statistics, 'nr_throttled') ?? 0,
       throttledTime:
-        statistics.get('throttled_usec') ?? (statistics.get('throttled_time') ?? 0) / 1e3,
-      stoppedTime: parseStatistics(local).get('throttled_usec') ?? null,
-      waited: isVersion2 ? waitedOf(this.readOf('cpu', group, 'cpu.pressure')) : null,
+        statisticIn(statistics, 'throttled_usec') ??
+        (statisticIn(statistics, 'throttled_time') ?? 0) / 1e3,
+      stoppedTime: local === undefined ? null : (statisticIn(local, 'throttled_usec') ?? null),
+      waited: waitedOf(read(files.pressure)),
     };
   }
 
@@ -302,10 +316,14 @@ export class Cgroups {
     return this.hierarchies.find(({ controllers }) => controllers.includes(controller));
   }
 
-  private readOf(controller: CpuController, group: GroupPath, file: string): string | undefined {
+  private fileOf(controller: CpuController, group: GroupPath, file: string): string | null {
     const hierarchy = this.hierarchyOf(controller);
-    if (hierarchy === undefined) return undefined;
-    return this.readText(`${directoryOf(hierarchy, this.lab, group)}/${file}`);
+    return hierarchy === undefined ? null : `${directoryOf(hierarchy, this.lab, group)}/${file}`;
+  }
+
+  private readOf(controller: CpuController, group: GroupPath, file: string): string | undefined {
+    const path = this.fileOf(controller, group, file);
+    return path === null ? undefined : this.readText(path);
   }
 
   /** In how many hierarchies a group is there, and how many there are. */

@@ -21,7 +21,7 @@ import { type Wanted, wantedOf } from '../cpu/plan-split.ts';
 import { coresOf } from '../cpu/quota.ts';
 import type { CpuGroupView } from '../cpu/machine.ts';
 import { cpusOf } from '../kernel/cgroup-hierarchies.ts';
-import type { Cgroups, GroupCounters } from '../kernel/cgroups.ts';
+import type { Cgroups, CounterFiles, GroupCounters } from '../kernel/cgroups.ts';
 import { KeptFiles } from '../kernel/kept-files.ts';
 import { LiveCpus } from '../kernel/live-cpus.ts';
 import { parseProcessStat } from '../kernel/process-table.ts';
@@ -82,10 +82,14 @@ interface Group {
   readonly wanted: Wanted;
   readonly guaranteed: number;
   readonly pins: CpuSet;
+  readonly files: CounterFiles;
   before: GroupCounters | null;
   view: CpuGroupView | null;
+  isAsWanted: boolean;
   hasLimits: boolean;
+  /** CPUs that it can run on, as a list and as a set; null where the kernel does not say. */
   cpus: string;
+  cpuSet: CpuSet | null;
   pids: readonly number[];
   lookedAt: number;
 }
@@ -149,8 +153,9 @@ export class CpuSampler implements Disposable {
     this.cgroups ??= this.lab?.groups(this.files.read) ?? null;
     this.groups = [];
     this.nextLook = 0;
-    if (this.cgroups === null) return;
-    const { hierarchies } = this.cgroups;
+    const { cgroups } = this;
+    if (cgroups === null) return;
+    const { hierarchies } = cgroups;
     const cpus = cpusOf(hierarchies);
     const split = splitOf(document, cpus);
     if (split === null) return;
@@ -165,10 +170,13 @@ export class CpuSampler implements Disposable {
           wanted: own,
           guaranteed: figures.get(path)?.guaranteed ?? 0,
           pins: group.pins ?? [],
+          files: cgroups.counterFiles(path),
           before: known.get(path)?.before ?? null,
           view: null,
+          isAsWanted: true,
           hasLimits: true,
           cpus: '',
+          cpuSet: null,
           pids: [],
           lookedAt: -Infinity,
         },
@@ -190,8 +198,11 @@ export class CpuSampler implements Disposable {
       if (!isNew && looks >= leastLooks && performance.now() > end) return;
       const [there] = cgroups.presence(group.path);
       group.view = there === 0 ? emptyView : cgroups.view(group.path);
+      group.isAsWanted = group.view.complete && shows(group.view.limits, group.wanted.limits);
       group.hasLimits = there === 0 || cgroups.hasLimits(group.path);
-      group.cpus = cgroups.effectiveCpus(group.path) ?? '';
+      const effective = cgroups.effectiveCpus(group.path);
+      group.cpus = effective ?? '';
+      group.cpuSet = effective === null ? null : parseCpuList(effective);
       group.pids = there === 0 ? [] : [...cgroups.processesOf(group.path)];
       group.lookedAt = time;
       this.nextLook = (this.nextLook + 1) % groups.length;
@@ -205,7 +216,7 @@ export class CpuSampler implements Disposable {
     const sights = new Map<GroupPath, GroupSight>();
     const figures = new Map<GroupPath, GroupFigures>();
     for (const group of groups) {
-      const now = cgroups.counters(group.path);
+      const now = cgroups.counters(group.path, group.files);
       const figure = figuresBetween(group.before, now, since);
       group.before = now;
       figures.set(group.path, figure);
@@ -353,14 +364,13 @@ function sightOf(
   waiting: number | null,
   isChanging: boolean,
 ): GroupSight {
-  const view = group.view ?? emptyView;
   return {
     group: group.path,
-    isThere: isChanging || view !== emptyView,
+    isThere: isChanging || group.view !== emptyView,
     hasLimits: isChanging || group.hasLimits,
-    isAsWanted: isChanging || (view.complete && shows(view.limits, group.wanted.limits)),
+    isAsWanted: isChanging || group.isAsWanted,
     pins: group.pins,
-    cpus: group.cpus === '' && group.pins.length === 0 ? null : parseCpuList(group.cpus),
+    cpus: group.cpuSet,
     guaranteed: group.guaranteed,
     use: figure.use,
     throttled: figure.throttled,

@@ -11,7 +11,7 @@ const driftDelay = 200;
 /** Milliseconds between two looks at the files of CPU groups: nothing tells of their changes. */
 const groupLook = 1000;
 /** Thousands of groups take long to read: the next look at them is this many times as long away. */
-const groupLookPause = 10;
+const groupLookPause = 50;
 
 export class DriftWatch {
   private timer: NodeJS.Timeout | undefined;

@@ -13,6 +13,8 @@
  *     contestants.js document KIND NAME COUNT    the lab itself
  *     contestants.js packets FILE COUNT          writes a capture
  *     contestants.js dissect FILE RUNS           takes its packets apart
+ *     contestants.js cpu ROOT COUNT INTERVAL SECONDS
+ *                                                what watching CPU groups costs a live agent; in mounts of its own
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -32,6 +34,7 @@ import type { Result } from '../../agent/api/result.ts';
 import { engineCommands, engineFiles } from '../../agent/ovs/engine-commands.ts';
 import { Realms } from '../../main/agent-link/realms.ts';
 import { hostsOf, labOf } from './host-lab.ts';
+import { measureCpuWatch } from './cpu-groups.ts';
 import { mixedCapture } from './packets.ts';
 import { linearLabOf, ringLabOf, ringRemovalOf, ringWordsOf, torusLabOf } from './switch-lab.ts';
 
@@ -307,6 +310,9 @@ switch (what) {
     break;
   case 'dissect':
     print(measureDissection(first, Number(second)));
+    break;
+  case 'cpu':
+    print(await measureCpuWatch(first, Number(second), Number(third), Number(fourth)));
     break;
   case 'document':
     process.stdout.write(documentOf(first, second, Number(third)));

@@ -2,7 +2,7 @@
  * `npm run bench`: the figures that Netloom promises, side by side in one run. Everything is measured in namespaces
  * of its own. On a machine that does other work the figures mean little: it says so.
  *
- *     npm run bench [-- --hosts N] [--switches N] [--runs N] [--no-mininet] [--packets N] [--only hosts|switches|packets|rest]
+ *     npm run bench [-- --hosts N] [--switches N] [--runs N] [--no-mininet] [--packets N] [--groups N] [--only hosts|switches|packets|cpu|rest]
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -18,6 +18,7 @@ const { values } = parseArgs({
     hosts: { type: 'string', default: '200' },
     switches: { type: 'string', default: '200' },
     packets: { type: 'string', default: '200000' },
+    groups: { type: 'string', default: '1000' },
     runs: { type: 'string', default: '3' },
     'no-mininet': { type: 'boolean', default: false },
     only: { type: 'string' },
@@ -211,6 +212,49 @@ async function startUp() {
   }
 }
 
+/** The greatest part of a core that watching may cost an agent. */
+const watchLimit = 0.02;
+/** Seconds that each is measured. */
+const watchSeconds = 20;
+
+async function benchCpu() {
+  const count = Number(values.groups);
+  console.log(`\n${count} CPU groups, watched by one client, in processor time of the agent:`);
+  if (!isRoot) {
+    console.log('The agent of the host is root’s: not measured.');
+    return true;
+  }
+  const own = 'mount -t tmpfs none /run && mount -t tmpfs none /var/lib && exec "$@"';
+  const measure = (interval) =>
+    JSON.parse(
+      run('unshare', [
+        ...['--net', '--mount', '--propagation', 'private', 'sh', '-c', own, 'sh'],
+        ...[process.execPath, program, 'cpu', root, String(count), String(interval)],
+        String(watchSeconds),
+      ]),
+    );
+  const percent = (part) => `${(part * 100).toFixed(2)} %`;
+  const rows = [['', 'of a core', 'beside what it costs unwatched', 'a sample']];
+  let good = true;
+  for (const interval of [1000, 100]) {
+    note(`every ${interval} ms …`);
+    const { groups, samples, bytes, idle, watched } = measure(interval);
+    if (groups !== count || samples < watchSeconds) throw new Error('too little was seen');
+    const cost = watched - idle;
+    rows.push([
+      `every ${interval} ms`,
+      percent(cost),
+      `${percent(watched)} beside ${percent(idle)}`,
+      `${(bytes / 1024).toFixed(0)} KiB`,
+    ]);
+    if (interval !== 1000) continue;
+    good = cost < watchLimit;
+    if (!good) console.log(`Watched once a second they cost more than ${percent(watchLimit)}.`);
+  }
+  printTable(rows);
+  return good;
+}
+
 function show(milliseconds) {
   return milliseconds < 10 ? `${milliseconds.toFixed(2)} ms` : `${milliseconds.toFixed(0)} ms`;
 }
@@ -239,6 +283,7 @@ const parts = {
   hosts: benchHosts,
   switches: benchSwitches,
   packets: benchPackets,
+  cpu: benchCpu,
   rest: benchRest,
 };
 let good = true;
