@@ -77,12 +77,6 @@ export const useCpuLive = defineStore('cpu-live', () => {
     lookers,
     of: (path: GroupPath): CpuGroupSample | null => byGroup.value.get(path) ?? null,
     historyOf: (path: GroupPath): GroupHistory | null => history.value.get(path) ?? null,
-    /** Cores in use on the whole machine; null where nobody counts. */
-    machineUse: computed(() => {
-      const cpus = sample.value?.cpus ?? [];
-      if (cpus.length === 0 || cpus.some(({ use }) => use === null)) return null;
-      return cpus.reduce((sum, { use }) => sum + (use ?? 0), 0);
-    }),
     /** Cores that processes outside of the lab's groups use. */
     othersUse: computed(() => {
       const cpus = sample.value?.cpus ?? [];

@@ -41,6 +41,15 @@ export const useCpu = defineStore('cpu', () => {
   });
   const icicle = computed(() => icicleOf(split.value, figures.value, selected.value));
 
+  const freeByGroup = computed(
+    () =>
+      new Map(
+        icicle.value.cells.flatMap(({ kind, path, from, to }) =>
+          kind === 'free' ? [[path, to - from] as const] : [],
+        ),
+      ),
+  );
+
   /** A plan that was carried out is no longer news. */
   const plan = computed(() => {
     const shown = lab.shownPlan;
@@ -84,11 +93,8 @@ export const useCpu = defineStore('cpu', () => {
     icicle,
     selected,
     plan,
-    /** Cores of the machine that no group has. */
-    freeCores: computed(() => {
-      const free = icicle.value.cells.find(({ kind, path }) => kind === 'free' && path === '');
-      return free === undefined ? 0 : free.to - free.from;
-    }),
+    /** Cores of a group that it has handed out to none; 0 where groups without limits take them. */
+    freeOf: (path: GroupPath) => freeByGroup.value.get(path) ?? 0,
     /** Whether the document has a split at all. */
     has: computed(() => lab.document?.cpu !== undefined),
     groupOf: (path: GroupPath) => groups.value.get(path) ?? null,
