@@ -3,9 +3,10 @@
  * brought up on it in control groups of the test's own, a process bound by dragging, and everything taken back.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -124,6 +125,16 @@ describe.skipIf(process.getuid?.() !== 0)('the CPU screen', () => {
     return v1 ?? own.read('cpu', `${group}/cpu.max`, name)?.split(' ')[0] ?? null;
   };
 
+  /** 120 of them, evenly. */
+  const movesInTwoSeconds = async (move: (index: number) => Promise<void>): Promise<void> => {
+    const begun = Date.now();
+    for (let index = 1; index <= 120; index += 1) {
+      await move(index);
+      const due = begun + (index * 2000) / 120;
+      if (due > Date.now()) await delay(due - Date.now());
+    }
+  };
+
   it('teaches on an empty ruler', async () => {
     await person.createLab(name);
     await page.keyboard.press('Escape');
@@ -172,16 +183,12 @@ describe.skipIf(process.getuid?.() !== 0)('the CPU screen', () => {
     const core = await room(16);
     await page.mouse.move(x, y);
     await page.mouse.down();
-    const begun = Date.now();
-    for (let move = 1; move <= 120; move += 1) {
+    await movesInTwoSeconds(async (move) => {
       await page.mouse.move(x + Math.sin(move / 9) * 3 * core, y);
-      const due = begun + (move * 2000) / 120;
-      if (due > Date.now()) await new Promise((resolve) => setTimeout(resolve, due - Date.now()));
-      if (move === 90) {
-        expect(await page.getByTestId('cpu-status').innerText()).toMatch(/A[\s\S]*B/);
-        await picture('dragging');
-      }
-    }
+      if (move !== 90) return;
+      expect(await page.getByTestId('cpu-status').innerText()).toMatch(/A[\s\S]*B/);
+      await picture('dragging');
+    });
     await page.mouse.move(x - core, y);
     expect(statSync(file()).mtimeMs).toBe(mtimeMs);
     await page.mouse.up();
@@ -266,6 +273,18 @@ describe.skipIf(process.getuid?.() !== 0)('the CPU screen', () => {
     await cell('A').getByTestId('cell-use').waitFor();
   });
 
+  /** Cores that a group used over some seconds, by the kernel's own count. */
+  const measured = async (group: string, during: () => Promise<void>): Promise<number> => {
+    const microseconds = (): number => {
+      const stat = own.read('cpu', `${group}/cpu.stat`, name) ?? '';
+      const usage = /^usage_usec (?<usage>\d+)/m.exec(stat)?.groups?.['usage'];
+      if (usage !== undefined) return Number(usage);
+      return Number(own.read('cpuacct', `${group}/cpuacct.usage`, name)) / 1000;
+    };
+    const [before, begun] = [microseconds(), performance.now()];
+    await during();
+    return (microseconds() - before) / 1000 / (performance.now() - begun);
+  };
   const useOf = async (group: string): Promise<number> =>
     Number(await cell(group).getByTestId('cell-use').innerText());
   const pidIn = (): string => machine.look(['pgrep', '-f', '-o', 'netloom-busy-loop']).trim();
@@ -290,6 +309,9 @@ describe.skipIf(process.getuid?.() !== 0)('the CPU screen', () => {
     await expect.poll(conditions, { timeout: 60_000 }).toBe(1);
     await search.fill('');
     await expect.poll(() => useOf('A/A1')).toBeLessThan(cap * 1.2);
+    const use = await measured('A/A1', () => page.waitForTimeout(2000));
+    expect(use).toBeGreaterThan(0);
+    expect(use).toBeLessThan(cap * 1.1);
     await cell('A/A1').click();
     await picture('live');
   });
@@ -333,9 +355,28 @@ describe.skipIf(process.getuid?.() !== 0)('the CPU screen', () => {
   it('gives a running group another cap, and takes it back', async () => {
     const before = quota('A/A1');
     const other = quota('A/A2');
-    await border('A/A1').focus();
-    await page.keyboard.press('End');
-    await page.keyboard.press('Enter');
+    const cap = (3 * availableParallelism()) / 16;
+    const cpuBase = own.hierarchies.find(({ controllers }) => controllers.includes('cpu'))?.base;
+    const writes: string[] = [];
+    const watchers = ['A/A1', 'A/A2', 'A', 'B'].map((group) =>
+      watch(path.join(cpuBase ?? '', `netloom.${name}`, group), (event, file) => {
+        if (event === 'change') writes.push(`${group}/${file ?? ''}`);
+      }),
+    );
+    const { x, y } = await centreOf(border('A/A1'));
+    const use = await measured('A/A1', async () => {
+      await page.mouse.move(x, y);
+      await page.mouse.down();
+      await movesInTwoSeconds((move) => page.mouse.move(x + Math.sin(move / 9) * 60, y));
+    });
+    // Writing a quota fills it up: with a write a move it would have run free.
+    expect(use).toBeLessThan(cap * 1.1);
+    await page.mouse.move(x + 80, y);
+    await page.mouse.up();
+    await expect
+      .poll(() => Number(section()?.groups['A']?.groups?.['A1']?.cap))
+      .toBeGreaterThan(cap);
+    expect(writes).toEqual([]);
     // Nothing of it is in the kernel before it is applied.
     expect(quota('A/A1')).toBe(before);
     await bar('Plan').click();
@@ -344,16 +385,19 @@ describe.skipIf(process.getuid?.() !== 0)('the CPU screen', () => {
     expect(steps.filter((step) => /A\/A[12]/.test(step))).toHaveLength(2);
     expect(steps).toHaveLength(2);
     await page.getByRole('button', { name: 'Commands', exact: true }).click();
-    const writes = (await page.getByTestId('transcript').innerText())
+    const files = (await page.getByTestId('transcript').innerText())
       .split('\n')
       .flatMap((line) => /> (?<file>\S+)/.exec(line)?.groups?.['file'] ?? []);
-    expect(writes.length).toBeGreaterThan(0);
     // Each changed file once.
-    expect(new Set(writes).size).toBe(writes.length);
+    expect(files).toHaveLength(2);
+    expect(new Set(files).size).toBe(2);
     await page.getByRole('button', { name: 'Diff', exact: true }).click();
     await bar('Apply').click();
     await expect.poll(() => quota('A/A1'), { timeout: 60_000 }).not.toBe(before);
     await expect.poll(() => page.getByTestId('plan-state').innerText()).toMatch(/in force/i);
+    await expect.poll(() => writes.length).toBeGreaterThan(1);
+    for (const watcher of watchers) watcher.close();
+    expect(writes.map((file) => file.replace(/\/[^/]*$/, '')).sort()).toEqual(['A/A1', 'A/A2']);
     await bar('Undo').click();
     await expect.poll(() => bar('Apply').isEnabled()).toBe(true);
     await bar('Apply').click();
