@@ -1,6 +1,6 @@
 /** Texts of the CPU screen, in both languages. */
 export const englishCpu = {
-  cores: '{count} core | {count} cores',
+  cores: '{cores} core | {cores} cores',
   // The drawing
   picture: 'Cores of the split, a row a depth',
   machine: 'Machine',
@@ -158,7 +158,7 @@ export const englishCpu = {
 type Shape<T> = { readonly [K in keyof T]: T[K] extends string ? string : Shape<T[K]> };
 
 export const chineseCpu: Shape<typeof englishCpu> = {
-  cores: '{count} 核',
+  cores: '{cores} 核',
   picture: '划分的核数，每层一行',
   machine: '整机',
   free: '空闲 {cores}',
