@@ -24,13 +24,18 @@ export const useCpuLive = defineStore('cpu-live', () => {
   const lab = useLab();
 
   const lookers = ref(0);
+  /** A window that nobody sees asks nothing. */
+  const hidden = ref(document.visibilityState === 'hidden');
+  document.addEventListener('visibilitychange', () => {
+    hidden.value = document.visibilityState === 'hidden';
+  });
   const sample = shallowRef<CpuMachineSample | null>(null);
   const problem = shallowRef<Failure | null>(null);
   const history = shallowRef<ReadonlyMap<GroupPath, GroupHistory>>(new Map());
 
   /** Where to look, and for what; null where nobody looks or nothing answers. */
   const place = computed<{ realm: RealmName; lab: string | null } | null>(() => {
-    if (lookers.value === 0 || realms.watched === null) return null;
+    if (lookers.value === 0 || hidden.value || realms.watched === null) return null;
     if (realms.current?.state !== 'running') return null;
     const inForce = lab.up && realms.watched === lab.overview?.realm;
     return { realm: realms.watched, lab: inForce ? lab.name : null };

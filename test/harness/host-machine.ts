@@ -51,6 +51,8 @@ export type Who = 'root' | 'tester';
 
 export class HostMachine {
   readonly labs: string;
+  /** Of the command's environment, beside what everybody has. */
+  readonly variables: Record<string, string> = {};
   /** The words that run something in it, as root. */
   readonly enter: readonly string[];
   private readonly holder: ChildProcess | null;
@@ -147,7 +149,9 @@ export class HostMachine {
   /** The command, by somebody of the machine. */
   run(who: Who, args: readonly string[], options: RunOptions = {}): Promise<CommandResult> {
     const home = who === 'root' ? '/run/netloom-root' : testerHome;
-    const command = ['env', `HOME=${home}`, `XDG_RUNTIME_DIR=${home}/run`, ...this.command(args)];
+    const own = Object.entries(this.variables).map(([name, value]) => `${name}=${value}`);
+    const places = [`HOME=${home}`, `XDG_RUNTIME_DIR=${home}/run`];
+    const command = ['env', ...places, ...own, ...this.command(args)];
     const [program = '', ...rest] = [
       ...this.enter,
       ...(who === 'root' ? command : this.asTester(command)),
