@@ -13,6 +13,7 @@ import {
   CpuBoundSchema,
   CpuCandidateSchema,
   CpuMachineSampleSchema,
+  CpuSampleSchema,
   CpuWatchSchema,
   describeCall,
   ExportRecordsSchema,
@@ -122,11 +123,15 @@ export const SettingsSchema = z.strictObject({
   language: z.enum(['system', 'en', 'zh']),
   /** The lab open last, by path. */
   lastDocument: z.string().nullable(),
-  view: z.enum(['library', 'topology', 'inventory']),
+  view: z.enum(['library', 'topology', 'cpu', 'inventory']),
   /** Widths and heights in px, zoom and the like: the renderer's own, kept verbatim. */
   layout: z.record(z.string().max(64), z.union([z.number(), z.string().max(256), z.boolean()])),
 });
 export type Settings = z.infer<typeof SettingsSchema>;
+
+/** A CPU as the kernel numbers it: a thread of a core, of a socket, at a NUMA node. */
+export const ProcessorSchema = CpuSampleSchema.omit({ use: true });
+export type Processor = z.infer<typeof ProcessorSchema>;
 
 export const AppInfoSchema = z.strictObject({
   version: z.string(),
@@ -137,6 +142,8 @@ export const AppInfoSchema = z.strictObject({
   kernel: z.string(),
   /** Where new labs are kept. */
   libraryDirectory: z.string(),
+  /** The machine's CPUs that are on. */
+  processors: z.array(ProcessorSchema),
 });
 export type AppInfo = z.infer<typeof AppInfoSchema>;
 

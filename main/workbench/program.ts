@@ -13,6 +13,7 @@ import { SettingsFile } from '../library/settings.ts';
 import { agentDoor } from './agent-door.ts';
 import { bridgeHandlers } from './bridge-handlers.ts';
 import { examineMachine } from './doctor.ts';
+import { readProcessors } from './processors.ts';
 import { readLab } from './read-lab.ts';
 import { Workbench } from './workbench.ts';
 
@@ -78,6 +79,7 @@ export function startProgram(options: ProgramOptions): Program {
         root: process.geteuid?.() === 0,
         kernel: release(),
         libraryDirectory: library.directory,
+        processors: [...readProcessors()],
       },
       doctor: () => {
         // Every window asks at its start: one look serves all that ask meanwhile.

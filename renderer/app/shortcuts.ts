@@ -2,7 +2,7 @@ import { onBeforeUnmount, onMounted } from 'vue';
 import type { TextKey } from './text/text.ts';
 
 /** Where a shortcut is listed in the dialog. */
-export const shortcutGroups = ['go', 'lab', 'canvas', 'window'] as const;
+export const shortcutGroups = ['go', 'lab', 'canvas', 'cpu', 'window'] as const;
 export type ShortcutGroup = (typeof shortcutGroups)[number];
 
 interface Shortcut {
@@ -17,6 +17,7 @@ interface Shortcut {
 export const shortcuts = {
   library: { keys: 'L', group: 'go', text: 'view.library' },
   topology: { keys: 'T', group: 'go', text: 'view.topology' },
+  cpu: { keys: 'C', group: 'go', text: 'view.cpu' },
   inventory: { keys: 'H', group: 'go', text: 'view.inventory' },
   plan: { keys: 'Ctrl+Enter', group: 'lab', text: 'lab.plan' },
   apply: { keys: 'Ctrl+Shift+Enter', group: 'lab', text: 'lab.apply' },
@@ -37,6 +38,10 @@ export const shortcuts = {
   fit: { keys: 'F', group: 'canvas', text: 'canvas.fit' },
   zoomIn: { keys: '+', group: 'canvas', text: 'canvas.zoomIn' },
   zoomOut: { keys: '-', group: 'canvas', text: 'canvas.zoomOut' },
+  addGroup: { keys: 'G', group: 'cpu', text: 'cpu.add' },
+  addGroupInside: { keys: 'Shift+G', group: 'cpu', text: 'cpu.addInside' },
+  splitGroup: { keys: 'S', group: 'cpu', text: 'cpu.split' },
+  mergeGroups: { keys: 'M', group: 'cpu', text: 'cpu.merge' },
   drawer: { keys: 'Ctrl+J', group: 'window', text: 'drawer.toggle' },
   commands: { keys: 'Ctrl+K', group: 'window', text: 'commands.title' },
   shortcuts: { keys: '?', group: 'window', text: 'shortcuts.title' },

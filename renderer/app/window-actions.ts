@@ -2,6 +2,7 @@ import { labNamePattern, namespaceOfNode } from '../../agent/api/index.ts';
 import type { GalleryEntry, LibraryEntry, OpenDocument } from '../../main/bridge/contract.ts';
 import { useBridge } from '../bridge/bridge.ts';
 import { useConsoles } from '../console/console-store.ts';
+import { isSplitAlone } from '../cpu/split-alone.ts';
 import { useRealms } from '../inventory/realm-store.ts';
 import { freeLabName, useLibrary } from '../library/library-store.ts';
 import { useLab } from '../topology/lab-store.ts';
@@ -29,7 +30,7 @@ export function useWindowActions() {
   const openDocument = async (opened: OpenDocument | null): Promise<boolean> => {
     if (opened === null) return false;
     await lab.openDocument(opened);
-    show('topology');
+    show(isSplitAlone(lab.document) ? 'cpu' : 'topology');
     return true;
   };
   const plan = async (wish: Parameters<typeof lab.makePlan>[0]) => {
@@ -67,7 +68,7 @@ export function useWindowActions() {
     },
     openEntry: async (entry: LibraryEntry) =>
       lab.path === entry.path
-        ? show('topology')
+        ? show(isSplitAlone(lab.document) ? 'cpu' : 'topology')
         : void (await openDocument(await library.open(entry.path))),
     async bringUpEntry(entry: LibraryEntry) {
       if (await openDocument(await library.open(entry.path))) await bringUp();
@@ -133,7 +134,8 @@ export function useWindowActions() {
         place === null ? { kind: 'realm' } : { kind: 'node', lab: lab.name, node: place },
         another,
       );
-      show('topology');
+      // The drawer is below every view of the lab.
+      if (settings.settings.view !== 'cpu') show('topology');
       showDrawer('console');
     },
     async quit() {

@@ -524,6 +524,12 @@ class StandIn {
         root: false,
         kernel,
         libraryDirectory: directory,
+        processors: Array.from({ length: 16 }, (_, cpu) => ({
+          cpu,
+          core: cpu % 8,
+          socket: cpu < 8 ? 0 : 1,
+          node: cpu < 8 ? 0 : 1,
+        })),
       }),
     'app.doctor': async () => {
       await wait(400);

@@ -1,4 +1,5 @@
 import type { Plan, PlanStep } from '../../agent/api/index.ts';
+import { groupLabel } from '../../agent/lab/cpu-split.ts';
 
 /** Steps of a plan that touch a node, or one interface of it where it is named. */
 export function stepsFor(
@@ -11,6 +12,12 @@ export function stepsFor(
       (target) => target.node === node && (name === null || target.interface === name),
     ),
   );
+}
+
+/** Steps of a plan that touch a CPU group itself. */
+export function stepsForGroup(plan: Plan | null, group: string): readonly PlanStep[] {
+  const label = groupLabel(group);
+  return (plan?.steps ?? []).filter((step) => step.object === 'cpu-group' && step.label === label);
 }
 
 /** What a node itself is in a plan. */

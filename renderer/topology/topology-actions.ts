@@ -1,4 +1,9 @@
-import type { InterfaceState, LabDocument } from '../../agent/api/index.ts';
+import {
+  cpuGroupNamePattern,
+  type InterfaceState,
+  type LabDocument,
+} from '../../agent/api/index.ts';
+import { type GroupPath, joinPath, parentPath } from '../../agent/cpu/group.ts';
 import { useNotices } from '../app/notice-store.ts';
 import { useSettings } from '../app/settings-store.ts';
 import { useText } from '../app/text/text.ts';
@@ -8,6 +13,7 @@ import { useBridge } from '../bridge/bridge.ts';
 import { useRealms } from '../inventory/realm-store.ts';
 import type { Selection } from './canvas/selection.ts';
 import { newDevice, takesDevice } from './document/devices.ts';
+import { groupsIn } from './document/cpu-edit.ts';
 import type { AddedKind } from './document/node-kinds.ts';
 import {
   firstFree,
@@ -69,6 +75,34 @@ export function useTopologyActions() {
     const before = lab.shownPlan;
     await step();
     if (lab.shownPlan !== before && lab.shownPlan !== null) actions.showDrawer('plan');
+  };
+
+  const renameGroup = async (group: GroupPath) => {
+    const parent = parentPath(group);
+    if (parent === null) return;
+    const name = group.slice(group.lastIndexOf('/') + 1);
+    const to = await dialogs.ask({
+      title: t('canvas.renameTitle', { name }),
+      label: t('inspector.name'),
+      hint: t('cpu.nameHint'),
+      initial: name,
+      confirm: t('canvas.rename'),
+      validate: (text) => {
+        if (!cpuGroupNamePattern.test(text)) return t('cpu.nameHint');
+        return text !== name && lab.document !== null && text in groupsIn(lab.document, parent)
+          ? t('cpu.nameTaken', { name: text })
+          : null;
+      },
+    });
+    if (to === null || to === name) return;
+    const against = await lab.objection([{ kind: 'rename-cpu-group', group, to }]);
+    if (against !== null) {
+      notices.fail(against, [], 'edit');
+      return;
+    }
+    if (lab.edit([{ kind: 'rename-cpu-group', group, to }])) {
+      lab.selection = { kind: 'cpu-group', group: joinPath(parent, to) };
+    }
   };
 
   return {
@@ -202,11 +236,20 @@ export function useTopologyActions() {
           const { node, interface: name } = selection;
           const removed = lab.edit([{ kind: 'remove-interface', node, interface: name }]);
           if (removed) lab.selection = null;
+          return;
+        }
+        case 'cpu-group': {
+          const parent = parentPath(selection.group);
+          if (parent === null) return;
+          if (lab.edit([{ kind: 'remove-cpu-group', group: selection.group }])) {
+            lab.selection = { kind: 'cpu-group', group: parent };
+          }
         }
       }
     },
     async rename() {
       const selection = lab.selection;
+      if (selection?.kind === 'cpu-group') return renameGroup(selection.group);
       if (selection?.kind !== 'node') return;
       const name = selection.node;
       const others = new Set(Object.keys(lab.document?.topology.nodes ?? {}));

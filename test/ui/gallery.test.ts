@@ -65,6 +65,19 @@ async function expectDrawn(page: Page, name: string, nodes: readonly string[]): 
     .click();
   await page.getByTestId(`gallery-${name}`).locator('button.cover').click();
   await expect.poll(() => page.getByTestId('lab-name').innerText()).toBe(name);
+  if (nodes.length === 0) {
+    // Nothing but a split: its picture is the CPU screen's.
+    const cells = page.getByTestId('cpu-cell');
+    await expect.poll(() => cells.count()).toBeGreaterThan(1);
+    const screen = await page.getByTestId('icicle').boundingBox();
+    for (const cell of await cells.all()) {
+      const box = await cell.boundingBox();
+      expect(box?.x ?? -1).toBeGreaterThanOrEqual(screen?.x ?? 0);
+      const right = (screen?.x ?? 0) + (screen?.width ?? 0);
+      expect((box?.x ?? 0) + (box?.width ?? 0)).toBeLessThanOrEqual(right);
+    }
+    return;
+  }
   const cards = page.locator('.canvas-layer .card[data-node]');
   await expect.poll(() => cards.count()).toBe(nodes.length);
   const boxes = await cards.evaluateAll((elements): Box[] =>

@@ -1,3 +1,4 @@
+import { chineseCpu } from './cpu-texts.ts';
 import type { english } from './english.ts';
 
 type Shape<T> = { readonly [K in keyof T]: T[K] extends string ? string : Shape<T[K]> };
@@ -6,7 +7,7 @@ export const chinese: Shape<typeof english> = {
   action: { cancel: '取消', close: '关闭', save: '保存' },
   time: { now: '刚刚' },
   rail: { title: '视图', menu: '菜单' },
-  view: { library: '实验库', topology: '拓扑', inventory: '系统清单' },
+  view: { library: '实验库', topology: '拓扑', cpu: 'CPU 划分', inventory: '系统清单' },
   kind: {
     namespace: '网络命名空间',
     bridge: '网桥',
@@ -14,6 +15,7 @@ export const chinese: Shape<typeof english> = {
     internet: '互联网',
     router: '路由器',
     vm: '虚拟机',
+    'cpu-group': 'CPU 组',
     link: '链路',
     tunnel: '隧道',
     patch: 'Patch 端口',
@@ -967,7 +969,15 @@ export const chinese: Shape<typeof english> = {
     available: '可用',
     missing: '缺少',
   },
-  shortcuts: { title: '键盘快捷键', go: '前往', lab: '实验', canvas: '画布', window: '窗口' },
+  cpu: chineseCpu,
+  shortcuts: {
+    title: '键盘快捷键',
+    go: '前往',
+    lab: '实验',
+    canvas: '画布',
+    cpu: 'CPU 划分',
+    window: '窗口',
+  },
   commands: {
     title: '命令',
     placeholder: '输入命令、节点或实验名',

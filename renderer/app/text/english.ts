@@ -1,9 +1,11 @@
+import { englishCpu } from './cpu-texts.ts';
+
 /** Every text of the window in English; Chinese has the same shape. `one | many` where a number is said. */
 export const english = {
   action: { cancel: 'Cancel', close: 'Close', save: 'Save' },
   time: { now: 'just now' },
   rail: { title: 'Views', menu: 'Menu' },
-  view: { library: 'Library', topology: 'Topology', inventory: 'Host inventory' },
+  view: { library: 'Library', topology: 'Topology', cpu: 'CPU split', inventory: 'Host inventory' },
   kind: {
     namespace: 'Namespace',
     bridge: 'Bridge',
@@ -11,6 +13,7 @@ export const english = {
     internet: 'Internet',
     router: 'Router',
     vm: 'Virtual machine',
+    'cpu-group': 'CPU group',
     link: 'Link',
     tunnel: 'Tunnel',
     patch: 'Patch ports',
@@ -972,11 +975,13 @@ export const english = {
     available: 'available',
     missing: 'missing',
   },
+  cpu: englishCpu,
   shortcuts: {
     title: 'Keyboard shortcuts',
     go: 'Go to',
     lab: 'Lab',
     canvas: 'Drawing',
+    cpu: 'CPU split',
     window: 'Window',
   },
   commands: {

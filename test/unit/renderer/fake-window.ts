@@ -66,7 +66,11 @@ export function openWindow(): FakeMain {
     matchMedia: () => ({ matches: false, addEventListener: () => undefined }),
     addEventListener: () => undefined,
   });
-  vi.stubGlobal('document', { documentElement: { dataset: {}, lang: '' } });
+  vi.stubGlobal('document', {
+    documentElement: { dataset: {}, lang: '' },
+    visibilityState: 'visible',
+    addEventListener: () => undefined,
+  });
   vi.stubGlobal('navigator', { language: 'en-GB' });
   const main = new FakeMain();
   main.answers['settings.write'] = () => succeed({});
