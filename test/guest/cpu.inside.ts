@@ -49,7 +49,10 @@ const notes = `    A: { cap: 8, groups: { A1: { cap: 3 }, A2: { cap: 3 }, A3: { 
  * which its clock counts as use: too much of a tenth of a second, and little of a whole one.
  */
 const overSeconds = (text: string): string =>
-  text.replaceAll(/cap: [\d.]+/g, '$&, period: 1000').replaceAll('seconds: 1', 'seconds: 4');
+  text
+    .replaceAll(/\{ cap: [\d.]+/g, '$&, period: 1000')
+    .replaceAll(/^( +)cap: [\d.]+$/gm, '$&\n$1period: 1000')
+    .replaceAll('seconds: 1', 'seconds: 4');
 
 function read(file: string): string {
   return readFileSync(`${top}/${file}`, 'utf8').trim();
