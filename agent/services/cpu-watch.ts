@@ -95,13 +95,15 @@ interface Group {
 }
 
 interface ProcessUse {
-  name: string;
-  ticks: number;
-  time: number;
-  use: number | null;
+  readonly name: string;
+  /** When it was read. */
+  readonly time: number;
+  readonly ticks: number;
+  /** Cores. */
+  readonly use: number | null;
   /** Nanoseconds that its first thread has waited for a CPU, and the share of the time that it came to. */
-  waited: number | null;
-  waiting: number | null;
+  readonly waited: number | null;
+  readonly waiting: number | null;
 }
 
 export class CpuSampler implements Disposable {
@@ -263,9 +265,8 @@ export class CpuSampler implements Disposable {
     for (const { path, pids } of this.groups) {
       for (const pid of pids) {
         if (samples.length === maximumCpuProcesses) break;
-        const stat = parseProcessStat(this.files.read(statOf(pid)) ?? '');
-        if (stat === undefined) continue;
-        const use = this.useOf(pid, stat, time);
+        const use = this.useOf(pid, time);
+        if (use === undefined) continue;
         seen.add(pid);
         samples.push({ pid, name: use.name, group: path, use: rounded(use.use) });
       }
@@ -279,30 +280,27 @@ export class CpuSampler implements Disposable {
     return samples;
   }
 
-  private useOf(
-    pid: number,
-    { name, cpuTime }: { readonly name: string; readonly cpuTime: number },
-    time: number,
-  ): ProcessUse {
+  /** Undefined for one that has ended. Read about once a second, which is all that its resolution is good for. */
+  private useOf(pid: number, time: number): ProcessUse | undefined {
     const known = this.processes.get(pid);
+    const passed = known === undefined ? Infinity : time - known.time;
+    if (passed < processMilliseconds) return known;
+    const stat = parseProcessStat(this.files.read(statOf(pid)) ?? '');
+    if (stat === undefined) return undefined;
+    const { name, cpuTime } = stat;
     const waited = parseWaited(this.files.read(waitOf(pid)));
     // Fewer ticks than before: another process has the number now.
-    if (known === undefined || cpuTime < known.ticks) {
-      const use = { name, ticks: cpuTime, time, use: null, waited, waiting: null };
-      this.processes.set(pid, use);
-      return use;
-    }
-    known.name = name;
-    const passed = time - known.time;
-    if (passed >= processMilliseconds) {
-      known.use = (cpuTime - known.ticks) / ticksASecond / (passed / 1000);
-      known.waiting =
-        waited === null || known.waited === null ? null : (waited - known.waited) / 1e6 / passed;
-      known.waited = waited;
-      known.ticks = cpuTime;
-      known.time = time;
-    }
-    return known;
+    const isSame = known !== undefined && cpuTime >= known.ticks;
+    const use = {
+      ...{ name, ticks: cpuTime, time, waited },
+      use: isSame ? (cpuTime - known.ticks) / ticksASecond / (passed / 1000) : null,
+      waiting:
+        isSame && waited !== null && known.waited !== null
+          ? (waited - known.waited) / 1e6 / passed
+          : null,
+    };
+    this.processes.set(pid, use);
+    return use;
   }
 }
 

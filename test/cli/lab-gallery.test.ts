@@ -159,6 +159,16 @@ describe('netloom test', () => {
     expect(await tester.realms()).toEqual([]);
   });
 
+  it('skips a lab that splits CPUs, and says where it can be', async () => {
+    const split = fileOf('cpu-caps.yaml');
+    const result = await tester.run(['test', split, fileOf('two-namespaces.yaml')]);
+    const [first, , last] = result.stdout.trimEnd().split('\n');
+    expect(first).toContain(`skipped ${split}: CPU groups belong to the machine`);
+    expect(first).toContain('--realm host');
+    expect(last).toBe('1 passed, 0 failed, 1 skipped');
+    expect(result.status).toBe(0);
+  });
+
   it('fails a lab whose check does not hold, and a file that is no lab, and goes on', async () => {
     const wrong = await tester.write(
       'wrong.yaml',
