@@ -62,7 +62,7 @@ export const checkSentences: Readonly<Record<CheckCode, string>> = {
   'cpu-outside-beside':
     '{group} used {used} cores in {seconds} s beside {others}, which is not between {least} and {most}.',
   'cpu-not-to-be-had':
-    '{group} used only {used} cores in {seconds} s, but processes of other people used {foreign}: too much to tell whether it would have used {least}.',
+    '{group} used {used} cores in {seconds} s, but other processes of the machine used {foreign}: too much to tell whether it keeps between {least} and {most}.',
   // Not carried out
   'check-not-done': '{reason}',
 };

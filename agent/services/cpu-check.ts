@@ -99,8 +99,20 @@ function pathTo(group: GroupPath): readonly GroupPath[] {
   return path;
 }
 
-/** Cores below which nothing can be said of how a group grows. */
-const leastUse = 0.01;
+/** Where others used more than this part of what was measured, nobody knows how that would have been divided. */
+const littleForeign = 0.25;
+/** Cores closer than this are the same. */
+const epsilon = 1e-6;
+
+/** The most that a group would have used had nobody else been there: as its caps and those beside it let it. */
+function possibleUse({ used, room, beside, foreign }: CpuMeasurement): number {
+  const measured = [{ used, room }, ...beside];
+  const total = measured.reduce((sum, one) => sum + one.used, 0);
+  const capped = room === Infinity ? Infinity : used * room;
+  const grown =
+    foreign <= littleForeign * total ? used * growthInto(foreign, measured) : used + foreign;
+  return Math.min(capped, grown);
+}
 
 /**
  * How many times as much groups would use that had so many cores besides: they grow alike, each as far as its caps let it.
@@ -118,11 +130,12 @@ function growthInto(cores: number, uses: readonly GroupUse[]): number {
   return high;
 }
 
-/** Too little use says nothing where others had what is missing: as far as it would have got that, and caps had let it. */
+/** A verdict where it would be the same without the others that used the machine; `skipped` where it might be another. */
 export function judgeCpu(
   { group, least, most, against, milliseconds }: ResolvedCpuCheck,
-  { used, beside, foreign, room }: CpuMeasurement,
+  measurement: CpuMeasurement,
 ): Finding {
+  const { used, foreign } = measurement;
   const cores = (value: number): string => value.toFixed(2);
   const values = {
     group: groupLabel(group),
@@ -132,11 +145,11 @@ export function judgeCpu(
     seconds: milliseconds / 1000,
     ...(against.length === 0 ? {} : { others: against.map(groupLabel).join(', ') }),
   };
-  const possible = used * Math.min(room, growthInto(foreign, [{ used, room }, ...beside]));
-  if (used < least && (possible >= least || (used < leastUse && foreign >= least))) {
+  const possible = possibleUse(measurement);
+  const isWithin = used >= least && possible <= most + epsilon;
+  if (!isWithin && used <= most && possible >= least) {
     return finding('skipped', 'cpu-not-to-be-had', { ...values, foreign: cores(foreign) });
   }
-  const isWithin = used >= least && used <= most;
   const code = isWithin ? 'cpu-within' : 'cpu-outside';
   return finding(
     isWithin ? 'passed' : 'failed',

@@ -58,6 +58,6 @@ export const chineseChecks: Readonly<Record<string, string>> = {
   'cpu-outside-beside':
     '{others} 同时忙碌时，{group} 在 {seconds} 秒内用了 {used} 核，不在 {least} 与 {most} 之间。',
   'cpu-not-to-be-had':
-    '{group} 在 {seconds} 秒内只用了 {used} 核，但其他进程占用了 {foreign} 核，无法判断它能否用到 {least} 核。',
+    '{group} 在 {seconds} 秒内用了 {used} 核，但本机其他进程占用了 {foreign} 核，无法判断它是否介于 {least} 与 {most} 之间。',
   'check-not-done': '未能执行检查：{reason}',
 };

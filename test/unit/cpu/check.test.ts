@@ -110,9 +110,11 @@ describe('a measurement', () => {
     return `${outcome} ${code}`;
   };
 
-  it('holds within the bounds, whoever else runs', () => {
-    expect(judged(7.2, 8)).toBe('passed cpu-within');
+  it('holds within the bounds, where it would have kept within them without the others too', () => {
     expect(judged(8.8, 0)).toBe('passed cpu-within');
+    expect(judged(7.2, 1)).toBe('passed cpu-within');
+    expect(judged(7.2, 8, { room: 1.1 })).toBe('passed cpu-within');
+    expect(judged(7.2, 8)).toBe('skipped cpu-not-to-be-had');
   });
 
   it('fails above them', () => {
@@ -126,7 +128,7 @@ describe('a measurement', () => {
 
   it('fails below them where a cap, or those beside it, would have kept it there anyhow', () => {
     expect(judged(4, 12, { room: 1.02 })).toBe('failed cpu-outside');
-    expect(judged(4, 4, { beside: [{ used: 8, room: Infinity }] })).toBe('failed cpu-outside');
+    expect(judged(4, 3, { beside: [{ used: 8, room: Infinity }] })).toBe('failed cpu-outside');
   });
 
   it('is no verdict where others had what is missing', () => {
