@@ -136,6 +136,9 @@ async function runTests(name, folder, { parallel = false, wrap = (command) => co
 const isBroken = ({ status, assertionResults }) =>
   status === 'failed' && assertionResults.length === 0;
 
+/** The process that ran it ended before it did. One that is left out is `skipped`. */
+const isUnfinished = ({ status }) => status === 'pending';
+
 /** Runs one folder of tests; `wrap` puts the command into namespaces of its own. */
 async function tier(name, folder, options = {}) {
   if (only.length > 0 && !only.includes(name)) return;
@@ -146,16 +149,22 @@ async function tier(name, folder, options = {}) {
     failures.push(`${name}: ended without a report (exit ${code})`);
     return;
   }
-  const { numPassedTests, numFailedTests, numPendingTests, testResults } = report;
+  const { numPassedTests, numFailedTests, testResults } = report;
+  const all = testResults.flatMap((file) => file.assertionResults);
   const broken = testResults.filter(isBroken).length;
-  const numFailed = numFailedTests + broken || (code === 0 ? 0 : 1);
-  count(name, since, numPassedTests, numFailed, numPendingTests);
+  const unfinished = all.filter(isUnfinished).length;
+  const skipped = all.filter(({ status }) => status === 'skipped' || status === 'todo').length;
+  const numFailed = numFailedTests + broken + unfinished || (code === 0 ? 0 : 1);
+  count(name, since, numPassedTests, numFailed, skipped);
   for (const file of testResults) {
     const place = path.relative(root, file.name);
-    const failed = file.assertionResults.filter(({ status }) => status === 'failed');
+    const failed = file.assertionResults.filter(
+      (test) => test.status === 'failed' || isUnfinished(test),
+    );
     if (isBroken(file)) failures.push(`${place}: ${firstLines(file.message)}`);
-    for (const { fullName, failureMessages } of failed) {
-      failures.push(`${place}: ${fullName}: ${firstLines(failureMessages.join('\n'))}`);
+    for (const { fullName, failureMessages, status } of failed) {
+      const said = status === 'failed' ? failureMessages.join('\n') : 'its process ended before it';
+      failures.push(`${place}: ${fullName}: ${firstLines(said)}`);
     }
     if (failed.length > 0) {
       toRepeat.push({
