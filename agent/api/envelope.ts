@@ -29,7 +29,8 @@ export const ReplySchema = z.discriminatedUnion('kind', [
 export type Reply = z.infer<typeof ReplySchema>;
 
 /**
- * What an agent publishes: two frames, the stream's name and this as JSON. `sequence` counts the messages of the
+ * What an agent publishes: the stream's name, a line feed and this as JSON, in one frame. Of a message of several frames libzmq
+ * (4.3.5, `session_base_t::clean_pipes`) ends the whole process when the connection goes between two of them. `sequence` counts the messages of the
  * stream since `incarnation`; a gap means that messages were lost and the client asks for the whole again.
  */
 export const PublicationSchema = z.strictObject({
@@ -38,5 +39,25 @@ export const PublicationSchema = z.strictObject({
   value: z.unknown(),
 });
 export type Publication = z.infer<typeof PublicationSchema>;
+
+const lineFeed = 10;
+
+/** What a subscription to a stream, and nothing else, begins with. */
+export function publicationPrefix(topic: string): string {
+  return `${topic}\n`;
+}
+
+export function publicationFrame(topic: string, message: string): string {
+  return publicationPrefix(topic) + message;
+}
+
+/** The stream's name, and the byte at which the JSON begins; null for what is no publication. */
+export function parsePublicationFrame(
+  frame: Uint8Array,
+): { readonly topic: string; readonly start: number } | null {
+  const end = frame.indexOf(lineFeed);
+  if (end < 0) return null;
+  return { topic: new TextDecoder().decode(frame.subarray(0, end)), start: end + 1 };
+}
 
 export const requestVersion = apiVersion;

@@ -3,6 +3,7 @@
  * zeromq leaves unbounded, and belongs to a context whose ZAP handler is in place before it.
  */
 import { Context, curveKeyPair as makeKeyPair, type Event, Router, XPublisher } from 'zeromq';
+import { publicationFrame } from '../api/index.ts';
 
 export interface CurveKeyPair {
   /** Z85, 40 characters. */
@@ -127,10 +128,11 @@ async function serveAdmission(
       mechanism: mechanism.toString(),
       key: credential?.length === 32 ? encodeZ85(credential) : null,
     });
-    await zap
-      .send([path, delimiter, version, id, admitted ? '200' : '400', '', '', ''])
-      // The connection is gone; it needs no answer.
-      .catch(() => undefined);
+    try {
+      await zap.send([path, delimiter, version, id, admitted ? '200' : '400', '', '', '']);
+    } catch {
+      // The connection is gone, or the agent ends, where zeromq throws at once: it needs no answer.
+    }
   }
 }
 
@@ -246,14 +248,17 @@ export class StreamSocket {
   /** Calls back with the topic of every new subscription until the socket is closed. */
   async onSubscription(listener: (topic: string) => Promise<void>): Promise<void> {
     for await (const [frame] of untilClosed(this.#socket)) {
-      if (frame !== undefined && frame[0] === 1) await listener(frame.subarray(1).toString());
+      if (frame?.[0] !== 1) continue;
+      const prefix = frame.subarray(1).toString();
+      // Whoever asks for anything else hears nothing of it, or too much: that is theirs to sort out.
+      if (prefix.endsWith('\n')) await listener(prefix.slice(0, -1));
     }
   }
 
   /** A subscriber that does not keep up loses messages; sequence numbers show it. */
   send(topic: string, message: string): void {
     if (this.#socket.closed) return;
-    this.#socket.send([topic, message]).catch((error: unknown) => {
+    this.#socket.send(publicationFrame(topic, message)).catch((error: unknown) => {
       if (!this.#socket.closed && errorCode(error) !== 'EAGAIN') throw error;
     });
   }

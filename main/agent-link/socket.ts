@@ -1,6 +1,10 @@
 /** The only door to zeromq in main. Client sockets with CURVE, one connection each, and bounds on what is left open. */
 import { Context, curveKeyPair as makeKeyPair, Dealer, type Socket, Subscriber } from 'zeromq';
-import { maximumMessageSize } from '../../agent/api/index.ts';
+import {
+  maximumMessageSize,
+  parsePublicationFrame,
+  publicationPrefix,
+} from '../../agent/api/index.ts';
 
 export interface CurveKeyPair {
   /** Z85, 40 characters. */
@@ -142,17 +146,20 @@ export class StreamConnection {
   }
 
   subscribe(topic: string): void {
-    if (!this.#socket.closed) this.#socket.subscribe(topic);
+    if (!this.#socket.closed) this.#socket.subscribe(publicationPrefix(topic));
   }
 
   unsubscribe(topic: string): void {
-    if (!this.#socket.closed) this.#socket.unsubscribe(topic);
+    if (!this.#socket.closed) this.#socket.unsubscribe(publicationPrefix(topic));
   }
 
   async receive(listener: (topic: string, message: Buffer) => void): Promise<void> {
     let count = 0;
-    for await (const [topic, message] of untilClosed(this.#socket)) {
-      if (topic !== undefined && message !== undefined) listener(topic.toString(), message);
+    for await (const [frame] of untilClosed(this.#socket)) {
+      const publication = frame === undefined ? null : parsePublicationFrame(frame);
+      if (frame !== undefined && publication !== null) {
+        listener(publication.topic, frame.subarray(publication.start));
+      }
       if (++count % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   }

@@ -101,7 +101,13 @@ test('what a client sends on the stream socket disturbs nobody', async () => {
     curveServerKey: link.agentKeys.publicKey,
   });
   rude.connect(`ipc://${doorPath(link.directory, 'stream', link.keys.publicKey)}`);
-  rude.subscribe('sync:', 'sync:../../etc/passwd', 'x'.repeat(200), 'y'.repeat(4_000));
+  rude.subscribe(
+    'sync:',
+    'sync:../../etc/passwd',
+    'sync:../../etc/passwd\n',
+    'x'.repeat(200),
+    'y'.repeat(4_000),
+  );
   link.server.publish('labs', event('fine'));
   await until(() => seen.length > 0);
   expect(seen).toEqual(['fine']);
