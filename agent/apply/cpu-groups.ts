@@ -48,7 +48,7 @@ export function moveAll(
   for (let round = 0; round < moveRounds; round += 1) {
     const found = find();
     if (!found.ok) return found;
-    const left = found.value.filter((pid) => groups.groupOf(pid) !== group);
+    const left = found.value.filter((pid) => !groups.isIn(pid, group));
     if (left.length === 0) return succeed(undefined);
     const moved = groups.move(left, group);
     if (!moved.ok) return moved;
@@ -83,7 +83,7 @@ export function readEffectOnGroups(
       return succeed(shows(limits, operation.after) ? 'done' : 'not-done');
     }
     case 'move-process': {
-      const elsewhere = find(operation).some((pid) => groups.groupOf(pid) !== operation.after);
+      const elsewhere = find(operation).some((pid) => !groups.isIn(pid, operation.after));
       return succeed(elsewhere ? 'not-done' : 'done');
     }
     default:

@@ -455,8 +455,26 @@ export class Cgroups {
     const hierarchy = this.hierarchyOf('cpu');
     const text = readText(`/proc/${pid}/cgroup`);
     if (hierarchy === undefined || text === undefined) return null;
-    const place = parseProcessCgroups(text).get(hierarchy.version === 2 ? '' : 'cpu');
-    const root = `${hierarchy.place}/${rootDirectoryOf(this.lab)}`;
+    return this.groupIn(hierarchy, parseProcessCgroups(text));
+  }
+
+  /**
+   * Whether a process is in a group of the lab, or for null in none, in every hierarchy. It is moved in one after the other, and
+   * what it forks between two of them is born in both.
+   */
+  isIn(pid: number, group: GroupPath | null): boolean {
+    const text = readText(`/proc/${pid}/cgroup`);
+    if (text === undefined) return group === null;
+    const places = parseProcessCgroups(text);
+    return this.hierarchies.every((hierarchy) => this.groupIn(hierarchy, places) === group);
+  }
+
+  private groupIn(
+    { version, controllers: [controller], place: top }: CpuHierarchy,
+    places: ReadonlyMap<string, string>,
+  ): GroupPath | null {
+    const place = places.get(version === 2 ? '' : (controller ?? ''));
+    const root = `${top}/${rootDirectoryOf(this.lab)}`;
     if (place !== root && place?.startsWith(`${root}/`) !== true) return null;
     const names = place.slice(root.length + 1).split('/');
     return (names.at(-1) === ownProcesses ? names.slice(0, -1) : names).join('/');

@@ -137,7 +137,7 @@ export class CpuBindings {
         checked.add(entry.pid);
         const refusal = refusalOf(entry, caller);
         if (refusal !== null) refusals.push(refusal);
-        else if (groups.groupOf(entry.pid) !== target) {
+        else if (!groups.isIn(entry.pid, target)) {
           const earlier = known.get(entry.pid);
           const isKnown = earlier?.startTime === entry.startTime;
           const origin = isKnown ? earlier.origin : groups.directoriesOf(entry.pid);
