@@ -201,14 +201,14 @@ export const bridgeCalls = {
     args: empty,
     result: z.strictObject({ entries: z.array(GalleryEntrySchema) }),
     effect: 'read',
-    timeout: 10_000,
+    timeout: 60_000,
   }),
   /** Copies a gallery lab into the library (or finds the copy that is there) and opens it. */
   'library.openGallery': describeCall({
     args: z.strictObject({ name: LabNameSchema }),
     result: OpenDocumentSchema,
     effect: 'write',
-    timeout: 10_000,
+    timeout: 60_000,
   }),
   /** An empty lab of that name; refused when the name is taken. */
   'library.create': describeCall({

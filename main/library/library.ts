@@ -2,6 +2,7 @@
 import { type Dirent, type FSWatcher, mkdirSync, watch } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import {
   fail,
@@ -37,6 +38,12 @@ export type ReadLab = (
   file: string,
 ) => { readonly document: LabDocument | null; readonly problems: readonly Failure[] };
 
+/** A lab that comes with the program. */
+interface GalleryLab {
+  readonly text: string;
+  readonly document: LabDocument;
+}
+
 export interface LibraryListener {
   /** Files came, went or changed. */
   libraryChanged(): void;
@@ -65,6 +72,8 @@ export class Library {
   readonly #directories: LibraryDirectories;
   readonly #readLab: ReadLab;
   readonly #listener: LibraryListener;
+  /** By their text; null for one that does not parse. */
+  readonly #galleryDocuments = new Map<string, LabDocument | null>();
   readonly #cache = new Map<string, { readonly stamp: string; readonly file: LabFile }>();
   /** Open files and the version that windows have been told of. */
   readonly #open = new Map<string, string>();
@@ -199,26 +208,18 @@ export class Library {
 
   /** The labs that come with Netloom, the easiest first (`order.txt`). One that does not parse is left out. */
   async gallery(): Promise<readonly GalleryEntry[]> {
-    const texts = await this.#galleryTexts();
-    return texts.flatMap(({ file, text }) => {
-      const { document } = this.#readLab(text, file);
-      if (document === null) return [];
-      return [
-        {
-          name: document.name,
-          title: document.title ?? document.name,
-          description: document.description ?? '',
-          document,
-        },
-      ];
-    });
+    return (await this.#galleryLabs()).map(({ document }) => ({
+      name: document.name,
+      title: document.title ?? document.name,
+      description: document.description ?? '',
+      document,
+    }));
   }
 
   async openGallery(name: string): Promise<Result<OpenDocument>> {
     const present = (await this.list()).find((file) => file.name === name);
     if (present !== undefined) return this.open(present.path);
-    const texts = await this.#galleryTexts();
-    const found = texts.find(({ text, file }) => this.#readLab(text, file).document?.name === name);
+    const found = (await this.#galleryLabs()).find(({ document }) => document.name === name);
     if (found === undefined) {
       return labFailure(
         'unknown-object',
@@ -229,6 +230,21 @@ export class Library {
       );
     }
     return this.#createAs(this.#pathFor(name), name, found.text);
+  }
+
+  /** Each is parsed once, since they come with the program; between two of them others are answered. */
+  async #galleryLabs(): Promise<readonly GalleryLab[]> {
+    const labs: GalleryLab[] = [];
+    for (const { file, text } of await this.#galleryTexts()) {
+      let document = this.#galleryDocuments.get(text);
+      if (document === undefined) {
+        ({ document } = this.#readLab(text, file));
+        this.#galleryDocuments.set(text, document);
+        await nextTurn();
+      }
+      if (document !== null) labs.push({ text, document });
+    }
+    return labs;
   }
 
   async #galleryTexts(): Promise<readonly { readonly file: string; readonly text: string }[]> {
