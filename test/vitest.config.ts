@@ -11,8 +11,7 @@ export default defineConfig({
       // What only a machine of one's own can show.
       ...(process.env['NETLOOM_GUEST'] === '1' ? ['**/*.inside.ts'] : []),
     ],
-    // CPU splits in a guest with 16 emulated CPUs: its last tests have not come to their end yet, on any machine. Asked for by
-    // name it runs, and says so.
+    // CPU splits in a guest with 16 emulated CPUs: not all of it has been seen to pass. Asked for by name it runs, and says so.
     exclude: [
       ...configDefaults.exclude,
       ...(process.env['NETLOOM_CPU_GUEST'] === '1' ? [] : ['cpu.test.ts']),
