@@ -192,6 +192,19 @@ function statisticIn(text: string, key: string): number | undefined {
   return Number(text.slice(at + key.length + 1, end < 0 ? undefined : end));
 }
 
+/** Where a process is in a hierarchy, of what parseProcessCgroups gives. */
+function placeInHierarchy(
+  {
+    version,
+    controllers: [controller = ''],
+  }: Pick<CpuHierarchy, 'version'> & {
+    readonly controllers: readonly string[];
+  },
+  places: ReadonlyMap<string, string>,
+): string | undefined {
+  return places.get(version === 2 ? '' : controller);
+}
+
 /** Where a group's counters are, for somebody who reads them again and again; null what there is none of. */
 export interface CounterFiles {
   readonly statistics: string | null;
@@ -469,12 +482,9 @@ export class Cgroups {
     return this.hierarchies.every((hierarchy) => this.groupIn(hierarchy, places) === group);
   }
 
-  private groupIn(
-    { version, controllers: [controller], place: top }: CpuHierarchy,
-    places: ReadonlyMap<string, string>,
-  ): GroupPath | null {
-    const place = places.get(version === 2 ? '' : (controller ?? ''));
-    const root = `${top}/${rootDirectoryOf(this.lab)}`;
+  private groupIn(hierarchy: CpuHierarchy, places: ReadonlyMap<string, string>): GroupPath | null {
+    const place = placeInHierarchy(hierarchy, places);
+    const root = `${hierarchy.place}/${rootDirectoryOf(this.lab)}`;
     if (place !== root && place?.startsWith(`${root}/`) !== true) return null;
     const names = place.slice(root.length + 1).split('/');
     return (names.at(-1) === ownProcesses ? names.slice(0, -1) : names).join('/');
@@ -485,8 +495,9 @@ export class Cgroups {
     const text = readText(`/proc/${pid}/cgroup`);
     if (text === undefined) return this.hierarchies.map(() => null);
     const places = parseProcessCgroups(text);
-    return this.hierarchies.map(({ version, controllers: [controller = ''], base, place }) => {
-      const at = places.get(version === 2 ? '' : controller);
+    return this.hierarchies.map((hierarchy) => {
+      const { base, place } = hierarchy;
+      const at = placeInHierarchy(hierarchy, places);
       if (at === undefined) return null;
       // The base may lie below the mount's top; what is not below the mount is not seen.
       const directory = path.posix.join(base, path.posix.relative(place === '' ? '/' : place, at));

@@ -32,7 +32,6 @@ export interface VitestCommand {
   readonly files: readonly string[];
   /** The report is `STEM.json` in the directory for results. */
   readonly stem: string;
-  readonly isParallel?: boolean;
   /** Parts of the names of the tests that are to run; all where there are none. */
   readonly only?: readonly string[];
 }
@@ -51,11 +50,11 @@ export class GuestPlaces {
   }
 
   /** Emulated processors are slow: these tests have the longest bounds. */
-  vitest({ directory, files, stem, isParallel = false, only = [] }: VitestCommand): string {
+  vitest({ directory, files, stem, only = [] }: VitestCommand): string {
     return [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', ...files]
       .concat(['--config', 'test/vitest.config.ts', '--dir', directory])
       .concat(['--testTimeout=600000', '--hookTimeout=600000'])
-      .concat(isParallel ? [] : ['--no-file-parallelism'])
+      .concat(['--no-file-parallelism'])
       .concat(['--reporter=verbose', '--reporter=json'])
       .concat([`--outputFile.json=${path.join(this.results, `${stem}.json`)}`])
       .concat(only.length === 0 ? [] : ['-t', only.join('|')])
