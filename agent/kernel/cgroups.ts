@@ -346,6 +346,13 @@ export class Cgroups {
     return succeed(undefined);
   }
 
+  /** Files that a process writes its number into to be in a group, by hierarchy. */
+  filesToJoin(group: GroupPath): readonly string[] {
+    return this.hierarchies.map((hierarchy, index) =>
+      path.join(this.place(hierarchy, index, group), processesFile),
+    );
+  }
+
   /** The group of the lab that a process is in; null is none, or the process has ended. */
   groupOf(pid: number): GroupPath | null {
     const hierarchy = this.hierarchyOf('cpu');

@@ -19,7 +19,7 @@ const isRoot = process.getuid?.() === 0;
 
 const lab = `netloom: 1
 name: split
-topology: { nodes: { r1: { kind: namespace, run: [{ name: work, command: [sleep, '983'], cpu: A/A1 }] } } }
+topology: { nodes: { r1: { kind: namespace, cpu: B, run: [{ name: work, command: [sleep, '983'], cpu: A/A1 }] } } }
 cpu:
   groups:
     A: { cap: 0.5, groups: { A1: { cap: 0.2 } } }
@@ -84,6 +84,13 @@ describe.skipIf(!isRoot)('a split in a sandbox', () => {
       expect(place(work)).toEqual(Array(3).fill('/netloom.split/A/A1'));
       const realm = await person.realm('split');
       expect(place(realm.keeper)).toEqual(['', '', '']);
+
+      // A console, and what it starts at once, is where its node is.
+      const console = ['exec', 'split', 'r1', '--', 'sh', '-c', 'sleep 9 & cat /proc/$!/cgroup'];
+      const said = (await person.must(console)).stdout.replaceAll(own.name, '');
+      for (const controller of ['cpu', 'cpuacct', 'cpuset']) {
+        expect(said).toContain(`:${controller}:/netloom.split/B\n`);
+      }
 
       // A process of the machine is none of the realm's, by whatever number.
       const outside = own.sleeper();

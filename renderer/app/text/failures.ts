@@ -848,7 +848,7 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   },
   'cpu-too-few-cores': {
     reason: '该划分面向 {cores} 个 CPU，而本机有 {has} 个。',
-    next: '请用 --scale 按比例缩小所有上限，或修改 `cores`。',
+    next: '请按比例缩小所有上限，或修改 `cores`。',
   },
   'cpu-scaled-too-small': {
     reason: '按比例缩小后，{group} 的上限由 {cap} 核变为 {scaled} 核；内核允许的最小值为 {least}。',
