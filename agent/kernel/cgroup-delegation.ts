@@ -98,7 +98,9 @@ export function clearDelegatedGroup(group: CpuHierarchy): Result<void> {
   const place = ownPlaceIn(group);
   if (place === group.base) return succeed(undefined);
   const made = makeDirectory(place);
-  return made.ok ? drain(group.base, place) : made;
+  if (!made.ok) return made;
+  const drained = drain(group.base, place);
+  return drained.ok ? succeed(undefined) : drained;
 }
 
 /** Moves a process to where those of whoever it was handed to are. */

@@ -57,18 +57,20 @@ export function unmoved(directory: string, left: readonly number[]): Failure {
   };
 }
 
-/** Moves all processes of one directory to another, also those that are forked meanwhile. */
-export function drain(from: string, to: string): Result<void> {
+/** Moves all processes of one directory to another, also those that are forked meanwhile; gives those that it has moved. */
+export function drain(from: string, to: string): Result<ReadonlySet<number>> {
+  const drained = new Set<number>();
   let left = processesIn(from);
   for (let round = 0; left.length > 0; round += 1) {
     if (round === drainRounds) return fail(unmoved(from, left));
     for (const pid of left) {
       const moved = moveProcess(pid, to);
       if (!moved.ok) return moved;
+      drained.add(pid);
     }
     left = processesIn(from);
   }
-  return succeed(undefined);
+  return succeed(drained);
 }
 
 export function makeDirectory(directory: string): Result<void> {

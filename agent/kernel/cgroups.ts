@@ -45,6 +45,7 @@ import {
   writeText,
 } from './cgroup-directory.ts';
 import { isErrno } from './kernel-failure.ts';
+import { readProcess } from './process-table.ts';
 
 /** What the kernel has counted of a group since it was made: microseconds and periods. Null is what it does not count. */
 export interface GroupCounters {
@@ -113,6 +114,8 @@ export class Cgroups {
   /** Where processes go that belong to no group of the lab any more, by hierarchy. */
   private readonly outside: readonly string[];
   private readonly readText: ReadFile;
+  /** Who was in groups that were removed, with its start time: whoever takes a removal back has them in there again. */
+  private readonly evicted = new Map<GroupPath, readonly (readonly [number, number])[]>();
 
   /** `read` is for somebody who reads again and again, and keeps files open for that. */
   constructor(
@@ -228,8 +231,27 @@ export class Cgroups {
     return [there.length, this.hierarchies.length];
   }
 
-  /** Makes a group; one that is there already is given its limits. */
+  /**
+   * Makes a group; one that is there already is given its limits. One that this very object has removed gets back who was in
+   * it, whoever put them there.
+   */
   add(group: GroupPath, limits: CpuLimits): Result<void> {
+    const made = this.make(group, limits);
+    const evicted = this.evicted.get(group);
+    if (!made.ok || evicted === undefined) return made;
+    this.evicted.delete(group);
+    const parent = parentPath(group);
+    const left = evicted.filter(
+      ([pid, startTime]) =>
+        readProcess(pid)?.startTime === startTime && this.groupOf(pid) === parent,
+    );
+    return this.move(
+      left.map(([pid]) => pid),
+      group,
+    );
+  }
+
+  private make(group: GroupPath, limits: CpuLimits): Result<void> {
     for (const hierarchy of this.hierarchies) {
       const directory = directoryOf(hierarchy, this.lab, group);
       if (group === '' && hierarchy.version === 2) {
@@ -249,6 +271,7 @@ export class Cgroups {
   /** Its processes go to its parent's own, those of the root outside. */
   remove(group: GroupPath): Result<void> {
     const parent = parentPath(group);
+    const evicted = new Set<number>();
     for (const [index, hierarchy] of this.hierarchies.entries()) {
       const directory = directoryOf(hierarchy, this.lab, group);
       if (!existsSync(directory)) continue;
@@ -258,11 +281,17 @@ export class Cgroups {
           : placeOf(hierarchy, this.lab, parent, this.isOpen(hierarchy, parent));
       const drained = drain(directory, target);
       if (!drained.ok) return drained;
+      for (const pid of drained.value) evicted.add(pid);
       const disarmed = disarm(hierarchy, directory);
       if (!disarmed.ok) return disarmed;
       const removed = removeDirectory(directory);
       if (!removed.ok) return removed;
     }
+    const those = [...evicted].flatMap((pid) => {
+      const startTime = readProcess(pid)?.startTime;
+      return startTime === undefined ? [] : [[pid, startTime] as const];
+    });
+    this.evicted.set(group, those);
     return succeed(undefined);
   }
 
