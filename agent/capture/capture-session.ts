@@ -24,7 +24,7 @@ import { FlowTable } from '../activity/flow-table.ts';
 import type { CapturedPacket } from '../dissect/capture/captured-packet.ts';
 import type { Dissection } from '../dissect/core/dissection.ts';
 import { dissect } from '../dissect/dissect.ts';
-import { displayFilter } from '../dissect/filter/display-filter.ts';
+import { type DisplayFilter, displayFilter } from '../dissect/filter/display-filter.ts';
 import { flowPacketOf } from '../dissect/flow-packet.ts';
 import { summaryOf } from '../dissect/summary.ts';
 import { compileFilter, filterOfEverything, filterOfInterfaces } from './capture-filter.ts';
@@ -84,11 +84,21 @@ const reportInterval = 100;
 /** Bytes of all rings together, and of one. */
 const ringsLength = 64 * 1024 * 1024;
 const [shortestRing, longestRing] = [1024 * 1024, 16 * 1024 * 1024];
-/** Filters whose answers are kept. */
+/** Filters whose answers are kept, and milliseconds after which nobody is expected to ask again. */
 const keptFilters = 4;
+const filterPatience = 10_000;
 /** Seconds around a packet in which it is looked for elsewhere. */
 const sightingTime = 1;
 const maximumSightings = 200;
+
+type Matching = Pick<PacketMatches, 'count' | 'placeOf' | 'at'>;
+
+interface LiveFilter {
+  readonly means: DisplayFilter['matches'];
+  readonly matches: PacketMatches;
+  /** When it was asked for last, in milliseconds. */
+  asked: number;
+}
 
 interface OpenRing {
   readonly request: RingRequest;
@@ -108,7 +118,7 @@ export class CaptureSession {
   private readonly rings = new Map<string, OpenRing>();
   /** What rings that are closed have lost. */
   private readonly lost = new Map<string, number>();
-  private readonly matches = new Map<string, PacketMatches>();
+  private readonly filters = new Map<string, LiveFilter>();
   private readonly waiting = new Set<() => void>();
   private request: SessionRequest = { rings: [], filter: null, snapLength: 0 };
   private bytes = 0;
@@ -189,7 +199,7 @@ export class CaptureSession {
     this.register.count(number);
     this.bytes += wireLength;
     const { seconds, nanoseconds } = time ?? { seconds: 0, nanoseconds: 0 };
-    this.store.add({
+    const kept = this.store.add({
       time: { seconds, nanoseconds },
       interface: number,
       direction: packet.direction,
@@ -198,7 +208,12 @@ export class CaptureSession {
       isChecksumPending: packet.isChecksumPending,
       segmentSize: packet.segmentSize,
     });
-    const flow = flowPacketOf(dissect(bytes, linkType, wireLength), {
+    const dissection = dissect(bytes, linkType, wireLength);
+    for (const { means, matches } of this.filters.values()) {
+      const frame = this.framed(kept);
+      if (frame !== null && means(frame, dissection)) matches.add(kept);
+    }
+    const flow = flowPacketOf(dissection, {
       namespace,
       interface: number,
       time: seconds * 1000 + nanoseconds / 1e6,
@@ -290,6 +305,7 @@ export class CaptureSession {
 
   private report(): void {
     this.tellInterfaces();
+    this.dropFilters();
     const totals = this.totals();
     const text = `${String(totals.packets)} ${String(totals.dropped)} ${String(totals.oldest)}`;
     if (text === this.reported) return;
@@ -315,7 +331,7 @@ export class CaptureSession {
   }
 
   async rows({ filter, from, count }: CaptureRowsArguments): Promise<Result<CaptureRows>> {
-    const found = await this.matching(filter, this.store.newest);
+    const found = await this.matching(filter);
     if (!found.ok) return found;
     const matches = found.value;
     const place =
@@ -334,34 +350,37 @@ export class CaptureSession {
     return succeed({ rows, place, matching: matches.count, totals: this.totals() });
   }
 
-  /** The packets up to `newest` that a filter means, as they are kept when it returns. */
-  private async matching(
-    filter: string | null,
-    newest: number,
-  ): Promise<Result<Pick<PacketMatches, 'count' | 'placeOf' | 'at'>>> {
+  /** The packets that a filter means, as they are kept when it returns. */
+  private async matching(filter: string | null): Promise<Result<Matching>> {
     const { store } = this;
     const text = filter?.trim() ?? '';
-    if (text === '') return succeed(everything(store.oldest, newest));
-    let matches = this.matches.get(text);
-    if (matches === undefined) {
+    if (text === '') return succeed(everything(store.oldest, store.newest));
+    let live = this.filters.get(text);
+    if (live === undefined) {
       const read = displayFilter(text);
       if (!read.ok) return read;
-      matches = new PacketMatches((number) => {
+      const { matches: means } = read.value;
+      const matches = new PacketMatches(store.newest, (number) => {
         const packet = this.framed(number);
-        return packet !== null && read.value.matches(packet, dissectionOf(packet));
+        return packet !== null && means(packet, dissectionOf(packet));
       });
+      live = { means, matches, asked: 0 };
+      this.filters.set(text, live);
     }
-    // The one that was asked for longest ago makes room.
-    this.matches.delete(text);
-    this.matches.set(text, matches);
-    const [longestAgo] = this.matches.keys();
-    if (this.matches.size > keptFilters && longestAgo !== undefined) {
-      this.matches.delete(longestAgo);
+    live.asked = performance.now();
+    this.dropFilters();
+    while (!live.matches.advance(store.oldest, timer())) await this.rest();
+    return succeed(live.matches);
+  }
+
+  /** Each costs something with every packet: those that nobody asks for go, and the one that was asked for longest ago. */
+  private dropFilters(): void {
+    const now = performance.now();
+    const byTime = [...this.filters].sort(([, one], [, other]) => other.asked - one.asked);
+    for (const [place, [text, { asked, matches }]] of byTime.entries()) {
+      if (place >= keptFilters || now - asked > filterPatience) this.filters.delete(text);
+      else matches.forget(this.store.oldest);
     }
-    while (!matches.advance(store.oldest, newest, timer())) await this.rest();
-    // What was forgotten since then.
-    matches.advance(store.oldest, Math.max(newest, store.oldest - 1), () => false);
-    return succeed(matches);
   }
 
   private async rest(): Promise<void> {
@@ -449,9 +468,9 @@ export class CaptureSession {
     const from = Math.max(1, after + 1);
     if (this.store.newest < from) await this.nextPackets(wait);
     const { store } = this;
-    const newest = Math.min(store.newest, until ?? Infinity);
-    const found = await this.matching(filter, newest);
+    const found = await this.matching(filter);
     if (!found.ok) return found;
+    const newest = Math.min(store.newest, until ?? Infinity);
     const first = Math.max(from, store.oldest);
     const written = writePackets({
       args,
@@ -513,10 +532,7 @@ function secondsOf({
 }
 
 /** Every packet, of which none needs to be remembered. */
-function everything(
-  oldest: number,
-  newest: number,
-): Pick<PacketMatches, 'count' | 'placeOf' | 'at'> {
+function everything(oldest: number, newest: number): Matching {
   const count = Math.max(0, newest - oldest + 1);
   return {
     count,
@@ -525,11 +541,7 @@ function everything(
   };
 }
 
-function* numbersFrom(
-  matches: Pick<PacketMatches, 'placeOf' | 'at'>,
-  first: number,
-  newest: number,
-): Generator<number> {
+function* numbersFrom(matches: Matching, first: number, newest: number): Generator<number> {
   for (let place = matches.placeOf(first); ; place += 1) {
     const number = matches.at(place);
     if (number === undefined || number > newest) return;
