@@ -24,14 +24,13 @@ import { FlowTable } from '../activity/flow-table.ts';
 import type { CapturedPacket } from '../dissect/capture/captured-packet.ts';
 import type { Dissection } from '../dissect/core/dissection.ts';
 import { dissect } from '../dissect/dissect.ts';
-import { type DisplayFilter, displayFilter } from '../dissect/filter/display-filter.ts';
 import { flowPacketOf } from '../dissect/flow-packet.ts';
 import { summaryOf } from '../dissect/summary.ts';
 import { compileFilter, filterOfEverything, filterOfInterfaces } from './capture-filter.ts';
 import { flowsView } from './flows-view.ts';
 import { InterfaceRegister } from './interface-register.ts';
 import { identityOf, isWithin } from './packet-identity.ts';
-import { PacketMatches } from './packet-matches.ts';
+import { LiveFilters, numbersFrom } from './live-filters.ts';
 import { PacketRing } from './packet-ring.ts';
 import { PacketStore, type StoredPacket } from './packet-store.ts';
 import { writePackets } from './packet-writing.ts';
@@ -84,21 +83,9 @@ const reportInterval = 100;
 /** Bytes of all rings together, and of one. */
 const ringsLength = 64 * 1024 * 1024;
 const [shortestRing, longestRing] = [1024 * 1024, 16 * 1024 * 1024];
-/** Filters whose answers are kept, and milliseconds after which nobody is expected to ask again. */
-const keptFilters = 4;
-const filterPatience = 10_000;
 /** Seconds around a packet in which it is looked for elsewhere. */
 const sightingTime = 1;
 const maximumSightings = 200;
-
-type Matching = Pick<PacketMatches, 'count' | 'placeOf' | 'at'>;
-
-interface LiveFilter {
-  readonly means: DisplayFilter['matches'];
-  readonly matches: PacketMatches;
-  /** When it was asked for last, in milliseconds. */
-  asked: number;
-}
 
 interface OpenRing {
   readonly request: RingRequest;
@@ -118,7 +105,7 @@ export class CaptureSession {
   private readonly rings = new Map<string, OpenRing>();
   /** What rings that are closed have lost. */
   private readonly lost = new Map<string, number>();
-  private readonly filters = new Map<string, LiveFilter>();
+  private readonly filters: LiveFilters;
   private readonly waiting = new Set<() => void>();
   private request: SessionRequest = { rings: [], filter: null, snapLength: 0 };
   private bytes = 0;
@@ -128,6 +115,11 @@ export class CaptureSession {
 
   constructor(onEvent: (event: SessionEvent) => void) {
     this.onEvent = onEvent;
+    this.filters = new LiveFilters(this.store, {
+      frame: (number) => this.framed(number),
+      rest: () => this.rest(),
+      timer,
+    });
   }
 
   /** Captures from now on, at all places or at none. */
@@ -209,10 +201,7 @@ export class CaptureSession {
       segmentSize: packet.segmentSize,
     });
     const dissection = dissect(bytes, linkType, wireLength);
-    for (const { means, matches } of this.filters.values()) {
-      const frame = this.framed(kept);
-      if (frame !== null && means(frame, dissection)) matches.add(kept);
-    }
+    this.filters.take(kept, dissection);
     const flow = flowPacketOf(dissection, {
       namespace,
       interface: number,
@@ -305,7 +294,7 @@ export class CaptureSession {
 
   private report(): void {
     this.tellInterfaces();
-    this.dropFilters();
+    this.filters.drop();
     const totals = this.totals();
     const text = `${String(totals.packets)} ${String(totals.dropped)} ${String(totals.oldest)}`;
     if (text === this.reported) return;
@@ -331,7 +320,7 @@ export class CaptureSession {
   }
 
   async rows({ filter, from, count }: CaptureRowsArguments): Promise<Result<CaptureRows>> {
-    const found = await this.matching(filter);
+    const found = await this.filters.matching(filter);
     if (!found.ok) return found;
     const matches = found.value;
     const place =
@@ -348,39 +337,6 @@ export class CaptureSession {
       rows.push(this.rowOf(packet));
     }
     return succeed({ rows, place, matching: matches.count, totals: this.totals() });
-  }
-
-  /** The packets that a filter means, as they are kept when it returns. */
-  private async matching(filter: string | null): Promise<Result<Matching>> {
-    const { store } = this;
-    const text = filter?.trim() ?? '';
-    if (text === '') return succeed(everything(store.oldest, store.newest));
-    let live = this.filters.get(text);
-    if (live === undefined) {
-      const read = displayFilter(text);
-      if (!read.ok) return read;
-      const { matches: means } = read.value;
-      const matches = new PacketMatches(store.newest, (number) => {
-        const packet = this.framed(number);
-        return packet !== null && means(packet, dissectionOf(packet));
-      });
-      live = { means, matches, asked: 0 };
-      this.filters.set(text, live);
-    }
-    live.asked = performance.now();
-    this.dropFilters();
-    while (!live.matches.advance(store.oldest, timer())) await this.rest();
-    return succeed(live.matches);
-  }
-
-  /** Each costs something with every packet: those that nobody asks for go, and the one that was asked for longest ago. */
-  private dropFilters(): void {
-    const now = performance.now();
-    const byTime = [...this.filters].sort(([, one], [, other]) => other.asked - one.asked);
-    for (const [place, [text, { asked, matches }]] of byTime.entries()) {
-      if (place >= keptFilters || now - asked > filterPatience) this.filters.delete(text);
-      else matches.forget(this.store.oldest);
-    }
   }
 
   private async rest(): Promise<void> {
@@ -468,7 +424,7 @@ export class CaptureSession {
     const from = Math.max(1, after + 1);
     if (this.store.newest < from) await this.nextPackets(wait);
     const { store } = this;
-    const found = await this.matching(filter);
+    const found = await this.filters.matching(filter);
     if (!found.ok) return found;
     const newest = Math.min(store.newest, until ?? Infinity);
     const first = Math.max(from, store.oldest);
@@ -514,10 +470,6 @@ export class CaptureSession {
   }
 }
 
-function dissectionOf({ bytes, interface: { linkType }, wireLength }: CapturedPacket): Dissection {
-  return dissect(bytes, linkType, wireLength);
-}
-
 function timer(): () => boolean {
   const end = performance.now() + slice;
   return () => performance.now() > end;
@@ -529,24 +481,6 @@ function secondsOf({
   readonly time: { readonly seconds: number; readonly nanoseconds: number };
 }): number {
   return time.seconds + time.nanoseconds / 1e9;
-}
-
-/** Every packet, of which none needs to be remembered. */
-function everything(oldest: number, newest: number): Matching {
-  const count = Math.max(0, newest - oldest + 1);
-  return {
-    count,
-    placeOf: (number) => Math.min(count, Math.max(0, number - oldest)),
-    at: (place) => (place >= 0 && place < count ? oldest + place : undefined),
-  };
-}
-
-function* numbersFrom(matches: Matching, first: number, newest: number): Generator<number> {
-  for (let place = matches.placeOf(first); ; place += 1) {
-    const number = matches.at(place);
-    if (number === undefined || number > newest) return;
-    yield number;
-  }
 }
 
 function notKept(number: number): Failure {
