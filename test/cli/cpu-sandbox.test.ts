@@ -126,6 +126,18 @@ describe.skipIf(!isRoot)('a split in a sandbox', () => {
       expect(place(pidOf('sleep 984'))).toBe('/netloom.split/B');
       expect(place(outside)).not.toContain('/netloom.split');
 
+      if (isVersion2 && user !== 0) {
+        // On cgroup v2 whoever moves a process has to be allowed to write to what holds both places.
+        const elsewhere = person.startInRealm(realm.keeper, ['sleep', '985']);
+        const pid = await waitFor(async () => {
+          const look = ['exec', 'split', 'r2', '--', 'pgrep', '-nxf', 'sleep 985'];
+          return (await person.must(look)).stdout.trim();
+        });
+        const kept = await person.run(['cpu', 'bind', 'split', 'B', pid]);
+        expect(kept.stderr).toContain('sleep was started outside of the control group');
+        elsewhere.kill();
+      }
+
       await person.must(['down', 'split']);
       for (const { base } of own.hierarchies) {
         expect(readdirSync(base).filter((name) => name.startsWith('netloom.'))).toEqual([]);
