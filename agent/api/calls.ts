@@ -33,6 +33,22 @@ import {
   ProcessProgressSchema,
   TerminalSizeSchema,
 } from './process.ts';
+import {
+  CapturedBytesSchema,
+  CaptureFlowsArgumentsSchema,
+  CaptureFlowsSchema,
+  CapturePacketArgumentsSchema,
+  CaptureProgressSchema,
+  CaptureReadArgumentsSchema,
+  CaptureReadSchema,
+  CaptureRowsArgumentsSchema,
+  CaptureRowsSchema,
+  CaptureStartSchema,
+  CaptureStopArgumentsSchema,
+  PacketSightingsSchema,
+  RatesSampleSchema,
+  RatesWatchSchema,
+} from './traffic.ts';
 import { maximumDocumentSize } from './version.ts';
 
 /** Description of one call. `progress` frames may come before the result. */
@@ -155,6 +171,65 @@ export const agentCalls = {
     }),
     effect: 'read',
     timeout: 30_000,
+  }),
+  /** Rates of interfaces, as often as is asked, until the call is cancelled. The first sample comes at once, without rates. */
+  'rates.watch': describeCall({
+    args: RatesWatchSchema,
+    result: empty,
+    progress: RatesSampleSchema,
+    effect: 'read',
+    timeout: null,
+  }),
+  /**
+   * Captures packets until the call is cancelled; meanwhile they are kept (100,000 of them, 64 MiB) and the other calls ask
+   * for them. Beyond the interfaces of its places nothing is captured. Keys enrolled for reading may not.
+   */
+  'capture.start': describeCall({
+    args: CaptureStartSchema,
+    result: empty,
+    progress: CaptureProgressSchema,
+    effect: 'write',
+    timeout: null,
+  }),
+  /** Takes no more packets, and keeps those that there are until `capture.start` is cancelled. */
+  'capture.stop': describeCall({
+    args: CaptureStopArgumentsSchema,
+    result: empty,
+    effect: 'write',
+    timeout: 10_000,
+  }),
+  /** A piece of the list of packets that a display filter means, by now. */
+  'capture.rows': describeCall({
+    args: CaptureRowsArgumentsSchema,
+    result: CaptureRowsSchema,
+    effect: 'read',
+    timeout: 60_000,
+  }),
+  'capture.packet': describeCall({
+    args: CapturePacketArgumentsSchema,
+    result: CapturedBytesSchema,
+    effect: 'read',
+    timeout: 10_000,
+  }),
+  /** Where else the packet was seen, within a second before and after, also within tunnels. */
+  'capture.sightings': describeCall({
+    args: CapturePacketArgumentsSchema,
+    result: PacketSightingsSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  'capture.flows': describeCall({
+    args: CaptureFlowsArgumentsSchema,
+    result: CaptureFlowsSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** Packets as pcapng, in pieces. The agent writes no file: whoever asks has the right to one, or has not. */
+  'capture.read': describeCall({
+    args: CaptureReadArgumentsSchema,
+    result: CaptureReadSchema,
+    effect: 'read',
+    timeout: 60_000,
   }),
   /** The flows of an Open vSwitch bridge with their counters, by now. */
   'openflow.flows': describeCall({
