@@ -1,9 +1,11 @@
 /** Where traffic is drawn: beside its wire, each way on a side of its own. Pure. */
 import type { Point } from '../topology/canvas/geometry.ts';
+import type { SceneEnd } from '../topology/canvas/scene/scene.ts';
 
 /** A wire as it is drawn, in units of the drawing. */
 export interface WireSegment {
   readonly wire: string;
+  readonly ends: readonly [SceneEnd, SceneEnd];
   readonly from: Point;
   readonly to: Point;
 }

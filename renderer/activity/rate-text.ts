@@ -13,3 +13,9 @@ export function bytesText(bytes: number): string {
   const count = shortCount(bytes);
   return count.includes(' ') ? `${count}B` : `${count} B`;
 }
+
+/** `1.0`, `340`, `12.3 k`: the number of packets a second. */
+export function packetRateText(packetsPerSecond: number): string {
+  if (packetsPerSecond === 0) return '0';
+  return packetsPerSecond < 10 ? packetsPerSecond.toFixed(1) : shortCount(packetsPerSecond);
+}

@@ -1,10 +1,7 @@
 /** Which links of the kernel the ends of a wire are, and what moves along it. Pure. */
+import type { LinkRates } from '../../agent/activity/rate-history.ts';
 import { type Inventory, type LabDocument, namespaceOfNode } from '../../agent/api/index.ts';
-import type { LinkCounterName } from '../../agent/api/link-counters.ts';
 import type { SceneEnd, SceneWire } from '../topology/canvas/scene/scene.ts';
-
-/** Per second. */
-export type LinkRates = Readonly<Record<LinkCounterName, number>>;
 
 /** Per second, one way. */
 export interface Moving {
