@@ -31,6 +31,7 @@ import { parseProcessStat } from './kernel/process-table.ts';
 import { makeHandlers } from './services/handlers.ts';
 import { findCpuPlaces, RealmCpu } from './services/cpu-realm.ts';
 import { LabService } from './services/labs.ts';
+import { CaptureService } from './services/captures.ts';
 import { ProcessService } from './services/processes.ts';
 import { engineDirectory, systemEngineDirectory } from './ovs/engine-commands.ts';
 import { Engines } from './ovs/engines.ts';
@@ -219,6 +220,10 @@ async function serve(settings: Settings): Promise<number> {
       return tracked.ok ? succeed(tracked.value.fd) : tracked;
     },
   });
+  const captures = new CaptureService({
+    tracker: tracker.value,
+    interfacesOf: (lab, node) => labs.interfacesOf(lab, node),
+  });
   const opened = await LabService.open({
     realm: settings.realm,
     stateDirectory: settings.state,
@@ -227,7 +232,9 @@ async function serve(settings: Settings): Promise<number> {
     tracker: tracker.value,
     store: new LabStore(settings.state),
     faults: faultsOf(process.env),
-    prepareRemoval: (namespace) => processes.endIn(namespace),
+    prepareRemoval: async (namespace) => {
+      await Promise.all([processes.endIn(namespace), captures.leave(namespace)]);
+    },
     publish: (event) => server?.publish('labs', event),
     onRecovery: (recovery) => {
       later.push(recovery);
@@ -269,6 +276,7 @@ async function serve(settings: Settings): Promise<number> {
       tracker: tracker.value,
       labs,
       processes,
+      captures,
       engines,
       readOnly,
       shared: settings.realm === 'host',
@@ -288,6 +296,7 @@ async function serve(settings: Settings): Promise<number> {
   await closeServer(server);
   await labs.close();
   await processes.close();
+  await captures.close();
   tracker.value.close();
   engines.close();
   log({ event: 'stopped' });

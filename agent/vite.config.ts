@@ -6,6 +6,7 @@ const entries: Readonly<Record<string, string>> = {
   'realm-setup': 'realm/setup.ts',
   probe: 'probe.ts',
   collector: 'collector.ts',
+  'capture-worker': 'capture-worker.ts',
 };
 
 const native = ['zeromq', 'koffi'];

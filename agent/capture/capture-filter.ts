@@ -20,6 +20,8 @@ const BPF_LD_W_ABS = 0x20;
 const BPF_JMP_JA = 0x05;
 const BPF_JMP_JEQ_K = 0x15;
 const BPF_RET_K = 0x06;
+/** SKF_AD_OFF + SKF_AD_IFINDEX: the index of the interface. */
+const interfaceIndexOffset = 0xfffff000 + 8;
 /** SKF_AD_OFF + SKF_AD_HATYPE: the hardware type of the interface. */
 const hardwareTypeOffset = 0xfffff000 + 28;
 const ARPHRD_ETHER = 1;
@@ -69,6 +71,41 @@ function joined(ethernet: Uint8Array, raw: Uint8Array): Result<Uint8Array> {
   return count <= maximumInstructions
     ? succeed(program)
     : fail(refused(`it comes to ${String(count)} instructions; the kernel takes 4096`));
+}
+
+/**
+ * The program for interfaces of these indices alone, out of all those of a namespace: nothing else is captured. `program` is
+ * one of `compileFilter`'s.
+ */
+export function filterOfInterfaces(
+  indices: readonly number[],
+  program: Uint8Array,
+): Result<Uint8Array> {
+  // Jumps of conditions reach 255 instructions far, those of BPF_JA any.
+  const parts = [instruction(BPF_LD_W_ABS, 0, 0, interfaceIndexOffset)];
+  for (const [place, index] of indices.entries()) {
+    parts.push(
+      instruction(BPF_JMP_JEQ_K, 0, 1, index),
+      instruction(BPF_JMP_JA, 0, 0, (indices.length - place - 1) * 2 + 1),
+    );
+  }
+  parts.push(instruction(BPF_RET_K, 0, 0, 0), program);
+  const whole = Buffer.concat(parts);
+  return whole.length / instructionLength <= maximumInstructions
+    ? succeed(whole)
+    : fail({
+        kind: 'invalid-request',
+        code: 'capture-too-many-interfaces',
+        object: 'capture',
+        reason: `${String(indices.length)} interfaces of one namespace are more than a filter of the kernel can name.`,
+        next: 'Capture on the whole namespace, or on fewer interfaces.',
+        values: { count: indices.length },
+      });
+}
+
+/** Of every packet; `snapLength` bytes are kept. */
+export function filterOfEverything(snapLength: number): Uint8Array {
+  return instruction(BPF_RET_K, 0, 0, snapLength);
 }
 
 /** struct sock_filter. */

@@ -21,6 +21,7 @@ import {
   readMemory,
   readSocketName,
   readSocketOption,
+  controlDevice,
   setSocketOption,
   SO_ERROR,
   SOCK_CLOEXEC,
@@ -31,6 +32,7 @@ import {
   watchReadable,
   writeMemory,
 } from '../kernel/native.ts';
+import { filterOfEverything } from './capture-filter.ts';
 import {
   blockHeaderLength,
   blockLengthAt,
@@ -46,6 +48,8 @@ const PACKET_STATISTICS = 6;
 const PACKET_VERSION = 10;
 const PACKET_VNET_HDR = 15;
 const TPACKET_V3 = 2;
+/** netdevice(7) */
+const SIOCGIFNAME = 0x8910;
 const ETH_P_ALL = 0x0003;
 
 /** Bytes; a multiple of every machine's pages. */
@@ -68,8 +72,8 @@ export interface PacketRingOptions {
   readonly ringLength?: number | undefined;
   /** Milliseconds after which a block that is not full is handed on; 20 unless given. */
   readonly patience?: number | undefined;
-  /** Name of an interface when it is first seen; null where nobody knows. */
-  readonly nameOf: (index: number) => string | null;
+  /** Name of an interface when it is first seen, null where nobody knows; unless given the kernel is asked. */
+  readonly nameOf?: ((index: number) => string | null) | undefined;
   /** Views that are good until it returns. Called from the event loop. */
   readonly onPacket: (packet: LivePacket) => void;
   /** After the packets of one turn. */
@@ -89,11 +93,6 @@ function readyNumbers(...values: readonly number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 4);
   for (const [place, value] of values.entries()) bytes.writeUInt32LE(value >>> 0, place * 4);
   return bytes;
-}
-
-/** BPF_RET | BPF_K. */
-function keepAll(snapLength: number): Buffer {
-  return readyNumbers(0x06, snapLength);
 }
 
 export class PacketRing {
@@ -145,7 +144,7 @@ export class PacketRing {
     if (version < 0) return refuse('setsockopt PACKET_VERSION', version);
     // Sizes of segments; where the kernel has them not, packets are captured without. It must come before the ring.
     const hasOffloadHeader = setSocketOption(fd, SOL_PACKET, PACKET_VNET_HDR, 1) >= 0;
-    const filter = options.filter ?? keepAll(options.snapLength ?? 256 * 1024);
+    const filter = options.filter ?? filterOfEverything(options.snapLength ?? 256 * 1024);
     const attached = attachFilter(fd, filter);
     if (attached < 0) return refuse('setsockopt SO_ATTACH_FILTER', attached);
     const frames = (blockSize / frameSize) * blocks;
@@ -193,6 +192,17 @@ export class PacketRing {
     this.interfaces.delete(index);
   }
 
+  /** What the interface of this index is called now, in the namespace of the ring; null for none. */
+  nameOf(index: number): string | null {
+    if (this.closed) return null;
+    // struct ifreq: the name, 16 bytes, then ifr_ifindex in a union of 24.
+    const request = Buffer.alloc(40);
+    request.writeInt32LE(index, 16);
+    if (controlDevice(this.fd, SIOCGIFNAME, request) < 0) return null;
+    const [name = ''] = request.toString('utf8', 0, 16).split('\0');
+    return name;
+  }
+
   /** Hands on what has come; happens by itself, too. */
   drain(): void {
     let seen = 0;
@@ -229,7 +239,9 @@ export class PacketRing {
   private interfaceOf(index: number, linkType: number): CaptureInterface {
     const known = this.interfaces.get(index);
     if (known?.linkType === linkType) return known;
-    const made: CaptureInterface = { index, name: this.options.nameOf(index), linkType };
+    const { nameOf } = this.options;
+    const name = nameOf === undefined ? this.nameOf(index) : nameOf(index);
+    const made: CaptureInterface = { index, name, linkType };
     this.interfaces.set(index, made);
     return made;
   }

@@ -47,9 +47,18 @@ export interface EngineSource {
 
 /** For executors and checks. Both belong to the tracker and live as long as it knows the namespace: do not close. */
 export interface TrackedNamespace {
+  /** As the inventory has it. */
+  readonly id: string;
   /** Descriptor of the namespace, for `runIn` and for moving links. */
   readonly fd: number;
   readonly socket: RequestSocket;
+}
+
+export interface ObservedNamespace extends TrackedNamespace {
+  /** As people know it; null for the realm's own. */
+  readonly title: string | null;
+  /** As last read, by index. */
+  readonly links: ReadonlyMap<number, Link>;
 }
 
 /** Milliseconds between two deltas at least. */
@@ -233,6 +242,17 @@ export class InventoryTracker {
     return this.trackedNamespace(monitor.value, name);
   }
 
+  /** The namespace of this id; undefined when it is gone. */
+  observed(id: string): ObservedNamespace | undefined {
+    const monitor = this.monitors.get(Number(id));
+    return monitor === undefined ? undefined : observedOf(monitor);
+  }
+
+  /** All namespaces that are known. */
+  observedNamespaces(): readonly ObservedNamespace[] {
+    return Array.from(this.monitors.values(), observedOf);
+  }
+
   /** Times that a namespace's events were lost and it was read anew, for health and tests. */
   get overruns(): number {
     let count = 0;
@@ -258,7 +278,7 @@ export class InventoryTracker {
     name: string,
   ): Result<TrackedNamespace> {
     if (monitor === undefined) return unknownNamespace(name);
-    return succeed({ fd: monitor.fd, socket: monitor.socket });
+    return succeed({ id: monitor.id, fd: monitor.fd, socket: monitor.socket });
   }
 
   private report(failure: Failure): void {
@@ -639,6 +659,12 @@ function openDetached(path: string, object: string): Result<NamespaceHandle> {
   const inside = runIn(found.value.fd, () => openNamespacePath('/proc/thread-self/ns/net', object));
   closeNamespace(found.value);
   return inside.ok ? inside.value : inside;
+}
+
+function observedOf(monitor: NamespaceMonitor): ObservedNamespace {
+  const { id, fd, socket, links, names, container, root } = monitor;
+  const title = root ? null : (names[0] ?? container ?? `net:[${id}]`);
+  return { id, fd, socket, links, title };
 }
 
 function wireEnd(monitor: NamespaceMonitor, link: Link): WireEnd {

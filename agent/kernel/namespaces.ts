@@ -65,6 +65,12 @@ export function homeNamespace(): number {
   return homeFd;
 }
 
+/** Of a thread that ends: it enters no namespace any more. */
+export function closeHomeNamespace(): void {
+  if (homeFd !== undefined) closeDescriptor(homeFd);
+  homeFd = undefined;
+}
+
 /** Goes back, whatever happened. To be left in a foreign namespace would be worse than to stop. */
 function comeBack(fd: number): void {
   const result = setNamespace(fd, CLONE_NEWNET);

@@ -6,8 +6,10 @@ import type { InventoryTracker } from '../inventory/tracker.ts';
 import type { Engines } from '../ovs/engines.ts';
 import type { AgentHandlers } from '../transport/index.ts';
 import { readFdb } from './bridge-fdb.ts';
+import type { CaptureService } from './captures.ts';
 import type { LabService } from './labs.ts';
 import type { ProcessService } from './processes.ts';
+import { watchRates } from './rates-watch.ts';
 
 export interface HandlerOptions {
   readonly info: () => AgentInfo;
@@ -15,6 +17,7 @@ export interface HandlerOptions {
   readonly tracker: InventoryTracker;
   readonly labs: LabService;
   readonly processes: ProcessService;
+  readonly captures: CaptureService;
   readonly engines: Engines;
   /** Why nothing may be changed here; null when it may. */
   readonly readOnly: Failure | null;
@@ -23,7 +26,7 @@ export interface HandlerOptions {
 }
 
 export function makeHandlers(options: HandlerOptions): AgentHandlers {
-  const { labs, processes, engines, tracker, readOnly, shared } = options;
+  const { labs, processes, captures, engines, tracker, readOnly, shared } = options;
   return {
     'agent.info': () => Promise.resolve(succeed(options.info())),
     'agent.stop': (_args, { peer }) => {
@@ -40,6 +43,36 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
     'cpu.bind': (bind, { peer }) => labs.bindings.bind(bind, shared ? { uid: peer.uid } : null),
     'cpu.candidates': ({ lab }, { peer }) =>
       Promise.resolve(labs.bindings.candidates(lab, shared ? { uid: peer.uid } : null)),
+    'rates.watch': (watch, { signal, progress }) =>
+      watchRates({ ...watch, tracker, signal, onSample: progress }),
+    'capture.start': (start, { signal, progress, peer }) =>
+      captures.start({ ...start, owner: peer.key, signal, onProgress: progress }),
+    'capture.stop': async ({ capture }, { peer }) => {
+      const session = captures.find(capture, peer.key);
+      if (!session.ok) return session;
+      const stopped = await session.value.stop();
+      return stopped.ok ? succeed({}) : stopped;
+    },
+    'capture.rows': async (args, { peer }) => {
+      const session = captures.find(args.capture, peer.key);
+      return session.ok ? session.value.rows(args) : session;
+    },
+    'capture.packet': async ({ capture, number }, { peer }) => {
+      const session = captures.find(capture, peer.key);
+      return session.ok ? session.value.packet(number) : session;
+    },
+    'capture.sightings': async ({ capture, number }, { peer }) => {
+      const session = captures.find(capture, peer.key);
+      return session.ok ? session.value.sightings(number) : session;
+    },
+    'capture.flows': async ({ capture, count }, { peer }) => {
+      const session = captures.find(capture, peer.key);
+      return session.ok ? session.value.flows(count) : session;
+    },
+    'capture.read': async (args, { peer }) => {
+      const session = captures.find(args.capture, peer.key);
+      return session.ok ? session.value.read(args) : session;
+    },
     'openflow.flows': async ({ namespace, bridge }) => {
       const flows = await engines.readFlows(namespace, bridge);
       if (!flows.ok) return flows;

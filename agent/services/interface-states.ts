@@ -149,7 +149,7 @@ export function unknownNode(lab: string, node: string): Failure {
   };
 }
 
-function unknownInterface(node: string, name: string): Failure {
+export function unknownInterface(node: string, name: string): Failure {
   return {
     kind: 'unknown-object',
     code: 'unknown-interface',

@@ -1,6 +1,6 @@
 /** Nodes of labs that are up, as the kernel has them. */
 import path from 'node:path';
-import { namespaceOfNode } from '../api/document.ts';
+import { isSwitch, namespaceOfNode } from '../api/document.ts';
 import type { ExportRecords } from '../api/flow-export.ts';
 import type { ProcessPlace } from '../api/process.ts';
 import { fail, type Result, succeed } from '../api/result.ts';
@@ -14,6 +14,13 @@ import { logDirectoryOf } from './lab-executor.ts';
 import type { LabServiceOptions } from './lab-options.ts';
 import type { LabStates } from './lab-states.ts';
 import type { Spot } from './processes.ts';
+
+export interface NodeInterfaces {
+  /** Name of the namespace; null is the realm's own. */
+  readonly namespace: string | null;
+  /** Null for all of the namespace. */
+  readonly names: readonly string[] | null;
+}
 
 export class LabNodes {
   private readonly options: LabServiceOptions;
@@ -57,6 +64,49 @@ export class LabNodes {
           runs.some((run) => run.lab === lab && isCollector(run.name, run.command)),
       );
     return readCollected(log, limit, running);
+  }
+
+  /**
+   * Where a node's interfaces are: all of a namespace, or of a switch its own and its ports, which share a namespace with
+   * others. Fails as `spotOf` does.
+   */
+  interfacesOf(lab: string, node: string): Result<NodeInterfaces> {
+    const spot = this.spotOf({ kind: 'node', lab, node });
+    if (!spot.ok) return spot;
+    const { namespace } = spot.value;
+    const document = this.states.inForceOf(lab);
+    if (!document.ok) return document;
+    const found = new Map(Object.entries(document.value.topology.nodes)).get(node);
+    if (found === undefined || !isSwitch(found)) {
+      if (found?.kind === 'namespace' || found?.kind === 'vm') {
+        return succeed({ namespace, names: null });
+      }
+      return fail({
+        kind: 'refused',
+        code: 'node-without-interfaces',
+        object: `${lab}:${node}`,
+        reason: `${node} has no interfaces of its own.`,
+        next: 'Name the interface of the node that is wired to it.',
+        values: { lab, node },
+      });
+    }
+    const { namespaces, links, engines } = this.options.tracker.snapshot();
+    const place = namespaces.find(({ names, root }) =>
+      namespace === null ? root : names.includes(namespace),
+    );
+    const ofPlace = links.filter((link) => link.namespace === place?.id);
+    const bridge = ofPlace.find(({ name }) => name === node);
+    const ports = ofPlace.filter(({ master }) => master !== null && master === bridge?.id);
+    const ovs = engines
+      .filter((engine) => engine.namespace === place?.id)
+      .flatMap(({ bridges }) => bridges)
+      .find((one) => one.bridge.name === node);
+    const names = [
+      ...(bridge === undefined ? [] : [bridge.name]),
+      ...ports.map(({ name }) => name),
+      ...(ovs?.interfaces ?? []).map(({ name }) => name),
+    ];
+    return succeed({ namespace, names: [...new Set(names)] });
   }
 
   private machineAt(lab: string, node: string): Result<Spot> {

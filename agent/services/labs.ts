@@ -29,7 +29,7 @@ import { LabApplier } from './lab-applier.ts';
 import { runChecks } from './lab-checks.ts';
 import { LabDocuments } from './lab-documents.ts';
 import { DriftWatch } from './lab-drift.ts';
-import { LabNodes } from './lab-nodes.ts';
+import { LabNodes, type NodeInterfaces } from './lab-nodes.ts';
 import type { Caller, LabServiceOptions } from './lab-options.ts';
 import { LabPlanner } from './lab-planner.ts';
 import { recoverRealm } from './lab-recovery.ts';
@@ -278,6 +278,11 @@ export class LabService {
   /** What a place is; fails for a machine that does not run. */
   spotOf(place: ProcessPlace): Result<Spot> {
     return this.nodes.spotOf(place);
+  }
+
+  /** As `LabNodes` has it. */
+  interfacesOf(lab: string, node: string): Result<NodeInterfaces> {
+    return this.nodes.interfacesOf(lab, node);
   }
 
   /** What the collector of a node has received: at most `limit` records, and the totals. */

@@ -7,7 +7,7 @@ import { applicationRoot, build, BuildError } from '../start/build.mjs';
 try {
   await build({
     install: false,
-    only: ['agent', 'realm-setup', 'probe', 'collector', 'keeper', 'cli'],
+    only: ['agent', 'realm-setup', 'probe', 'collector', 'capture-worker', 'keeper', 'cli'],
   });
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;

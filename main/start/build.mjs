@@ -63,6 +63,13 @@ const targets = [
     config: 'agent/vite.config.ts',
   },
   {
+    name: 'capture-worker',
+    entry: 'agent/capture-worker.ts',
+    output: 'dist/agent/capture-worker.js',
+    sources: ['agent'],
+    config: 'agent/vite.config.ts',
+  },
+  {
     name: 'keeper',
     entry: 'agent/realm/keeper.sh',
     output: 'dist/agent/keeper.sh',

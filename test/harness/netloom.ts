@@ -87,6 +87,7 @@ export function install(): Installation {
       'realm-setup',
       'probe',
       'collector',
+      'capture-worker',
       'keeper',
       'cli',
     ],

@@ -42,7 +42,8 @@ export interface CaptureTotals {
   readonly time: WrittenTime;
   /** Packets that came up to then, those that were dropped included. */
   readonly received: number;
-  readonly dropped: number;
+  /** Null where nobody can tell which interface they were of. */
+  readonly dropped: number | null;
   readonly comment?: string;
 }
 
@@ -181,7 +182,7 @@ export class CaptureWriter {
     const options = [
       ...textOption(1, comment),
       numberOption(4, 8, received),
-      numberOption(5, 8, dropped),
+      ...(dropped === null ? [] : [numberOption(5, 8, dropped)]),
     ];
     return block(statisticsType, 12, options, (view, _bytes, at) => {
       view.setUint32(at, this.known(index), true);

@@ -1,0 +1,549 @@
+/**
+ * A capture: rings of several namespaces, the packets of them that are kept, and what is asked about those. It works in slices,
+ * so that rings are emptied while a filter goes through all packets. In the agent it has a thread of its own
+ * (`agent/capture-worker.ts`).
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import {
+  type CapturedBytes,
+  type CapturedInterface,
+  type CaptureEnd,
+  type CaptureFlows,
+  type CaptureRead,
+  type CaptureReadArguments,
+  type CaptureRows,
+  type CaptureRowsArguments,
+  type CaptureTotals,
+  maximumKeptBytes,
+  maximumKeptPackets,
+  type PacketRow,
+  type PacketSightings,
+} from '../api/traffic.ts';
+import { fail, type Failure, type Result, succeed } from '../api/result.ts';
+import { FlowTable } from '../activity/flow-table.ts';
+import type { CapturedPacket } from '../dissect/capture/captured-packet.ts';
+import type { Dissection } from '../dissect/core/dissection.ts';
+import { dissect } from '../dissect/dissect.ts';
+import { displayFilter } from '../dissect/filter/display-filter.ts';
+import { flowPacketOf } from '../dissect/flow-packet.ts';
+import { summaryOf } from '../dissect/summary.ts';
+import { compileFilter, filterOfEverything, filterOfInterfaces } from './capture-filter.ts';
+import { flowsView } from './flows-view.ts';
+import { InterfaceRegister } from './interface-register.ts';
+import { identityOf, isWithin } from './packet-identity.ts';
+import { PacketMatches } from './packet-matches.ts';
+import { PacketRing } from './packet-ring.ts';
+import { PacketStore, type StoredPacket } from './packet-store.ts';
+import { writePackets } from './packet-writing.ts';
+import type { LivePacket } from './ring-block.ts';
+
+export interface RingRequest {
+  /** Id of the namespace. */
+  readonly namespace: string;
+  /** As people know it; null for the realm's own. */
+  readonly title: string | null;
+  /** Descriptor of it, which is needed only until it is opened. */
+  readonly fd: number;
+  /** Interfaces that are there. */
+  readonly interfaces: readonly {
+    readonly index: number;
+    readonly name: string;
+    readonly linkType: number;
+  }[];
+  /** Whether those are all that may be captured; otherwise so are all that come later. */
+  readonly only: boolean;
+}
+
+export interface SessionRequest {
+  readonly rings: readonly RingRequest[];
+  /** In the syntax of tcpdump; null for every packet. */
+  readonly filter: string | null;
+  readonly snapLength: number;
+}
+
+export type SessionEvent =
+  | { readonly kind: 'interfaces'; readonly interfaces: readonly CapturedInterface[] }
+  | { readonly kind: 'totals'; readonly totals: CaptureTotals }
+  | { readonly kind: 'stopped'; readonly end: CaptureEnd };
+
+/** What has happened to what is captured, as the inventory says. */
+export interface PlaceChanges {
+  readonly namespaces: readonly string[];
+  readonly gone: readonly { readonly namespace: string; readonly index: number }[];
+  readonly names: readonly {
+    readonly namespace: string;
+    readonly index: number;
+    readonly name: string;
+  }[];
+}
+
+/** Milliseconds of work before rings have their turn. */
+const slice = 8;
+/** Milliseconds between two reports. */
+const reportInterval = 100;
+/** Bytes of all rings together, and of one. */
+const ringsLength = 64 * 1024 * 1024;
+const [shortestRing, longestRing] = [1024 * 1024, 16 * 1024 * 1024];
+/** Filters whose answers are kept. */
+const keptFilters = 4;
+/** Seconds around a packet in which it is looked for elsewhere. */
+const sightingTime = 1;
+const maximumSightings = 200;
+
+interface OpenRing {
+  readonly request: RingRequest;
+  readonly ring: PacketRing;
+  /** Interfaces without which nothing will come; null for those that come later, too. */
+  readonly awaited: Set<number> | null;
+}
+
+export class CaptureSession {
+  private readonly onEvent: (event: SessionEvent) => void;
+  private readonly store = new PacketStore({
+    capacity: maximumKeptPackets,
+    memory: maximumKeptBytes,
+  });
+  private readonly flowTable = new FlowTable();
+  private readonly register = new InterfaceRegister();
+  private readonly rings = new Map<string, OpenRing>();
+  /** What rings that are closed have lost. */
+  private readonly lost = new Map<string, number>();
+  private readonly matches = new Map<string, PacketMatches>();
+  private readonly waiting = new Set<() => void>();
+  private request: SessionRequest = { rings: [], filter: null, snapLength: 0 };
+  private bytes = 0;
+  private reported = '';
+  private timer: NodeJS.Timeout | undefined;
+  private state: 'new' | 'running' | 'stopped' | 'closed' = 'new';
+
+  constructor(onEvent: (event: SessionEvent) => void) {
+    this.onEvent = onEvent;
+  }
+
+  /** Captures from now on, at all places or at none. */
+  open(request: SessionRequest): Promise<Result<readonly CapturedInterface[]>> {
+    this.request = request;
+    const { filter, snapLength, rings } = request;
+    const program =
+      filter === null || filter.trim() === ''
+        ? succeed(filterOfEverything(snapLength))
+        : compileFilter(filter, snapLength);
+    if (!program.ok) return Promise.resolve(program);
+    const length = Math.min(longestRing, Math.max(shortestRing, ringsLength / rings.length));
+    for (const ring of rings) {
+      const opened = this.openRing(ring, program.value, length);
+      if (opened.ok) continue;
+      this.closeRings();
+      return Promise.resolve(opened);
+    }
+    this.state = 'running';
+    this.register.takeChanged();
+    this.timer = setInterval(() => {
+      this.report();
+    }, reportInterval);
+    this.timer.unref();
+    return Promise.resolve(succeed(this.register.all()));
+  }
+
+  private openRing(request: RingRequest, program: Uint8Array, length: number): Result<void> {
+    const { namespace, title, interfaces, only } = request;
+    const indices = interfaces.map(({ index }) => index);
+    const [single] = only && indices.length === 1 ? indices : [];
+    const filter =
+      only && single === undefined ? filterOfInterfaces(indices, program) : succeed(program);
+    if (!filter.ok) return filter;
+    const opened = PacketRing.open(
+      {
+        namespaceFd: request.fd,
+        ...(single === undefined ? {} : { interfaceIndex: single }),
+        filter: filter.value,
+        ringLength: length,
+        onPacket: (packet) => {
+          this.take(request, packet);
+        },
+        onTurn: () => {
+          this.wake();
+        },
+        onEnd: () => {
+          if (single !== undefined) this.change(namespace, single);
+        },
+      },
+      title === null ? 'the realm’s own namespace' : `namespace ${title}`,
+    );
+    if (!opened.ok) return opened;
+    for (const { index, name, linkType } of interfaces) {
+      this.register.numberOf({ namespace, title, index }, linkType, () => name);
+    }
+    const awaited = only ? new Set(indices) : null;
+    this.rings.set(namespace, { request, ring: opened.value, awaited });
+    return succeed(undefined);
+  }
+
+  private take(request: RingRequest, packet: LivePacket): void {
+    const { namespace, title } = request;
+    const { interfaceIndex: index, bytes, wireLength, time } = packet;
+    const { linkType } = packet.interface;
+    const number = this.register.numberOf({ namespace, title, index }, linkType, () => {
+      return packet.interface.name ?? `#${String(index)}`;
+    });
+    this.register.count(number);
+    this.bytes += wireLength;
+    const { seconds, nanoseconds } = time ?? { seconds: 0, nanoseconds: 0 };
+    this.store.add({
+      time: { seconds, nanoseconds },
+      interface: number,
+      direction: packet.direction,
+      bytes,
+      wireLength,
+      isChecksumPending: packet.isChecksumPending,
+      segmentSize: packet.segmentSize,
+    });
+    const flow = flowPacketOf(dissect(bytes, linkType, wireLength), {
+      namespace,
+      interface: number,
+      time: seconds * 1000 + nanoseconds / 1e6,
+    });
+    if (flow !== null) this.flowTable.add(flow);
+  }
+
+  /** Of an interface that is gone. */
+  private change(namespace: string, index: number): void {
+    this.applyChanges({ namespaces: [], gone: [{ namespace, index }], names: [] });
+  }
+
+  changePlaces(changes: PlaceChanges): Promise<Result<void>> {
+    this.applyChanges(changes);
+    return Promise.resolve(succeed(undefined));
+  }
+
+  private applyChanges({ namespaces, gone, names }: PlaceChanges): void {
+    for (const { namespace, index, name } of names) {
+      this.register.rename(namespace, index, name);
+      this.rings.get(namespace)?.ring.forgetName(index);
+    }
+    for (const { namespace, index } of gone) {
+      const open = this.rings.get(namespace);
+      // What it has captured up to now is taken as its own.
+      open?.ring.drain();
+      open?.ring.forgetName(index);
+      this.register.remove(namespace, index);
+      open?.awaited?.delete(index);
+      if (open?.awaited?.size === 0) this.closeRing(open);
+    }
+    for (const namespace of namespaces) {
+      const open = this.rings.get(namespace);
+      open?.ring.drain();
+      if (open !== undefined) this.closeRing(open);
+      this.register.removeNamespace(namespace);
+    }
+    this.tellInterfaces();
+    if (this.state === 'running' && this.rings.size === 0) this.finish('places-gone');
+  }
+
+  private closeRing({ request, ring }: OpenRing): void {
+    const { dropped } = ring.totals();
+    if (dropped > 0) {
+      this.lost.set(request.namespace, (this.lost.get(request.namespace) ?? 0) + dropped);
+    }
+    ring.close();
+    this.rings.delete(request.namespace);
+  }
+
+  private closeRings(): void {
+    for (const open of [...this.rings.values()]) this.closeRing(open);
+  }
+
+  /** Takes no more packets. */
+  stop(): Promise<Result<void>> {
+    if (this.state === 'running') {
+      for (const { ring } of this.rings.values()) ring.drain();
+      this.finish('asked');
+    }
+    return Promise.resolve(succeed(undefined));
+  }
+
+  private finish(end: CaptureEnd): void {
+    this.closeRings();
+    clearInterval(this.timer);
+    this.state = 'stopped';
+    this.report();
+    this.onEvent({ kind: 'stopped', end });
+    this.wake();
+  }
+
+  /** Closes the rings and answers no more. */
+  close(): void {
+    clearInterval(this.timer);
+    this.closeRings();
+    this.state = 'closed';
+    this.wake();
+  }
+
+  private wake(): void {
+    for (const resolve of [...this.waiting]) resolve();
+  }
+
+  private tellInterfaces(): void {
+    const interfaces = this.register.takeChanged();
+    if (interfaces.length > 0) this.onEvent({ kind: 'interfaces', interfaces });
+  }
+
+  private report(): void {
+    this.tellInterfaces();
+    const totals = this.totals();
+    const text = `${String(totals.packets)} ${String(totals.dropped)} ${String(totals.oldest)}`;
+    if (text === this.reported) return;
+    this.reported = text;
+    this.onEvent({ kind: 'totals', totals });
+  }
+
+  totals(): CaptureTotals {
+    const lost = new Map(this.lost);
+    for (const { request, ring } of this.rings.values()) {
+      const { dropped } = ring.totals();
+      if (dropped > 0) lost.set(request.namespace, (lost.get(request.namespace) ?? 0) + dropped);
+    }
+    const drops = [...lost].map(([namespace, dropped]) => ({ namespace, dropped }));
+    return {
+      packets: this.store.newest,
+      bytes: this.bytes,
+      dropped: drops.reduce((sum, { dropped }) => sum + dropped, 0),
+      drops,
+      oldest: this.store.oldest,
+      keptBytes: this.store.bytes,
+    };
+  }
+
+  async rows({ filter, from, count }: CaptureRowsArguments): Promise<Result<CaptureRows>> {
+    const found = await this.matching(filter, this.store.newest);
+    if (!found.ok) return found;
+    const matches = found.value;
+    const place =
+      from.kind === 'end'
+        ? Math.max(0, matches.count - count)
+        : from.kind === 'place'
+          ? Math.min(from.place, matches.count)
+          : matches.placeOf(from.number);
+    const rows: PacketRow[] = [];
+    for (let step = 0; step < count; step += 1) {
+      const number = matches.at(place + step);
+      const packet = number === undefined ? null : this.store.get(number);
+      if (packet === null) break;
+      rows.push(this.rowOf(packet));
+    }
+    return succeed({ rows, place, matching: matches.count, totals: this.totals() });
+  }
+
+  /** The packets up to `newest` that a filter means, as they are kept when it returns. */
+  private async matching(
+    filter: string | null,
+    newest: number,
+  ): Promise<Result<Pick<PacketMatches, 'count' | 'placeOf' | 'at'>>> {
+    const { store } = this;
+    const text = filter?.trim() ?? '';
+    if (text === '') return succeed(everything(store.oldest, newest));
+    let matches = this.matches.get(text);
+    if (matches === undefined) {
+      const read = displayFilter(text);
+      if (!read.ok) return read;
+      matches = new PacketMatches((number) => {
+        const packet = this.framed(number);
+        return packet !== null && read.value.matches(packet, dissectionOf(packet));
+      });
+    }
+    // The one that was asked for longest ago makes room.
+    this.matches.delete(text);
+    this.matches.set(text, matches);
+    const [longestAgo] = this.matches.keys();
+    if (this.matches.size > keptFilters && longestAgo !== undefined) {
+      this.matches.delete(longestAgo);
+    }
+    while (!matches.advance(store.oldest, newest, timer())) await this.rest();
+    // What was forgotten since then.
+    matches.advance(store.oldest, Math.max(newest, store.oldest - 1), () => false);
+    return succeed(matches);
+  }
+
+  private async rest(): Promise<void> {
+    await turn();
+    if (this.state === 'closed') throw new Error('the capture was closed');
+  }
+
+  private framed(number: number): CapturedPacket | null {
+    const packet = this.store.get(number);
+    if (packet === null) return null;
+    const linkType = this.register.get(packet.interface)?.linkType ?? 1;
+    const name = this.register.titleOf(packet.interface);
+    const { time, bytes, wireLength } = packet;
+    const interfaceOf = { index: packet.interface, name, linkType };
+    return { number, offset: 0, time, interface: interfaceOf, bytes, wireLength };
+  }
+
+  private dissectionOf({ bytes, wireLength, interface: number }: StoredPacket): Dissection {
+    return dissect(bytes, this.register.get(number)?.linkType ?? 1, wireLength);
+  }
+
+  private rowOf(packet: StoredPacket): PacketRow {
+    const { number, time, direction, wireLength } = packet;
+    const { source, destination, protocol, info } = summaryOf(this.dissectionOf(packet));
+    return {
+      number,
+      ...time,
+      interface: packet.interface,
+      direction,
+      protocol,
+      source,
+      destination,
+      info,
+      length: wireLength,
+    };
+  }
+
+  packet(number: number): Promise<Result<CapturedBytes>> {
+    const packet = this.store.get(number);
+    if (packet === null) return Promise.resolve(fail(notKept(number)));
+    const { bytes, isChecksumPending, segmentSize } = packet;
+    return Promise.resolve(
+      succeed({
+        row: this.rowOf(packet),
+        linkType: this.register.get(packet.interface)?.linkType ?? 1,
+        bytes: Buffer.from(bytes).toString('base64'),
+        checksumPending: isChecksumPending,
+        segmentSize,
+      }),
+    );
+  }
+
+  async sightings(number: number): Promise<Result<PacketSightings>> {
+    const packet = this.store.get(number);
+    if (packet === null) return fail(notKept(number));
+    const identity = identityOf(this.dissectionOf(packet));
+    const own = this.rowOf(packet);
+    if (identity === null) return succeed({ sightings: [own] });
+    const sightings: PacketRow[] = [];
+    let isTimeUp = timer();
+    // Rings are emptied in turn, so numbers are not quite in the order of time.
+    const at = secondsOf(packet);
+    for (let other = this.store.oldest; other <= this.store.newest; other += 1) {
+      if (isTimeUp()) {
+        await this.rest();
+        isTimeUp = timer();
+      }
+      const candidate = this.store.get(other);
+      if (candidate === null || Math.abs(secondsOf(candidate) - at) > sightingTime) continue;
+      if (other === number || isWithin(identity, candidate.bytes)) {
+        sightings.push(this.rowOf(candidate));
+        if (sightings.length >= maximumSightings) break;
+      }
+    }
+    sightings.sort((one, two) => secondsOf({ time: one }) - secondsOf({ time: two }));
+    return succeed({ sightings });
+  }
+
+  flows(count: number): Promise<Result<CaptureFlows>> {
+    return Promise.resolve(succeed(flowsView(this.flowTable, count)));
+  }
+
+  async read(args: CaptureReadArguments): Promise<Result<CaptureRead>> {
+    const { after, filter, until, wait } = args;
+    const from = Math.max(1, after + 1);
+    if (this.store.newest < from) await this.nextPackets(wait);
+    const { store } = this;
+    const newest = Math.min(store.newest, until ?? Infinity);
+    const found = await this.matching(filter, newest);
+    if (!found.ok) return found;
+    const first = Math.max(from, store.oldest);
+    const written = writePackets({
+      args,
+      request: this.request,
+      register: this.register,
+      numbers: numbersFrom(found.value, first, newest),
+      get: (number) => store.get(number),
+      droppedOf: (namespace) => this.droppedAlone(namespace),
+    });
+    const last = written.last ?? Math.max(newest, from - 1);
+    return succeed({
+      data: Buffer.concat(written.blocks).toString('base64'),
+      packets: written.packets,
+      after: last,
+      interfaces: this.register.size,
+      missed: Math.max(0, Math.min(first, newest + 1) - from),
+      more: last < newest,
+      stopped: this.state !== 'running',
+      totals: this.totals(),
+    });
+  }
+
+  /** What was dropped of the one interface of a ring; null where nobody can tell whose the packets were. */
+  private droppedAlone(namespace: string): number | null {
+    const place = this.request.rings.find((ring) => ring.namespace === namespace);
+    if (place === undefined || !place.only || place.interfaces.length !== 1) return null;
+    return this.totals().drops.find((one) => one.namespace === namespace)?.dropped ?? 0;
+  }
+
+  private nextPackets(wait: number): Promise<void> {
+    if (wait <= 0 || this.state !== 'running') return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timeout);
+        this.waiting.delete(done);
+        resolve();
+      };
+      const timeout = setTimeout(done, wait);
+      this.waiting.add(done);
+    });
+  }
+}
+
+function dissectionOf({ bytes, interface: { linkType }, wireLength }: CapturedPacket): Dissection {
+  return dissect(bytes, linkType, wireLength);
+}
+
+function timer(): () => boolean {
+  const end = performance.now() + slice;
+  return () => performance.now() > end;
+}
+
+function secondsOf({
+  time,
+}: {
+  readonly time: { readonly seconds: number; readonly nanoseconds: number };
+}): number {
+  return time.seconds + time.nanoseconds / 1e9;
+}
+
+/** Every packet, of which none needs to be remembered. */
+function everything(
+  oldest: number,
+  newest: number,
+): Pick<PacketMatches, 'count' | 'placeOf' | 'at'> {
+  const count = Math.max(0, newest - oldest + 1);
+  return {
+    count,
+    placeOf: (number) => Math.min(count, Math.max(0, number - oldest)),
+    at: (place) => (place >= 0 && place < count ? oldest + place : undefined),
+  };
+}
+
+function* numbersFrom(
+  matches: Pick<PacketMatches, 'placeOf' | 'at'>,
+  first: number,
+  newest: number,
+): Generator<number> {
+  for (let place = matches.placeOf(first); ; place += 1) {
+    const number = matches.at(place);
+    if (number === undefined || number > newest) return;
+    yield number;
+  }
+}
+
+function notKept(number: number): Failure {
+  return {
+    kind: 'unknown-object',
+    code: 'packet-not-kept',
+    object: `packet ${String(number)}`,
+    reason: 'The packet is not among those that are kept: it was forgotten, or has not come yet.',
+    next: 'Look at one that is in the list.',
+    values: { number },
+  };
+}
