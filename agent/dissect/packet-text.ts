@@ -52,5 +52,7 @@ export function valueText({ type, length, value, meaning }: Field): string {
         ? ''
         : String(value);
   const unit = type.unit === null || value === null ? '' : ` ${type.unit}`;
-  return value === null ? (meaning ?? '') : `${shown}${unit}${meaning === null ? '' : ` (${meaning})`}`;
+  return value === null
+    ? (meaning ?? '')
+    : `${shown}${unit}${meaning === null ? '' : ` (${meaning})`}`;
 }

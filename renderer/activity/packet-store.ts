@@ -187,9 +187,7 @@ export const usePackets = defineStore('packets', () => {
   );
 
   const ends = computed(() =>
-    lab.document === null
-      ? new Map<string, SceneEnd>()
-      : endsByLink(lab.document, traffic.find),
+    lab.document === null ? new Map<string, SceneEnd>() : endsByLink(lab.document, traffic.find),
   );
   const light = computed(() => {
     if (picked.value === null || capture.value?.lab !== lab.name) return noLight;

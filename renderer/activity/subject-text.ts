@@ -24,8 +24,9 @@ export function useSubjectText(): (subject: Subject) => string {
         if (inventory === null) return subject.id;
         const namespace = inventory.namespaces.find((each) => each.id === subject.id);
         return (
-          (namespace === undefined ? linkLabel(inventory, subject.id) : namespaceLabel(namespace)) ??
-          subject.id
+          (namespace === undefined
+            ? linkLabel(inventory, subject.id)
+            : namespaceLabel(namespace)) ?? subject.id
         );
       }
     }

@@ -93,7 +93,8 @@ export const englishPackets = {
   fields: 'Fields of the packet',
   octets: 'Bytes of the packet',
   seen: 'Its way',
-  seenHelp: 'Seen {count} time; choose one to look at it there | Seen {count} times; choose one to look at it there',
+  seenHelp:
+    'Seen {count} time; choose one to look at it there | Seen {count} times; choose one to look at it there',
   place: 'bytes {from} to {to}',
   pending: 'The card was to fill in the checksum: what stands there is not wrong.',
   segments: 'To be cut into segments of {size} B by the card.',
@@ -107,9 +108,11 @@ export const englishPackets = {
   saveHelp: 'Save as pcapng, which Wireshark opens',
   saveTitle: 'Save the packets as pcapng',
   saveName: 'File name',
-  saveHint: 'A file name of at most 120 letters, digits, spaces and “. _ + -”; it is kept in {directory}.',
+  saveHint:
+    'A file name of at most 120 letters, digits, spaces and “. _ + -”; it is kept in {directory}.',
   saved: 'Saved {count} packet in {path} | Saved {count} packets in {path}',
-  savedMissed: '{count} packet was forgotten while it was written | {count} packets were forgotten while it was written',
+  savedMissed:
+    '{count} packet was forgotten while it was written | {count} packets were forgotten while it was written',
   // Flows
   flows: 'Flows',
   noFlows: 'No flow has been seen yet.',
