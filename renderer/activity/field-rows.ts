@@ -41,10 +41,16 @@ export function fieldRows(
     if (open !== true) return;
     for (const [place, inner] of fields.entries()) add(inner, `${key}/${String(place)}`, level + 1);
   };
+  // The one that says something of its own, as the list has it.
+  let innermost = packet.layers.length - 1;
+  while (innermost > 0) {
+    const layer = packet.layers[innermost];
+    if (layer?.isQuoted === false && layer.protocol.info !== undefined) break;
+    innermost -= 1;
+  }
   for (const [place, layer] of packet.layers.entries()) {
     const { protocol, title, start, headerEnd, fields } = layer;
-    const innermost = place === packet.layers.length - 1 || protocol.name === 'icmp';
-    const open = fields.length === 0 ? null : isOpen(protocol.name, innermost);
+    const open = fields.length === 0 ? null : isOpen(protocol.name, place === innermost);
     const length = Math.max(0, Math.min(headerEnd, packet.bytes.length) - start);
     rows.push({
       ...{ key: String(place), level: 1, label: title, value: '', name: protocol.name },

@@ -1,6 +1,7 @@
 /** The flows of a capture as rows of a table, and the display filter that means one of them. Pure. */
 import type { CaptureFlow } from '../../agent/api/index.ts';
 import { compareValues } from '../app/sorting.ts';
+import { titleOf } from './protocol-hue.ts';
 
 export const flowColumns = [
   'namespace',
@@ -29,9 +30,7 @@ export interface FlowRow {
   readonly key: string;
   readonly flow: CaptureFlow;
   /** Null where there is nothing to say. */
-  readonly cells: Readonly<Record<FlowColumn, string | number | null>> & {
-    readonly protocol: string;
-  };
+  readonly cells: Readonly<Record<FlowColumn, string | number | null>>;
 }
 
 /** `10.0.0.1:80`, `[fd00::1]:80`, `10.0.0.1`. */
@@ -55,7 +54,7 @@ export function flowRows(
         flow,
         cells: {
           namespace: titles.get(flow.namespace) ?? null,
-          protocol: flow.protocol.toUpperCase(),
+          protocol: titleOf(flow.protocol),
           one: ends[0],
           other: ends[1],
           packets: flow.packets,

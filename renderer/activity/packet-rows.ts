@@ -44,7 +44,7 @@ export function usePacketRows(range: () => RowRange, live: Ref<boolean>): Packet
 
   const ask = async (): Promise<void> => {
     const { capture, appliedFilter: filter } = packets;
-    if (capture === null || capture.id === null) {
+    if (capture === null) {
       piece.value = empty;
       return;
     }
@@ -62,6 +62,7 @@ export function usePacketRows(range: () => RowRange, live: Ref<boolean>): Packet
     const kept = follows || piece.value.matching === 0 || filtered !== filter;
     filtered = filter;
     piece.value = { rows, place, matching: kept ? matching : piece.value.matching };
+    packets.matching = matching;
     packets.see(follows ? rows.slice(-20) : []);
   };
   /** What the piece was asked for by. */

@@ -31,9 +31,9 @@ export interface Capture {
   readonly subjects: readonly Subject[];
   /** In the syntax of tcpdump; null for every packet. */
   readonly filter: string | null;
-  /** What the agent names it by; null until it has begun. */
-  readonly id: string | null;
-  readonly state: 'starting' | 'running' | 'stopped';
+  /** What the agent names it by. */
+  readonly id: string;
+  readonly state: 'running' | 'stopped';
   /** Why it has stopped. */
   readonly end: CaptureEnd | null;
   readonly failure: Failure | null;
@@ -74,9 +74,11 @@ export const usePackets = defineStore('packets', () => {
   const hues = shallowReactive(new Map<string, ProtocolHue>());
 
   const subjects = computed<readonly Subject[]>(() => chosen.value ?? [subjectOf(lab.selection)]);
-  const running = computed(
-    () => capture.value?.state === 'running' || capture.value?.state === 'starting',
-  );
+  /** Asked for, and not yet begun. */
+  const starting = ref(false);
+  const running = computed(() => capture.value?.state === 'running');
+  /** Rows that the display filter means. */
+  const matching = ref(0);
 
   let cancel: AbortController | null = null;
 
@@ -85,9 +87,6 @@ export const usePackets = defineStore('packets', () => {
     if (now === null) return;
     switch (progress.kind) {
       case 'started':
-        capture.value = { ...now, id: progress.capture, state: 'running' };
-        for (const each of progress.interfaces) interfaces.set(each.number, each);
-        return;
       case 'interfaces':
         for (const each of progress.interfaces) interfaces.set(each.number, each);
         return;
@@ -114,7 +113,7 @@ export const usePackets = defineStore('packets', () => {
   };
   const ask = async ({ number }: PacketRow): Promise<void> => {
     const now = capture.value;
-    if (now === null || now.id === null) return;
+    if (now === null) return;
     const place = { realm: now.realm, capture: now.id, number };
     const isOld = (): boolean => picked.value?.number !== number || capture.value?.id !== now.id;
     const packet = await bridge.call('capture.packet', place);
@@ -132,6 +131,7 @@ export const usePackets = defineStore('packets', () => {
     cancel = null;
     capture.value = null;
     totals.value = nothing;
+    matching.value = 0;
     interfaces.clear();
     hues.clear();
     refusal.value = null;
@@ -142,37 +142,44 @@ export const usePackets = defineStore('packets', () => {
     const { document } = lab;
     const realm = realms.watched;
     if (document === null || realm === null) return;
-    discard();
+    refusal.value = null;
     const view = { name: lab.name, document, inventory: realms.inventory, find: traffic.find };
     const places = on.flatMap((subject) => placesOf(subject, view));
     const filter = captureFilter.value.trim() === '' ? null : captureFilter.value.trim();
-    const begun: Capture = {
-      ...{ realm, lab: lab.name, subjects: on, filter },
-      ...{ id: null, state: 'starting', end: null, failure: null },
-    };
-    capture.value = begun;
     const controller = new AbortController();
-    cancel = controller;
+    const of = lab.name;
+    starting.value = true;
     const ended = await bridge.call(
       'capture.start',
       { realm, places: [...places], filter, snapLength },
       {
         signal: controller.signal,
         onProgress: (progress) => {
-          if (!controller.signal.aborted) receive(progress);
+          if (controller.signal.aborted) return;
+          if (progress.kind === 'started') {
+            // The one before goes only now: had this one been refused, its packets would still be there.
+            discard();
+            cancel = controller;
+            starting.value = false;
+            capture.value = {
+              ...{ realm, lab: of, subjects: on, filter },
+              ...{ id: progress.capture, state: 'running', end: null, failure: null },
+            };
+          }
+          receive(progress);
         },
       },
     );
     if (controller.signal.aborted) return;
+    starting.value = false;
     // What it kept went with it.
-    discard();
+    if (cancel === controller) discard();
     if (!ended.ok) refusal.value = ended.failure;
   };
 
   const stop = async (): Promise<void> => {
     const now = capture.value;
     if (now === null) return;
-    if (now.id === null) return discard();
     const stopped = await bridge.call('capture.stop', { realm: now.realm, capture: now.id });
     notices.judge('capture', stopped);
   };
@@ -203,6 +210,8 @@ export const usePackets = defineStore('packets', () => {
     chosen,
     subjects,
     running,
+    starting,
+    matching,
     captureFilter,
     displayFilter,
     appliedFilter,

@@ -42,9 +42,17 @@ const hues: Readonly<Record<string, ProtocolHue>> = {
   AH: 'tunnel',
 };
 
-/** Versions behind the name (`NetFlow v9`) do not count. */
+const byName = new Map(Object.entries(hues).map(([title, hue]) => [title.toLowerCase(), hue]));
+const titles = new Map(Object.keys(hues).map((title) => [title.toLowerCase(), title]));
+
+/** By title or by name; versions behind it (`NetFlow v9`) do not count. */
 export function hueOf(protocol: string): ProtocolHue {
-  return hues[protocol.split(' ')[0] ?? ''] ?? 'other';
+  return byName.get(protocol.split(' ')[0]?.toLowerCase() ?? '') ?? 'other';
+}
+
+/** `ICMPv6` of `icmpv6`, the name that display filters have for it. */
+export function titleOf(name: string): string {
+  return titles.get(name) ?? name.toUpperCase();
 }
 
 export function hueVariable(hue: ProtocolHue): string {

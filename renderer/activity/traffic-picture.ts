@@ -49,6 +49,10 @@ export class TrafficPicture {
       onward: new DotTrain(),
       backward: new DotTrain(),
     };
+    if (this.still && isQuiet(rate)) {
+      this.wires.delete(wire);
+      return;
+    }
     traffic.rate = rate;
     traffic.colour = colour;
     if (!this.still) {

@@ -16,8 +16,8 @@ import { linkFinder } from './wire-rates.ts';
 
 /** Milliseconds between two readings. */
 const interval = 500;
-/** A minute of readings. */
-const minute = { slots: 120, millisecondsPerSlot: interval };
+/** A minute of seconds: of less, a few packets would look like a storm. */
+const minute = { slots: 60, millisecondsPerSlot: 1_000 };
 
 /** One reading, with what is known of all interfaces by then. The maps are the same ones every time, and grow with it. */
 export interface TrafficReading {
@@ -35,6 +35,12 @@ function named(row: readonly number[]): LinkRates {
   return values as LinkRates;
 }
 
+function meanOf(one: LinkRates, other: LinkRates): LinkRates {
+  const values: Partial<Record<LinkCounterName, number>> = {};
+  for (const name of linkCounterNames) values[name] = (one[name] + other[name]) / 2;
+  return values as LinkRates;
+}
+
 export const useTraffic = defineStore('traffic', () => {
   const bridge = useBridge();
   const realms = useRealms();
@@ -43,10 +49,13 @@ export const useTraffic = defineStore('traffic', () => {
   const reading = shallowRef<TrafficReading | null>(null);
   const rates = new Map<string, LinkRates>();
   const counters = new Map<string, LinkRates>();
+  /** Of the reading before. */
+  let before: ReadonlyMap<string, LinkRates> = new Map();
   /** Of those that have ever moved something. */
   const histories = new Map<string, RateHistory>();
 
   const receive = (sample: RatesSample): void => {
+    before = new Map(rates);
     for (const id of sample.gone) for (const map of [rates, counters, histories]) map.delete(id);
     for (const { link, rates: row, counters: sums } of sample.rates) {
       if (row === null) rates.delete(link);
@@ -70,6 +79,7 @@ export const useTraffic = defineStore('traffic', () => {
         : { realm: realms.watched },
     forget: () => {
       reading.value = null;
+      before = new Map();
       for (const map of [rates, counters, histories]) map.clear();
     },
     call: ({ realm }, signal) =>
@@ -97,6 +107,12 @@ export const useTraffic = defineStore('traffic', () => {
     find,
     rateOf: (link: string | null): LinkRates | null =>
       link === null ? null : (reading.value?.rates.get(link) ?? null),
+    /** Of the last second, for whoever reads it as a number: of half a second it would not hold still. */
+    steadyRateOf(link: string | null): LinkRates | null {
+      const now = link === null ? null : (reading.value?.rates.get(link) ?? null);
+      const then = link === null ? undefined : before.get(link);
+      return now === null || then === undefined ? now : meanOf(now, then);
+    },
     countersOf: (link: string | null): LinkRates | null =>
       link === null ? null : (reading.value?.counters.get(link) ?? null),
     /** The last minute, oldest first; null where nothing is known. Empty for what has never moved anything. */

@@ -62,6 +62,16 @@ export class OwnWindow {
 
   /** Runs commands in the sandbox of a lab. */
   realmOf(lab: string): RunInRealm {
-    return lookInto(keeperOf(this.parts.home, `sandbox:${lab}`));
+    return lookInto(this.keeperOf(lab));
+  }
+
+  /** Pid of the process that holds the sandbox of a lab open. */
+  keeperOf(lab: string): number {
+    return keeperOf(this.parts.home, `sandbox:${lab}`);
+  }
+
+  /** Below it are the files of the person. */
+  get home(): string {
+    return this.parts.home.directory;
   }
 }
