@@ -50,7 +50,8 @@ export type LinkRateSample = z.infer<typeof LinkRateSchema>;
 
 /**
  * One reading. `rates` has the interfaces whose rates are others than told before, all of them in the first one; what is
- * quiet and stays so costs nothing. One that falls silent is told once, with zeros. Histories are the reader's to keep
+ * quiet and stays so costs nothing. One that falls silent is told once, with zeros. Where nothing is to be told a sample comes
+ * all the same, so that a reader knows that time goes on. Histories are the reader's to keep
  * (`RateHistory` of `agent/activity`).
  */
 export const RatesSampleSchema = z.strictObject({

@@ -24,14 +24,13 @@ import { FlowTable } from '../activity/flow-table.ts';
 import type { CapturedPacket } from '../dissect/capture/captured-packet.ts';
 import type { Dissection } from '../dissect/core/dissection.ts';
 import { dissect } from '../dissect/dissect.ts';
-import { displayFilter } from '../dissect/filter/display-filter.ts';
 import { flowPacketOf } from '../dissect/flow-packet.ts';
 import { summaryOf } from '../dissect/summary.ts';
 import { compileFilter, filterOfEverything, filterOfInterfaces } from './capture-filter.ts';
 import { flowsView } from './flows-view.ts';
 import { InterfaceRegister } from './interface-register.ts';
 import { identityOf, isWithin } from './packet-identity.ts';
-import { PacketMatches } from './packet-matches.ts';
+import { LiveFilters, numbersFrom } from './live-filters.ts';
 import { PacketRing } from './packet-ring.ts';
 import { PacketStore, type StoredPacket } from './packet-store.ts';
 import { writePackets } from './packet-writing.ts';
@@ -84,8 +83,6 @@ const reportInterval = 100;
 /** Bytes of all rings together, and of one. */
 const ringsLength = 64 * 1024 * 1024;
 const [shortestRing, longestRing] = [1024 * 1024, 16 * 1024 * 1024];
-/** Filters whose answers are kept. */
-const keptFilters = 4;
 /** Seconds around a packet in which it is looked for elsewhere. */
 const sightingTime = 1;
 const maximumSightings = 200;
@@ -108,7 +105,7 @@ export class CaptureSession {
   private readonly rings = new Map<string, OpenRing>();
   /** What rings that are closed have lost. */
   private readonly lost = new Map<string, number>();
-  private readonly matches = new Map<string, PacketMatches>();
+  private readonly filters: LiveFilters;
   private readonly waiting = new Set<() => void>();
   private request: SessionRequest = { rings: [], filter: null, snapLength: 0 };
   private bytes = 0;
@@ -118,6 +115,11 @@ export class CaptureSession {
 
   constructor(onEvent: (event: SessionEvent) => void) {
     this.onEvent = onEvent;
+    this.filters = new LiveFilters(this.store, {
+      frame: (number) => this.framed(number),
+      rest: () => this.rest(),
+      timer,
+    });
   }
 
   /** Captures from now on, at all places or at none. */
@@ -189,7 +191,7 @@ export class CaptureSession {
     this.register.count(number);
     this.bytes += wireLength;
     const { seconds, nanoseconds } = time ?? { seconds: 0, nanoseconds: 0 };
-    this.store.add({
+    const kept = this.store.add({
       time: { seconds, nanoseconds },
       interface: number,
       direction: packet.direction,
@@ -198,7 +200,9 @@ export class CaptureSession {
       isChecksumPending: packet.isChecksumPending,
       segmentSize: packet.segmentSize,
     });
-    const flow = flowPacketOf(dissect(bytes, linkType, wireLength), {
+    const dissection = dissect(bytes, linkType, wireLength);
+    this.filters.take(kept, dissection);
+    const flow = flowPacketOf(dissection, {
       namespace,
       interface: number,
       time: seconds * 1000 + nanoseconds / 1e6,
@@ -290,6 +294,7 @@ export class CaptureSession {
 
   private report(): void {
     this.tellInterfaces();
+    this.filters.drop();
     const totals = this.totals();
     const text = `${String(totals.packets)} ${String(totals.dropped)} ${String(totals.oldest)}`;
     if (text === this.reported) return;
@@ -315,7 +320,7 @@ export class CaptureSession {
   }
 
   async rows({ filter, from, count }: CaptureRowsArguments): Promise<Result<CaptureRows>> {
-    const found = await this.matching(filter, this.store.newest);
+    const found = await this.filters.matching(filter);
     if (!found.ok) return found;
     const matches = found.value;
     const place =
@@ -332,36 +337,6 @@ export class CaptureSession {
       rows.push(this.rowOf(packet));
     }
     return succeed({ rows, place, matching: matches.count, totals: this.totals() });
-  }
-
-  /** The packets up to `newest` that a filter means, as they are kept when it returns. */
-  private async matching(
-    filter: string | null,
-    newest: number,
-  ): Promise<Result<Pick<PacketMatches, 'count' | 'placeOf' | 'at'>>> {
-    const { store } = this;
-    const text = filter?.trim() ?? '';
-    if (text === '') return succeed(everything(store.oldest, newest));
-    let matches = this.matches.get(text);
-    if (matches === undefined) {
-      const read = displayFilter(text);
-      if (!read.ok) return read;
-      matches = new PacketMatches((number) => {
-        const packet = this.framed(number);
-        return packet !== null && read.value.matches(packet, dissectionOf(packet));
-      });
-    }
-    // The one that was asked for longest ago makes room.
-    this.matches.delete(text);
-    this.matches.set(text, matches);
-    const [longestAgo] = this.matches.keys();
-    if (this.matches.size > keptFilters && longestAgo !== undefined) {
-      this.matches.delete(longestAgo);
-    }
-    while (!matches.advance(store.oldest, newest, timer())) await this.rest();
-    // What was forgotten since then.
-    matches.advance(store.oldest, Math.max(newest, store.oldest - 1), () => false);
-    return succeed(matches);
   }
 
   private async rest(): Promise<void> {
@@ -449,9 +424,9 @@ export class CaptureSession {
     const from = Math.max(1, after + 1);
     if (this.store.newest < from) await this.nextPackets(wait);
     const { store } = this;
-    const newest = Math.min(store.newest, until ?? Infinity);
-    const found = await this.matching(filter, newest);
+    const found = await this.filters.matching(filter);
     if (!found.ok) return found;
+    const newest = Math.min(store.newest, until ?? Infinity);
     const first = Math.max(from, store.oldest);
     const written = writePackets({
       args,
@@ -495,10 +470,6 @@ export class CaptureSession {
   }
 }
 
-function dissectionOf({ bytes, interface: { linkType }, wireLength }: CapturedPacket): Dissection {
-  return dissect(bytes, linkType, wireLength);
-}
-
 function timer(): () => boolean {
   const end = performance.now() + slice;
   return () => performance.now() > end;
@@ -510,31 +481,6 @@ function secondsOf({
   readonly time: { readonly seconds: number; readonly nanoseconds: number };
 }): number {
   return time.seconds + time.nanoseconds / 1e9;
-}
-
-/** Every packet, of which none needs to be remembered. */
-function everything(
-  oldest: number,
-  newest: number,
-): Pick<PacketMatches, 'count' | 'placeOf' | 'at'> {
-  const count = Math.max(0, newest - oldest + 1);
-  return {
-    count,
-    placeOf: (number) => Math.min(count, Math.max(0, number - oldest)),
-    at: (place) => (place >= 0 && place < count ? oldest + place : undefined),
-  };
-}
-
-function* numbersFrom(
-  matches: Pick<PacketMatches, 'placeOf' | 'at'>,
-  first: number,
-  newest: number,
-): Generator<number> {
-  for (let place = matches.placeOf(first); ; place += 1) {
-    const number = matches.at(place);
-    if (number === undefined || number > newest) return;
-    yield number;
-  }
 }
 
 function notKept(number: number): Failure {

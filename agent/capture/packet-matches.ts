@@ -1,18 +1,28 @@
-/** Which of the kept packets a display filter means: known packet by packet, so that asking again costs only what is new. Pure. */
+/**
+ * Which of the kept packets a display filter means. What comes is tested as it comes (`add`), what is there already in slices
+ * (`advance`), so that the answer is whole however fast packets come. Pure.
+ */
 
 /** Numbers that are let go before the list of them is copied. */
 const slack = 4_096;
+/** Tests before a look at the clock, which costs more than most of them. */
+const testsPerLook = 64;
 
 export class PacketMatches {
   private readonly test: (number: number) => boolean;
+  /** Numbers, rising. */
   private numbers: number[] = [];
   /** Where in `numbers` those that are kept begin. */
   private start = 0;
-  /** The last packet that was tested. */
+  /** The last packet that was tested of those that were there before. */
   private tested = 0;
+  private readonly before: number;
+  /** What has come meanwhile; null once all that was there before is tested. */
+  private later: number[] | null = [];
 
-  /** `test` is asked once for each packet that is kept. */
-  constructor(test: (number: number) => boolean) {
+  /** `test` is asked once for each packet that is kept, of those up to `newest`. */
+  constructor(newest: number, test: (number: number) => boolean) {
+    this.before = newest;
     this.test = test;
   }
 
@@ -20,23 +30,29 @@ export class PacketMatches {
     return this.numbers.length - this.start;
   }
 
-  /** Tests what is kept up to `newest` until `isTimeUp`; returns whether all of it is tested. */
-  advance(oldest: number, newest: number, isTimeUp: () => boolean): boolean {
-    this.forget(oldest);
+  /** A packet that came, and matches. */
+  add(number: number): void {
+    (this.later ?? this.numbers).push(number);
+  }
+
+  /** Tests what was there before until `isTimeUp`; returns whether that is done. To be called before it is read. */
+  advance(oldest: number, isTimeUp: () => boolean): boolean {
     this.tested = Math.max(this.tested, oldest - 1);
-    for (let sinceLook = 0; this.tested < newest; sinceLook += 1) {
-      // The clock costs more than most tests.
-      if (sinceLook === 64) {
-        if (isTimeUp()) return false;
-        sinceLook = 0;
-      }
+    for (let tests = 1; this.tested < this.before; tests += 1) {
+      if (tests % testsPerLook === 0 && isTimeUp()) return false;
       this.tested += 1;
       if (this.test(this.tested)) this.numbers.push(this.tested);
     }
+    if (this.later !== null) {
+      for (const number of this.later) this.numbers.push(number);
+      this.later = null;
+    }
+    this.forget(oldest);
     return true;
   }
 
-  private forget(oldest: number): void {
+  /** Lets go of what is not kept any more. */
+  forget(oldest: number): void {
     const { numbers } = this;
     while (this.start < numbers.length && (numbers[this.start] ?? 0) < oldest) this.start += 1;
     if (this.start < slack) return;

@@ -22,8 +22,12 @@ export function flowPacketOf(packet: Dissection, place: FlowPlace): FlowPacket |
   if (Math.max(sourceAt, destinationAt) + addressLength > bytes.length) return null;
   const innermost = innermostLayer(packet);
   const tcp = isNetwork && packet.ipProtocol === 6 ? segmentOf(packet) : null;
+  // Each by its name: spread into one, they take twenty times as long as all else that is done with a packet.
+  const { namespace, interface: index, time } = place;
   return {
-    ...place,
+    namespace,
+    interface: index,
+    time,
     bytes,
     wireLength: packet.wireLength,
     sourceAt,

@@ -21,8 +21,7 @@ export async function watchRates(
   const sampler = new RatesSampler(options);
   let next = performance.now();
   while (!signal.aborted) {
-    const sample = sampler.sample(tracker.observedNamespaces(), performance.now());
-    if (sample !== null) onSample(sample);
+    onSample(sampler.sample(tracker.observedNamespaces(), performance.now()));
     const now = performance.now();
     // A machine that was busy skips samples instead of catching up.
     next = Math.max(next + interval, now);
@@ -54,9 +53,8 @@ export class RatesSampler {
     this.counters = counters;
   }
 
-  /** Null where there is nothing to tell. `time` in milliseconds of a clock that only goes forward. */
-  sample(all: readonly ObservedNamespace[], time: number): RatesSample | null {
-    const isFirst = this.before === null;
+  /** `time` in milliseconds of a clock that only goes forward. */
+  sample(all: readonly ObservedNamespace[], time: number): RatesSample {
     const sample: RatesSample = {
       time,
       since: time - (this.before ?? time),
@@ -81,8 +79,7 @@ export class RatesSampler {
       this.table.forget(id);
       for (const one of links.values()) sample.gone.push(one.id);
     }
-    const isEmpty = sample.links.length + sample.rates.length + sample.gone.length === 0;
-    return isEmpty && !isFirst ? null : sample;
+    return sample;
   }
 
   private add(

@@ -10,6 +10,7 @@ import { type DisplayFilter, displayFilter } from '../../agent/dissect/filter/di
 import { packetJson } from '../../agent/dissect/packet-json.ts';
 import { packetLine, packetTree } from '../../agent/dissect/packet-text.ts';
 import { storageFailure } from '../library/storage-failure.ts';
+import { LineOutput } from './line-output.ts';
 import {
   type ExitCode,
   formatTable,
@@ -31,37 +32,8 @@ export interface DissectOptions {
 
 /** Bytes that are read at a time. */
 const pieceLength = 1024 * 1024;
-/** Characters that are written at a time. */
-const batchLength = 64 * 1024;
-
 /** Faults that are named one by one; a damaged file may have as many as packets. */
 const maximumFaults = 20;
-
-/** Writes no faster than the reader of standard output reads. */
-class Output {
-  private batch = '';
-
-  line(text: string): void {
-    this.batch += `${text}\n`;
-  }
-
-  /** Whether it is time to flush. */
-  get isFull(): boolean {
-    return this.batch.length >= batchLength;
-  }
-
-  async flush(): Promise<void> {
-    const { batch } = this;
-    if (batch === '') return;
-    this.batch = '';
-    await new Promise<void>((resolve, reject) => {
-      process.stdout.write(batch, (error) => {
-        if (error === null || error === undefined) resolve();
-        else reject(error);
-      });
-    });
-  }
-}
 
 function failureOf(file: string, fault: CaptureFault): Failure {
   const isOther = fault.kind === 'not-a-capture' || fault.kind === 'other-format';
@@ -133,7 +105,7 @@ export async function dissectCapture(
     if (!read.ok) return printFailure(read.failure);
     filter = read.value;
   }
-  const output = new Output();
+  const output = new LineOutput();
   const faults: CaptureFault[] = [];
   const most = options.count ?? Infinity;
   let unnamed = 0;

@@ -17,6 +17,7 @@ import {
   agentStop,
 } from './agent-verbs.ts';
 import { settle } from './awaiting-verbs.ts';
+import { capture, type CaptureOptions } from './capture-verb.ts';
 import { type Context, createContext } from './context.ts';
 import { dissectCapture, type DissectOptions } from './dissect-verb.ts';
 import {
@@ -35,6 +36,7 @@ import { exec, shell } from './process-verbs.ts';
 import { collect, records, type RecordsOptions } from './records-verb.ts';
 import { show, watchInventory } from './show-verb.ts';
 import { test } from './test-verb.ts';
+import { watch, type WatchOptions } from './watch-verb.ts';
 
 /** Usage errors have the same status as documents that are wrong. */
 const usageStatus = 2;
@@ -82,6 +84,12 @@ function parsePids(text: string, before: readonly number[] | undefined): readonl
 function parseCount(text: string): number {
   if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('It is a number from 1.');
   return Number(text);
+}
+
+function parseSnapLength(text: string): number {
+  const length = Number(text);
+  if (/^\d{2,6}$/.test(text) && length >= 64 && length <= 262_144) return length;
+  throw new InvalidArgumentError('It is a number from 64 to 262144.');
 }
 
 function readVersion(): string {
@@ -320,6 +328,33 @@ function buildProgram(): Program {
     .action(async (file: string | undefined, options: DissectOptions) => {
       status = await dissectCapture(file, options);
     });
+  command
+    .command('watch')
+    .argument('[lab]', 'lab that is up; without one everything in --realm')
+    .description('show what interfaces receive and send, as it happens')
+    .option('--realm <realm>', 'sandbox:NAME or host')
+    .option('--every <milliseconds>', 'time between two looks', parseInterval, 1000)
+    .option('-c, --count <n>', 'stop after so many looks', parseCount)
+    .addOption(jsonOption())
+    .action((lab: string | undefined, options: WatchOptions) =>
+      run((context) => watch(context, lab, options)),
+    );
+  command
+    .command('capture')
+    .argument(
+      '<words...>',
+      'lab that is up, then nodes of it or NODE:DEV, all of it without; with --realm NAMESPACE:DEV or DEV',
+    )
+    .description('show packets as they pass, a line each, or write them to a file')
+    .option('-f, --filter <filter>', 'only what this means, in the syntax of tcpdump')
+    .option('-w, --write <file>', 'write pcapng for Wireshark and others; - is standard output')
+    .option('-c, --count <n>', 'stop after so many packets', parseCount)
+    .option('-s, --snap-length <bytes>', 'bytes of a packet at most', parseSnapLength, 262_144)
+    .option('--realm <realm>', 'sandbox:NAME or host')
+    .option('--json', 'print one JSON object a packet')
+    .action((words: string[], options: CaptureOptions) =>
+      run((context) => capture(context, words, options)),
+    );
   command
     .command('exec')
     .argument('<lab>', 'lab that is up')
