@@ -8,6 +8,7 @@ import {
   launchChromium,
   lookInto,
   makeHome,
+  type OpenWindow,
   openWindow,
   removeHome,
   type Started,
@@ -55,9 +56,14 @@ export class OwnWindow {
     removeHome(home);
   }
 
+  /** A further window in front of the same Netloom. */
+  another(options: Parameters<typeof openWindow>[2]): Promise<OpenWindow> {
+    return openWindow(this.parts.browser, this.parts.started.url, options);
+  }
+
   /** Takes a picture where somebody asks for pictures. */
-  async picture(name: string): Promise<void> {
-    if (pictures !== undefined) await takePicture(this.page, pictures, name);
+  async picture(name: string, page: Page = this.page): Promise<void> {
+    if (pictures !== undefined) await takePicture(page, pictures, name);
   }
 
   /** Runs commands in the sandbox of a lab. */

@@ -218,7 +218,10 @@ describe('a capture', () => {
     await rows().filter({ hasText: 'Echo request' }).first().click();
     await expect
       .poll(() => page.getByTestId('packet-way').locator('.hop').allInnerTexts())
-      .toEqual([expect.stringMatching(/^r1:veth1\.1/), expect.stringMatching(/^r2:veth1\.2\+/)]);
+      .toEqual([
+        expect.stringMatching(/^r1:veth1\.1/),
+        expect.stringMatching(/^r2:veth1\.2\s*\+\d+ µs/),
+      ]);
     await picture('way');
   });
 });
@@ -228,6 +231,36 @@ describe('the window', () => {
     await page.emulateMedia({ colorScheme: 'dark' });
     await picture('dark');
     await page.emulateMedia({ colorScheme: 'light' });
+  });
+
+  it('fits a small window, in Chinese and in the dark', async () => {
+    const other = await window.another({ colorScheme: 'dark', locale: 'zh-CN' });
+    try {
+      await other.page.setViewportSize({ width: 1100, height: 760 });
+      await other.page.getByTestId('drawer-packets').click();
+      await other.page.getByTestId('capture-start').click();
+      await expect
+        .poll(() => other.page.getByTestId('packet').count(), { timeout: 20_000 })
+        .toBeGreaterThan(6);
+      await other.page.keyboard.press('Tab');
+      await other.page.getByTestId('packet-list').focus();
+      await other.page.keyboard.press('Home');
+      await expect.poll(() => other.page.getByTestId('field-tree').isVisible()).toBe(true);
+      expect(
+        await other.page.evaluate(
+          () => document.documentElement.scrollWidth > globalThis.innerWidth,
+        ),
+      ).toBe(false);
+      const text = await other.page.getByTestId('packets').innerText();
+      expect(text).toMatch(/\d+ 个数据包/);
+      // A key without a text shows as the key itself.
+      expect(text).not.toMatch(/\b(?:packets|traffic)\.[a-z]/);
+      await window.picture('packets-small-zh', other.page);
+      await other.page.getByTestId('drawer-packets').click();
+      expect(other.complaints).toEqual([]);
+    } finally {
+      await other.context.close();
+    }
   });
 
   it('moves nothing for whoever asks for no motion, and says the rates', async () => {
