@@ -3,7 +3,7 @@
  * so that rings are emptied while a filter goes through all packets. In the agent it has a thread of its own
  * (`agent/capture-worker.ts`).
  */
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
 import {
   type CapturedBytes,
   type CapturedInterface,
@@ -26,32 +26,16 @@ import type { Dissection } from '../dissect/core/dissection.ts';
 import { dissect } from '../dissect/dissect.ts';
 import { flowPacketOf } from '../dissect/flow-packet.ts';
 import { summaryOf } from '../dissect/summary.ts';
-import { compileFilter, filterOfEverything, filterOfInterfaces } from './capture-filter.ts';
+import { ArrivalOrder } from './arrival-order.ts';
+import { compileFilter, filterOfEverything } from './capture-filter.ts';
 import { flowsView } from './flows-view.ts';
 import { InterfaceRegister } from './interface-register.ts';
 import { identityOf, isWithin } from './packet-identity.ts';
 import { LiveFilters, numbersFrom } from './live-filters.ts';
-import { PacketRing } from './packet-ring.ts';
+import { type RingRequest, RingSet } from './ring-set.ts';
 import { PacketStore, type StoredPacket } from './packet-store.ts';
 import { writePackets } from './packet-writing.ts';
 import type { LivePacket } from './ring-block.ts';
-
-export interface RingRequest {
-  /** Id of the namespace. */
-  readonly namespace: string;
-  /** As people know it; null for the realm's own. */
-  readonly title: string | null;
-  /** Descriptor of it, which is needed only until it is opened. */
-  readonly fd: number;
-  /** Interfaces that are there. */
-  readonly interfaces: readonly {
-    readonly index: number;
-    readonly name: string;
-    readonly linkType: number;
-  }[];
-  /** Whether those are all that may be captured; otherwise so are all that come later. */
-  readonly only: boolean;
-}
 
 export interface SessionRequest {
   readonly rings: readonly RingRequest[];
@@ -78,20 +62,19 @@ export interface PlaceChanges {
 
 /** Milliseconds of work before rings have their turn. */
 const slice = 8;
+/** Milliseconds for which the kernel may keep packets in a block that is not full, twice over. */
+const patience = 20;
+const settleTime = 2 * patience;
 /** Milliseconds between two reports. */
 const reportInterval = 100;
-/** Bytes of all rings together, and of one. */
-const ringsLength = 64 * 1024 * 1024;
-const [shortestRing, longestRing] = [1024 * 1024, 16 * 1024 * 1024];
 /** Seconds around a packet in which it is looked for elsewhere. */
 const sightingTime = 1;
 const maximumSightings = 200;
 
-interface OpenRing {
+interface Arrived {
   readonly request: RingRequest;
-  readonly ring: PacketRing;
-  /** Interfaces without which nothing will come; null for those that come later, too. */
-  readonly awaited: Set<number> | null;
+  readonly packet: LivePacket;
+  readonly bytes: Uint8Array;
 }
 
 export class CaptureSession {
@@ -102,19 +85,31 @@ export class CaptureSession {
   });
   private readonly flowTable = new FlowTable();
   private readonly register = new InterfaceRegister();
-  private readonly rings = new Map<string, OpenRing>();
-  /** What rings that are closed have lost. */
-  private readonly lost = new Map<string, number>();
+  private readonly rings: RingSet;
   private readonly filters: LiveFilters;
   private readonly waiting = new Set<() => void>();
   private request: SessionRequest = { rings: [], filter: null, snapLength: 0 };
   private bytes = 0;
   private reported = '';
   private timer: NodeJS.Timeout | undefined;
+  private releaseTimer: NodeJS.Timeout | undefined;
+  private readonly order = new ArrivalOrder<Arrived>(settleTime);
   private state: 'new' | 'running' | 'stopped' | 'closed' = 'new';
 
   constructor(onEvent: (event: SessionEvent) => void) {
     this.onEvent = onEvent;
+    this.rings = new RingSet({
+      patience,
+      onPacket: (ring, packet) => {
+        this.arrive(ring, packet);
+      },
+      onTurn: () => {
+        this.wake();
+      },
+      onGone: (namespace, index) => {
+        void this.changePlaces({ namespaces: [], gone: [{ namespace, index }], names: [] });
+      },
+    });
     this.filters = new LiveFilters(this.store, {
       frame: (number) => this.framed(number),
       rest: () => this.rest(),
@@ -131,12 +126,12 @@ export class CaptureSession {
         ? succeed(filterOfEverything(snapLength))
         : compileFilter(filter, snapLength);
     if (!program.ok) return Promise.resolve(program);
-    const length = Math.min(longestRing, Math.max(shortestRing, ringsLength / rings.length));
-    for (const ring of rings) {
-      const opened = this.openRing(ring, program.value, length);
-      if (opened.ok) continue;
-      this.closeRings();
-      return Promise.resolve(opened);
+    const opened = this.rings.open(rings, program.value);
+    if (!opened.ok) return Promise.resolve(opened);
+    for (const { namespace, title, interfaces } of rings) {
+      for (const { index, name, linkType } of interfaces) {
+        this.register.numberOf({ namespace, title, index }, linkType, () => name);
+      }
     }
     this.state = 'running';
     this.register.takeChanged();
@@ -144,46 +139,36 @@ export class CaptureSession {
       this.report();
     }, reportInterval);
     this.timer.unref();
+    if (rings.length > 1) {
+      this.releaseTimer = setInterval(() => {
+        this.release(performance.now());
+        this.wake();
+      }, patience / 2);
+      this.releaseTimer.unref();
+    }
     return Promise.resolve(succeed(this.register.all()));
   }
 
-  private openRing(request: RingRequest, program: Uint8Array, length: number): Result<void> {
-    const { namespace, title, interfaces, only } = request;
-    const indices = interfaces.map(({ index }) => index);
-    const [single] = only && indices.length === 1 ? indices : [];
-    const filter =
-      only && single === undefined ? filterOfInterfaces(indices, program) : succeed(program);
-    if (!filter.ok) return filter;
-    const opened = PacketRing.open(
-      {
-        namespaceFd: request.fd,
-        ...(single === undefined ? {} : { interfaceIndex: single }),
-        filter: filter.value,
-        ringLength: length,
-        onPacket: (packet) => {
-          this.take(request, packet);
-        },
-        onTurn: () => {
-          this.wake();
-        },
-        onEnd: () => {
-          if (single !== undefined) this.change(namespace, single);
-        },
-      },
-      title === null ? 'the realm’s own namespace' : `namespace ${title}`,
-    );
-    if (!opened.ok) return opened;
-    for (const { index, name, linkType } of interfaces) {
-      this.register.numberOf({ namespace, title, index }, linkType, () => name);
+  /** Those of one ring come in order. */
+  private arrive(request: RingRequest, packet: LivePacket): void {
+    const { time } = packet;
+    if (this.request.rings.length === 1 || time === null) this.take(request, packet, packet.bytes);
+    else {
+      // The ring uses its memory again.
+      const bytes = packet.bytes.slice();
+      this.order.add(time, { request, packet, bytes }, performance.now());
     }
-    const awaited = only ? new Set(indices) : null;
-    this.rings.set(namespace, { request, ring: opened.value, awaited });
-    return succeed(undefined);
   }
 
-  private take(request: RingRequest, packet: LivePacket): void {
+  private release(now: number): void {
+    this.order.release(now, ({ request, packet, bytes }) => {
+      this.take(request, packet, bytes);
+    });
+  }
+
+  private take(request: RingRequest, packet: LivePacket, bytes: Uint8Array): void {
     const { namespace, title } = request;
-    const { interfaceIndex: index, bytes, wireLength, time } = packet;
+    const { interfaceIndex: index, wireLength, time } = packet;
     const { linkType } = packet.interface;
     const number = this.register.numberOf({ namespace, title, index }, linkType, () => {
       return packet.interface.name ?? `#${String(index)}`;
@@ -210,75 +195,67 @@ export class CaptureSession {
     if (flow !== null) this.flowTable.add(flow);
   }
 
-  /** Of an interface that is gone. */
-  private change(namespace: string, index: number): void {
-    this.applyChanges({ namespaces: [], gone: [{ namespace, index }], names: [] });
-  }
-
-  changePlaces(changes: PlaceChanges): Promise<Result<void>> {
-    this.applyChanges(changes);
-    return Promise.resolve(succeed(undefined));
-  }
-
-  private applyChanges({ namespaces, gone, names }: PlaceChanges): void {
+  /** Names count at once. What is gone may have packets that the kernel has not handed on yet: they are waited for. */
+  async changePlaces({ namespaces, gone, names }: PlaceChanges): Promise<Result<void>> {
     for (const { namespace, index, name } of names) {
       this.register.rename(namespace, index, name);
-      this.rings.get(namespace)?.ring.forgetName(index);
+      this.rings.forgetName(namespace, index);
     }
-    for (const { namespace, index } of gone) {
-      const open = this.rings.get(namespace);
-      // What it has captured up to now is taken as its own.
-      open?.ring.drain();
-      open?.ring.forgetName(index);
-      this.register.remove(namespace, index);
-      open?.awaited?.delete(index);
-      if (open?.awaited?.size === 0) this.closeRing(open);
-    }
-    for (const namespace of namespaces) {
-      const open = this.rings.get(namespace);
-      open?.ring.drain();
-      if (open !== undefined) this.closeRing(open);
-      this.register.removeNamespace(namespace);
+    if (gone.length + namespaces.length > 0) {
+      await pause(settleTime);
+      this.removePlaces(namespaces, gone);
     }
     this.tellInterfaces();
     if (this.state === 'running' && this.rings.size === 0) this.finish('places-gone');
+    return succeed(undefined);
   }
 
-  private closeRing({ request, ring }: OpenRing): void {
-    const { dropped } = ring.totals();
-    if (dropped > 0) {
-      this.lost.set(request.namespace, (this.lost.get(request.namespace) ?? 0) + dropped);
+  /** What has come up to now. */
+  private takeAll(): void {
+    this.rings.drain();
+    this.release(Infinity);
+  }
+
+  private removePlaces(namespaces: PlaceChanges['namespaces'], gone: PlaceChanges['gone']): void {
+    this.takeAll();
+    for (const { namespace, index } of gone) {
+      this.register.remove(namespace, index);
+      this.rings.removeInterface(namespace, index);
     }
-    ring.close();
-    this.rings.delete(request.namespace);
+    for (const namespace of namespaces) {
+      this.register.removeNamespace(namespace);
+      this.rings.removeNamespace(namespace);
+    }
   }
 
-  private closeRings(): void {
-    for (const open of [...this.rings.values()]) this.closeRing(open);
-  }
-
-  /** Takes no more packets. */
-  stop(): Promise<Result<void>> {
+  /** Takes no more packets than have come. */
+  async stop(): Promise<Result<void>> {
+    await pause(settleTime);
     if (this.state === 'running') {
-      for (const { ring } of this.rings.values()) ring.drain();
+      this.takeAll();
       this.finish('asked');
     }
-    return Promise.resolve(succeed(undefined));
+    return succeed(undefined);
   }
 
   private finish(end: CaptureEnd): void {
-    this.closeRings();
-    clearInterval(this.timer);
+    this.rings.close();
+    this.endTimers();
     this.state = 'stopped';
     this.report();
     this.onEvent({ kind: 'stopped', end });
     this.wake();
   }
 
+  private endTimers(): void {
+    clearInterval(this.timer);
+    clearInterval(this.releaseTimer);
+  }
+
   /** Closes the rings and answers no more. */
   close(): void {
-    clearInterval(this.timer);
-    this.closeRings();
+    this.endTimers();
+    this.rings.close();
     this.state = 'closed';
     this.wake();
   }
@@ -303,12 +280,7 @@ export class CaptureSession {
   }
 
   totals(): CaptureTotals {
-    const lost = new Map(this.lost);
-    for (const { request, ring } of this.rings.values()) {
-      const { dropped } = ring.totals();
-      if (dropped > 0) lost.set(request.namespace, (lost.get(request.namespace) ?? 0) + dropped);
-    }
-    const drops = [...lost].map(([namespace, dropped]) => ({ namespace, dropped }));
+    const drops = [...this.rings.drops()].map(([namespace, dropped]) => ({ namespace, dropped }));
     return {
       packets: this.store.newest,
       bytes: this.bytes,

@@ -5,13 +5,24 @@ import type { Field } from './core/field.ts';
 import { faultsOf } from './packet-json.ts';
 import { summaryOf } from './summary.ts';
 
-/** `since` is the time of the first packet in seconds. */
-export function packetLine(packet: CapturedPacket, dissection: Dissection, since: number): string {
+/** `since` is the time of the first packet. */
+export function packetLine(
+  packet: CapturedPacket,
+  dissection: Dissection,
+  since: CapturedPacket['time'],
+): string {
   const { source, destination, protocol, info } = summaryOf(dissection);
   const { number, time, wireLength } = packet;
-  const elapsed = time === null ? '–' : (time.seconds - since + time.nanoseconds / 1e9).toFixed(6);
+  const elapsed = time === null || since === null ? '–' : elapsedText(time, since);
   const ends = source === '' ? '' : `${source} → ${destination}  `;
   return `${String(number).padStart(5)}  ${elapsed.padStart(11)}  ${ends}${protocol}  ${String(wireLength)}  ${info}`;
+}
+
+type Time = Exclude<CapturedPacket['time'], null>;
+
+/** Seconds; nanoseconds apart from them, which would be rounded in times since the epoch. */
+function elapsedText(time: Time, since: Time): string {
+  return (time.seconds - since.seconds + (time.nanoseconds - since.nanoseconds) / 1e9).toFixed(6);
 }
 
 /** One line a layer and a field, indented. */

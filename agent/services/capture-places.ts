@@ -1,7 +1,7 @@
 /** Where a capture is to be: the places that were asked for, as namespaces and interfaces that are there now. */
 import type { CapturePlace } from '../api/traffic.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
-import type { RingRequest } from '../capture/capture-session.ts';
+import type { RingRequest } from '../capture/ring-set.ts';
 import { linkTypeOf } from '../capture/ring-block.ts';
 import type { InventoryTracker, ObservedNamespace } from '../inventory/tracker.ts';
 import { listLinks } from '../kernel/links.ts';

@@ -12,7 +12,8 @@ import {
   type CaptureStart,
   maximumCaptures,
 } from '../api/traffic.ts';
-import type { PlaceChanges, RingRequest, SessionEvent } from '../capture/capture-session.ts';
+import type { PlaceChanges, SessionEvent } from '../capture/capture-session.ts';
+import type { RingRequest } from '../capture/ring-set.ts';
 import { type SessionPort, SessionThread } from '../capture/session-thread.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
 import { closeNamespace, type NamespaceHandle, openNamespacePath } from '../kernel/namespaces.ts';

@@ -12,6 +12,7 @@ import {
   succeed,
 } from '../../agent/api/index.ts';
 import { interfaceTitle } from '../../agent/dissect/capture/capture-writer.ts';
+import type { CapturedPacket } from '../../agent/dissect/capture/captured-packet.ts';
 import { CaptureReader } from '../../agent/dissect/capture/capture-reader.ts';
 import { dissect } from '../../agent/dissect/dissect.ts';
 import { packetJson } from '../../agent/dissect/packet-json.ts';
@@ -176,7 +177,7 @@ class PacketLines implements Sink {
   private readonly json: boolean;
   private readonly reader = new CaptureReader();
   private readonly output = new LineOutput();
-  private since: number | null = null;
+  private since: CapturedPacket['time'] = null;
 
   constructor(json: boolean) {
     this.json = json;
@@ -193,10 +194,10 @@ class PacketLines implements Sink {
         this.output.line(JSON.stringify(packetJson(packet, dissection)));
         continue;
       }
-      if (time !== null) this.since ??= time.seconds + time.nanoseconds / 1e9;
+      this.since ??= time;
       const where = packet.interface.name ?? '';
       this.output.line(
-        printable(`${where.padEnd(16)} ${packetLine(packet, dissection, this.since ?? 0)}`),
+        printable(`${where.padEnd(16)} ${packetLine(packet, dissection, this.since)}`),
       );
     }
     try {

@@ -109,20 +109,20 @@ export async function dissectCapture(
   const faults: CaptureFault[] = [];
   const most = options.count ?? Infinity;
   let unnamed = 0;
-  let since: number | null = null;
+  let since: CapturedPacket['time'] = null;
 
   /** Whether it was shown. */
   const show = (packet: CapturedPacket): boolean => {
     const { bytes, wireLength, time } = packet;
     const dissection = dissect(bytes, packet.interface.linkType, wireLength);
     // Times count from the first packet of the file, shown or not.
-    if (time !== null) since ??= time.seconds + time.nanoseconds / 1e9;
+    since ??= time;
     if (filter?.matches(packet, dissection) === false) return false;
     if (json) {
       output.line(JSON.stringify(packetJson(packet, dissection)));
       return true;
     }
-    output.line(printable(packetLine(packet, dissection, since ?? 0)));
+    output.line(printable(packetLine(packet, dissection, since)));
     if (options.verbose === true) {
       for (const line of packetTree(dissection)) output.line(printable(line));
     }
