@@ -223,6 +223,13 @@ describe('a capture', () => {
         expect.stringMatching(/^r2:veth1\.2\s*\+\d+ µs/),
       ]);
     await picture('way');
+    await page.getByTestId('packet-list').focus();
+    // By arrows along its way, from where it was sent to where it came in.
+    const hop = () => page.getByTestId('packet-way').locator('[aria-pressed="true"]').innerText();
+    await page.keyboard.press('ArrowLeft');
+    await expect.poll(hop).toContain('r1:veth1.1');
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(hop).toContain('r2:veth1.2');
   });
 });
 
@@ -258,9 +265,12 @@ describe('the window', () => {
       await window.picture('packets-small-zh', other.page);
       await other.page.getByTestId('drawer-packets').click();
       expect(other.complaints).toEqual([]);
+      expect(packetSockets()).toBe(2);
     } finally {
       await other.context.close();
     }
+    // A window that is closed takes its capture with it.
+    await expect.poll(packetSockets).toBe(1);
   });
 
   it('moves nothing for whoever asks for no motion, and says the rates', async () => {
