@@ -308,8 +308,7 @@ class CaptureRun {
         wait: waitTime,
         totals: false,
       });
-      // A connection that is lost says so to the call itself, too.
-      if (!read.ok) return read;
+      if (!read.ok) return this.end(read.failure);
       const piece = read.value;
       const taken = await this.sink.take(piece);
       if (!taken.ok) return taken;
@@ -330,9 +329,15 @@ class CaptureRun {
   ): Promise<Result<void>> {
     const rest = { filter: null, until: from.after, wait: 0, totals: true };
     const read = await this.agent.call('capture.read', { capture, ...from, ...rest });
-    if (!read.ok) return read;
+    if (!read.ok) return this.end(read.failure);
     this.dropped = read.value.totals.dropped;
     return this.sink.take(read.value);
+  }
+
+  /** The agent gives no more; what it has given is whole. */
+  private end(failure: Failure): Result<void> {
+    this.ended ??= failure;
+    return succeed(undefined);
   }
 
   private summarize(): void {
