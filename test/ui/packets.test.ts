@@ -38,12 +38,15 @@ const label = () => page.locator('[data-rate-of="link:0"]');
 const busy = async (): Promise<number> =>
   Number(await page.getByTestId('traffic').getAttribute('data-busy'));
 
-/** Pings r2 from r1 inside of the realm, until it is killed. */
+/** Pings r2 from r1 inside of the realm, until it ends or is killed. */
 function startPing(...args: string[]): ChildProcess {
   const keeper = String(window.keeperOf(lab));
   const enter = ['-t', keeper, '-U', '--preserve-credentials', '-m', '-n', '-p', '--'];
   const command = ['ip', 'netns', 'exec', 'r1', 'ping', ...args, '172.16.0.2'];
-  const ping = spawn('nsenter', [...enter, ...command], { cwd: '/', stdio: 'ignore' });
+  const ping = spawn('nsenter', [...enter, ...command], {
+    cwd: '/',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   pings.push(ping);
   return ping;
 }
@@ -83,6 +86,36 @@ describe('traffic on the drawing', () => {
     await expect.poll(() => strip.locator('polyline').count()).toBeGreaterThan(0);
     await page.waitForTimeout(3_000);
     await picture('wire');
+  });
+});
+
+/** Bits a second of `4.17 Mbit/s`. */
+function bitsOf(text: string): number {
+  const [, size = '', prefix = ''] = /([\d.]+) ([kMG]?)bit\/s/.exec(text) ?? [];
+  return Number(size) * ({ k: 1e3, M: 1e6, G: 1e9 }[prefix] ?? 1);
+}
+
+describe('the rate on the wire', () => {
+  it('is what was sent with its headers, within a twentieth', async () => {
+    const ping = startPing('-q', '-i', '0.01', '-s', '1400', '-w', '9');
+    let said = '';
+    ping.stdout?.on('data', (data: Buffer) => (said += data.toString()));
+    const ended = new Promise((resolve) => ping.once('close', resolve));
+    await expect.poll(async () => bitsOf(await label().innerText())).toBeGreaterThan(500_000);
+    await page.waitForTimeout(1_500);
+    const seen: number[] = [];
+    for (let reading = 0; reading < 8; reading += 1) {
+      seen.push(bitsOf(await label().innerText()));
+      await page.waitForTimeout(500);
+    }
+    await picture('faster');
+    await ended;
+    const [, sent = '', time = ''] = /(\d+) packets transmitted.* time (\d+)ms/.exec(said) ?? [];
+    // Octets of Ethernet, IPv4, ICMP and of what was asked for.
+    const expected = (Number(sent) * (14 + 20 + 8 + 1400) * 8) / (Number(time) / 1000);
+    const shown = seen.reduce((sum, each) => sum + each, 0) / seen.length;
+    expect(shown / expected).toBeGreaterThan(0.95);
+    expect(shown / expected).toBeLessThan(1.05);
   });
 });
 
