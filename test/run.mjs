@@ -2,7 +2,7 @@
 // `N passed, N failed`, with `, N unsteady` and `, N skipped` where there are such.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -29,6 +29,8 @@ const systemPackages = {
   'openvswitch-switch': 'ovs-vswitchd',
   chromium: 'chromium',
   tshark: 'tshark',
+  gcc: 'gcc',
+  'libc6-dev': '/usr/share/doc/libc6-dev',
   softflowd: 'softflowd',
   ethtool: 'ethtool',
   'fonts-noto-cjk': '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc',
@@ -124,7 +126,7 @@ async function runTests(name, folder, { parallel = false, wrap = (command) => co
     '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${file}`,
-    ...(parallel ? [] : ['--no-file-parallelism']),
+    parallel ? `--maxWorkers=${availableParallelism()}` : '--no-file-parallelism',
   ]);
   const code = await run(name, command[0], command.slice(1));
   const report = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
@@ -240,7 +242,9 @@ await Promise.all([checkSources(), tier('unit', 'test/unit', { parallel: true })
 // One at a time from here: beside each other they take as long, since processors are what they lack, and what waits for an
 // emulated machine, or measures what others take from, becomes unsteady.
 await tier('kernel', 'test/kernel', { wrap: privately });
-await tier('guest', 'test/guest');
+// But for these, each of which has one processor.
+await tier('guest', 'test/guest', { parallel: true });
+await tier('emulated', 'test/emulated');
 await tier('cli', 'test/cli');
 await tier('security', 'test/security');
 await tier('chaos', 'test/chaos');

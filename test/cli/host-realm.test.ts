@@ -1,6 +1,6 @@
 /**
  * Labs in the realm of the host, on a machine of the test's own (test/harness/host-machine.ts): by an enrolled user,
- * beside what is somebody else's. The same file runs in the guest (test/guest), which is such a machine with Debian's
+ * beside what is somebody else's. The same file runs in guests (test/emulated), which is such a machine with Debian's
  * full kernel.
  */
 import { once } from 'node:events';
@@ -69,7 +69,7 @@ const galleryLabs = readdirSync(gallery)
     // Their groups would be the machine's own, which are no test's: test/kernel/cpu-gallery.test.ts has its own.
     if (document.cpu !== undefined) return false;
     const needs = requirementsOf(networkOf(document));
-    // In a boot of their own, with the machine's Open vSwitch (test/guest/ovs.test.ts).
+    // In a boot of their own, with the machine's Open vSwitch (test/guest/host-ovs.test.ts).
     if (needs.some(({ capability }) => capability === 'program:ovs-vswitchd')) return false;
     const isUsual = needs.every(({ capability }) => usual.has(capability));
     return isGuest ? !isUsual || name === 'nat.yaml' : isUsual;

@@ -1,6 +1,6 @@
 /**
  * The machine's own Open vSwitch, in the guest: labs of the host's realm use it, on the kernel's datapath, and what somebody
- * else has in it stays as it is, whatever becomes of the labs. Run in the guest by ovs.test.ts.
+ * else has in it stays as it is, whatever becomes of the labs. Run in the guest by host-ovs.test.ts.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Inventory } from '../../agent/api/inventory.ts';

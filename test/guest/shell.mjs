@@ -2,8 +2,9 @@
 /**
  * Runs one command as root in the guest and ends with its status:
  *
- *     node test/guest/shell.mjs [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND [ARGUMENT…]
+ *     node test/guest/shell.mjs [--emulated] [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND [ARGUMENT…]
  *
+ * The guest is Linux as a process; --emulated is a PC, which is slower and has more processors (--cpus) and a NIC (--network).
  * It starts in the current directory and can write everywhere; only what it puts in $NETLOOM_GUEST_RESULTS, which is
  * printed at the end when something is in it, outlives it. Build before: the guest sees the checkout as it is.
  */
@@ -11,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { GuestFailure, GuestUnavailable, runInGuest } from '../harness/guest.mjs';
 
 const usage =
-  'node test/guest/shell.mjs [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND …';
+  'node test/guest/shell.mjs [--emulated] [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND …';
 
 const separator = process.argv.indexOf('--');
 const command = separator < 0 ? [] : process.argv.slice(separator + 1);
@@ -22,7 +23,8 @@ if (command.length === 0) {
 const { values } = parseArgs({
   args: process.argv.slice(2, separator),
   options: {
-    cpus: { type: 'string', default: '2' },
+    emulated: { type: 'boolean', default: false },
+    cpus: { type: 'string', default: '1' },
     memory: { type: 'string', default: '2048' },
     limit: { type: 'string', default: '600' },
     network: { type: 'boolean', default: false },
@@ -34,6 +36,7 @@ try {
   const { status, seconds, bootSeconds, missingModules } = await runInGuest({
     // One word is a script, as with `sh -c`.
     script: command.length === 1 ? command[0] : command.map(quote).join(' '),
+    machine: values.emulated ? 'emulated' : 'user-mode',
     cpus: Number(values.cpus),
     memory: Number(values.memory),
     timeoutSeconds: Number(values.limit),

@@ -1,6 +1,6 @@
 /**
  * The commands that a plan prints, by `sh` on a kernel that has everything, for the labs that need such a one. Run in the guest
- * by full-kernel.test.ts.
+ * by labs.test.ts.
  */
 import { afterAll, expect, it } from 'vitest';
 import { expectTranscript } from '../harness/lab-by-hand.ts';

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { GuestResult, GuestRun } from './guest.d.mts';
 import { GuestFailure, GuestUnavailable, prepareGuest, runInGuest } from './guest.mjs';
+import { hasOpenVswitch } from './lab-needs.ts';
 import { checkout, install, ordinaryUser, temporaryDirectory } from './netloom.ts';
 
 export const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -25,6 +26,19 @@ interface VitestFile {
     readonly failureMessages: readonly string[] | null;
   }[];
 }
+
+/** The report of `netloom test --json`, as far as it is read here. */
+interface LabReport {
+  readonly files: readonly {
+    readonly file: string;
+    readonly outcome: string;
+    readonly reason: string | null;
+    readonly datapaths?: readonly string[];
+  }[];
+}
+
+/** Scripts that succeed where the kernel has what they are named after. */
+export type KernelFeatures = Readonly<Record<string, string>>;
 
 export interface VitestCommand {
   /** Of the tier. */
@@ -49,7 +63,7 @@ export class GuestPlaces {
     return quote(path.join(this.results, name));
   }
 
-  /** Emulated processors are slow: these tests have the longest bounds. */
+  /** A guest is slow: these tests have the longest bounds. */
   vitest({ directory, files, stem, only = [] }: VitestCommand): string {
     return [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', ...files]
       .concat(['--config', 'test/vitest.config.ts', '--dir', directory])
@@ -60,6 +74,16 @@ export class GuestPlaces {
       .concat(only.length === 0 ? [] : ['-t', only.join('|')])
       .map(quote)
       .join(' ');
+  }
+
+  /** Runs each by `sh -e` in a network namespace of its own and keeps how it ended; see {@link GuestReports.testFeatures}. */
+  tryFeatures(features: KernelFeatures): string {
+    return Object.values(features)
+      .map(
+        (script, index) =>
+          `unshare --net sh -ec ${quote(script)} >${this.at(`feature-${index}.log`)} 2>&1; echo $? >${this.at(`feature-${index}.status`)}`,
+      )
+      .join('\n');
   }
 
   /** `netloom test` of gallery labs, with the report and what it says in files of that stem. */
@@ -111,7 +135,7 @@ export class GuestReports {
     let results = '';
     try {
       // Before anything is made: where every test is skipped, no hook runs that would remove it.
-      prepareGuest();
+      prepareGuest(options.machine);
       // Built here, so that the slow machine need not.
       install();
       results = path.join(temporaryDirectory(stem), 'results');
@@ -161,6 +185,49 @@ export class GuestReports {
       expect(this.problem).toBeNull();
       expect(this.run?.missingModules).toEqual([]);
       expect(statuses).toContain(this.run?.status);
+    });
+  }
+
+  testFeatures(features: KernelFeatures): void {
+    describe('the guest’s kernel', () => {
+      it.each(Object.keys(features).map((name, index) => ({ name, index })))(
+        'has $name',
+        ({ index }) => {
+          const log = this.read(`feature-${index}.log`);
+          expect(this.read(`feature-${index}.status`).trim(), log).toBe('0');
+        },
+      );
+    });
+  }
+
+  /**
+   * A test for each of these labs: that it passed, with its switches on the kernel's datapath. Its kernel lacks nothing of
+   * what they need: a lab that is skipped there is one that never runs. `who` is whom the labs were run as.
+   */
+  testLabs(who: string, stem: string, names: readonly string[]): void {
+    const said = (): string => this.read(`${stem}.log`).slice(-4000);
+    const files = this.readReport<LabReport>(stem)?.files ?? [];
+    for (const { file, outcome, datapaths = [] } of files) {
+      const switches = datapaths.length > 0 ? `, Open vSwitch on ${datapaths.join(', ')}` : '';
+      process.stderr.write(
+        `${outcome}: ${path.basename(file)}, in the guest as ${who}${switches}\n`,
+      );
+    }
+    describe(`in the guest as ${who}`, () => {
+      it.each(names)('the lab %s works and leaves nothing', (lab) => {
+        const mine = files.filter(({ file }) => path.basename(file) === lab);
+        const reasons = mine.map(({ reason }) => reason ?? '').join('\n') || said();
+        expect(
+          mine.map(({ outcome }) => outcome),
+          reasons,
+        ).toEqual(['passed']);
+        const datapaths = mine.flatMap((one) => one.datapaths ?? []);
+        expect(datapaths).toEqual(hasOpenVswitch(lab) ? ['system'] : []);
+      });
+
+      it('nothing was built anew', () => {
+        expect(said()).not.toContain('Building');
+      });
     });
   }
 

@@ -72,6 +72,8 @@ export class GuestWindow {
     const port = await freePort();
     const ended = runInGuest({
       script: script(port),
+      machine: 'emulated',
+      cpus: 2,
       results: directory,
       workingDirectory: checkout,
       timeoutSeconds: 1_500,

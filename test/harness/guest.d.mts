@@ -1,6 +1,12 @@
 export declare class GuestUnavailable extends Error {}
 export declare class GuestFailure extends Error {}
 
+/**
+ * What stands in for a PC: `user-mode` is fast and has one processor, no cpuset, no NAT by nftables and no NIC
+ * (guest/user-mode.mjs); `emulated` has all that and is slow (guest/emulated.mjs).
+ */
+export type GuestMachine = 'user-mode' | 'emulated';
+
 export interface PreparedGuest {
   /** The kernel's release, as `uname -r` says it. */
   readonly release: string;
@@ -9,11 +15,12 @@ export interface PreparedGuest {
   readonly busybox: string;
 }
 
-export declare function prepareGuest(): PreparedGuest;
+export declare function prepareGuest(machine: GuestMachine): PreparedGuest;
 
 export interface GuestRun {
   /** Run by `sh` as root; `$NETLOOM_GUEST_RESULTS` is a directory that both sides write. */
   readonly script: string;
+  readonly machine: GuestMachine;
   readonly cpus?: number;
   /** MiB */
   readonly memory?: number;

@@ -1,6 +1,6 @@
 /**
  * A machine for tests of the host realm, where Netloom works on the machine itself: namespaces with a network, /run,
- * /var/lib, processes and users of their own that pass for one, or the guest (test/guest), which is one. Root has it,
+ * /var/lib, processes and users of their own that pass for one, or a guest (test/emulated), which is one. Root has it,
  * and `tester`, an ordinary user. Everything in it ends with the test's process.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';

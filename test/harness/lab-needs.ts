@@ -38,6 +38,13 @@ export function splitsCpus(file: string): boolean {
   return readDocument(readGallery(file)).document?.cpu !== undefined;
 }
 
+/** Whether a lab of the gallery translates addresses, which Linux as a process cannot. */
+export function translatesAddresses(file: string): boolean {
+  const { document } = readDocument(readGallery(file));
+  if (document === null) return false;
+  return requirementsOf(networkOf(document)).some(({ capability }) => capability === 'program:nft');
+}
+
 /** Whether a lab of the gallery has an Open vSwitch. */
 export function hasOpenVswitch(file: string): boolean {
   const { document } = readDocument(readGallery(file));

@@ -31,6 +31,7 @@ function handlersOf(shared: boolean) {
     stop: () => asked.push({ call: 'stop', as: null }),
     tracker: {} as never,
     engines: {} as never,
+    captures: {} as never,
     labs: {
       prepare: () => Promise.resolve(),
       plan: (_target: unknown, caller: unknown) => {

@@ -5,11 +5,11 @@ const reports = await GuestReports.collect(
   'guest-cpu',
   (places) =>
     places.vitest({
-      directory: 'test/guest',
-      files: ['test/guest/cpu.inside.ts'],
+      directory: 'test/emulated',
+      files: ['test/emulated/cpu.inside.ts'],
       stem: 'inside',
     }),
-  { timeoutSeconds: 3000, cpus: 16 },
+  { machine: 'emulated', timeoutSeconds: 3000, cpus: 16 },
 );
 
 // How the tests went is said one by one.

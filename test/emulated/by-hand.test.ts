@@ -16,7 +16,7 @@ const patience = { timeout: 240_000 };
 
 let missing: string | null = null;
 try {
-  prepareGuest();
+  prepareGuest('emulated');
 } catch (error) {
   if (!(error instanceof GuestUnavailable)) throw error;
   missing = error.message;
