@@ -4,14 +4,7 @@
  * accepts some writes without a word and does something else. Nothing outside the lab's own directory is changed, except
  * that the directory that it is made in hands its controllers down.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { formatCpuList, intersectionOf, isSubset, parseCpuList } from '../cpu/cpu-list.ts';
@@ -37,131 +30,22 @@ import {
   rootDirectoryOf,
 } from '../cpu/machine.ts';
 import { cpusOf, parseProcessCgroups } from './cgroup-hierarchies.ts';
-import { isErrno, systemFailure } from './kernel-failure.ts';
-
-const processes = 'cgroup.procs';
-const handedDown = 'cgroup.subtree_control';
-
-/** Rounds of moving what is left: each catches what was forked during the one before. */
-const drainRounds = 1000;
-
-function readText(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-function writeText(file: string, text: string): Result<void> {
-  try {
-    // One write(2): the kernel reads each by itself. An empty text would be none at all.
-    writeFileSync(file, text === '' ? '\n' : text, { flag: 'r+' });
-    return succeed(undefined);
-  } catch (error) {
-    return fail(systemFailure(file, error));
-  }
-}
-
-/** The processes in a directory; threads of one count as one. */
-export function processesIn(directory: string, read: ReadFile = readText): readonly number[] {
-  return (read(path.join(directory, processes)) ?? '')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map(Number);
-}
-
-/** Of one that has ended meanwhile there is nothing to move. */
-function moveProcess(pid: number, directory: string): Result<void> {
-  const moved = writeText(path.join(directory, processes), String(pid));
-  return moved.ok || !isErrno(moved.failure, 'ESRCH') ? moved : succeed(undefined);
-}
-
-function unmoved(directory: string, left: readonly number[]): Failure {
-  return {
-    kind: 'kernel',
-    code: 'cpu-processes-stay',
-    object: directory.slice(0, 512),
-    reason: `The processes ${left.slice(0, 10).join(', ')} do not leave the group.`,
-    next: 'Look at what they are; a kernel thread that is bound to its CPU cannot be moved.',
-  };
-}
-
-/** Moves all processes of one directory to another, also those that are forked meanwhile. */
-function drain(from: string, to: string): Result<void> {
-  let left = processesIn(from);
-  for (let round = 0; left.length > 0; round += 1) {
-    if (round === drainRounds) return fail(unmoved(from, left));
-    for (const pid of left) {
-      const moved = moveProcess(pid, to);
-      if (!moved.ok) return moved;
-    }
-    left = processesIn(from);
-  }
-  return succeed(undefined);
-}
-
-function makeDirectory(directory: string): Result<void> {
-  try {
-    mkdirSync(directory);
-  } catch (error) {
-    const failure = systemFailure(directory, error);
-    if (!isErrno(failure, 'EEXIST')) return fail(failure);
-  }
-  return succeed(undefined);
-}
-
-function removeDirectory(directory: string): Result<void> {
-  try {
-    rmdirSync(directory);
-  } catch (error) {
-    const failure = systemFailure(directory, error);
-    if (!isErrno(failure, 'ENOENT')) return fail(failure);
-  }
-  return succeed(undefined);
-}
-
-/**
- * Of an empty group of cgroup v1 that is about to go: the kernel takes it out of its trees some time after its directory
- * (sched_release_group, cpuset_css_offline), and until then its cap and pins still bind its parent's.
- */
-function disarm({ version, controllers }: CpuHierarchy, directory: string): Result<void> {
-  if (version === 2) return succeed(undefined);
-  const writes: FileWrite[] = [
-    ...(controllers.includes('cpu') ? [{ file: 'cpu.cfs_quota_us', text: '-1' }] : []),
-    ...(controllers.includes('cpuset') ? [{ file: 'cpuset.cpus', text: '' }] : []),
-  ];
-  for (const { file, text } of writes) {
-    if (readText(path.join(directory, file))?.trim() === text) continue;
-    const written = writeText(path.join(directory, file), text);
-    if (!written.ok) return written;
-  }
-  return succeed(undefined);
-}
-
-function groupsIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map(({ name }) => name);
-  } catch {
-    return [];
-  }
-}
-
-/** Hands the hierarchy's controllers down to what is in a directory, or takes them back. */
-function handDown(hierarchy: CpuHierarchy, directory: string, sign: '+' | '-'): Result<void> {
-  const file = path.join(directory, handedDown);
-  const now = new Set((readText(file) ?? '').trim().split(' '));
-  const missing = hierarchy.controllers.filter((one) => now.has(one) === (sign === '-'));
-  if (missing.length === 0) return succeed(undefined);
-  return writeText(file, missing.map((one) => `${sign}${one}`).join(' '));
-}
-
-function isHandedDown(hierarchy: CpuHierarchy, directory: string): boolean {
-  const now = new Set((readText(path.join(directory, handedDown)) ?? '').trim().split(' '));
-  return hierarchy.controllers.every((one) => now.has(one));
-}
+import {
+  disarm,
+  drain,
+  groupsIn,
+  handDown,
+  isHandedDown,
+  makeDirectory,
+  moveProcess,
+  processesFile,
+  processesIn,
+  readText,
+  removeDirectory,
+  writeText,
+} from './cgroup-directory.ts';
+import { isErrno } from './kernel-failure.ts';
+import { readProcess } from './process-table.ts';
 
 /** What the kernel has counted of a group since it was made: microseconds and periods. Null is what it does not count. */
 export interface GroupCounters {
@@ -230,6 +114,8 @@ export class Cgroups {
   /** Where processes go that belong to no group of the lab any more, by hierarchy. */
   private readonly outside: readonly string[];
   private readonly readText: ReadFile;
+  /** Who was in groups that were removed, with its start time: whoever takes a removal back has them in there again. */
+  private readonly evicted = new Map<GroupPath, readonly (readonly [number, number])[]>();
 
   /** `read` is for somebody who reads again and again, and keeps files open for that. */
   constructor(
@@ -345,8 +231,27 @@ export class Cgroups {
     return [there.length, this.hierarchies.length];
   }
 
-  /** Makes a group; one that is there already is given its limits. */
+  /**
+   * Makes a group; one that is there already is given its limits. One that this very object has removed gets back who was in
+   * it, whoever put them there.
+   */
   add(group: GroupPath, limits: CpuLimits): Result<void> {
+    const made = this.make(group, limits);
+    const evicted = this.evicted.get(group);
+    if (!made.ok || evicted === undefined) return made;
+    this.evicted.delete(group);
+    const parent = parentPath(group);
+    const left = evicted.filter(
+      ([pid, startTime]) =>
+        readProcess(pid)?.startTime === startTime && this.groupOf(pid) === parent,
+    );
+    return this.move(
+      left.map(([pid]) => pid),
+      group,
+    );
+  }
+
+  private make(group: GroupPath, limits: CpuLimits): Result<void> {
     for (const hierarchy of this.hierarchies) {
       const directory = directoryOf(hierarchy, this.lab, group);
       if (group === '' && hierarchy.version === 2) {
@@ -366,6 +271,7 @@ export class Cgroups {
   /** Its processes go to its parent's own, those of the root outside. */
   remove(group: GroupPath): Result<void> {
     const parent = parentPath(group);
+    const evicted = new Set<number>();
     for (const [index, hierarchy] of this.hierarchies.entries()) {
       const directory = directoryOf(hierarchy, this.lab, group);
       if (!existsSync(directory)) continue;
@@ -375,11 +281,17 @@ export class Cgroups {
           : placeOf(hierarchy, this.lab, parent, this.isOpen(hierarchy, parent));
       const drained = drain(directory, target);
       if (!drained.ok) return drained;
+      for (const pid of drained.value) evicted.add(pid);
       const disarmed = disarm(hierarchy, directory);
       if (!disarmed.ok) return disarmed;
       const removed = removeDirectory(directory);
       if (!removed.ok) return removed;
     }
+    const those = [...evicted].flatMap((pid) => {
+      const startTime = readProcess(pid)?.startTime;
+      return startTime === undefined ? [] : [[pid, startTime] as const];
+    });
+    this.evicted.set(group, those);
     return succeed(undefined);
   }
 
@@ -463,6 +375,13 @@ export class Cgroups {
     return succeed(undefined);
   }
 
+  /** Files that a process writes its number into to be in a group, by hierarchy. */
+  filesToJoin(group: GroupPath): readonly string[] {
+    return this.hierarchies.map((hierarchy, index) =>
+      path.join(this.place(hierarchy, index, group), processesFile),
+    );
+  }
+
   /** The group of the lab that a process is in; null is none, or the process has ended. */
   groupOf(pid: number): GroupPath | null {
     const hierarchy = this.hierarchyOf('cpu');
@@ -501,7 +420,7 @@ export class Cgroups {
       if (at === undefined) return null;
       // The base may lie below the mount's top; what is not below the mount is not seen.
       const directory = path.posix.join(base, path.posix.relative(place === '' ? '/' : place, at));
-      return existsSync(path.join(directory, processes)) ? directory : null;
+      return existsSync(path.join(directory, processesFile)) ? directory : null;
     });
   }
 

@@ -111,6 +111,9 @@ const cWriteMemory: (to: number, from: Bytes, length: number) => void = libc.fun
 );
 const cStringError: (errno: number) => string = libc.func('const char *strerror(int)');
 const cStatFs: Call<[string, Bytes]> = libc.func('int statfs(const char *, void *)');
+const cGetExtendedAttribute: Call<[string, string, Bytes, number]> = libc.func(
+  'intptr_t getxattr(const char *, const char *, void *, size_t)',
+);
 
 /** Numbers from the kernel's uapi headers (asm-generic; equal on x86, arm, arm64, riscv and s390). */
 export const AF_UNIX = 1;
@@ -521,6 +524,11 @@ export function fileSystemType(path: string): number {
   const result = Buffer.alloc(256);
   const status = settle(cStatFs(path, result));
   return status < 0 ? status : result.readUInt32LE(0);
+}
+
+/** Whether a file bears an extended attribute, whatever its value (xattr(7)). */
+export function hasExtendedAttribute(path: string, name: string): boolean {
+  return settle(cGetExtendedAttribute(path, name, Buffer.alloc(1), 0)) >= 0;
 }
 
 /** English sentence of an errno (glibc and musl answer in English unless setlocale is called; Node never does). */

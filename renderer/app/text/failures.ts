@@ -257,6 +257,7 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'unknown-key-near': { reason: '这里没有 {key} 这个键。', next: '是否应为 `{near}`？' },
   'missing-key': { reason: '缺少键 {key}。', next: '请补上。' },
   'wrong-type': { reason: '这里是 {actual}，应为 {expected}。', next: '请改正。' },
+  'not-finite': { reason: '{value} 不是可用的数值。', next: '请填写有限的数值，如 2.5。' },
   'number-for-text': { reason: '这里是 {actual}，应为文本。', next: '请加上引号。' },
   'wrong-choice': { reason: '{value} 不在 {choices} 之中。', next: '请从中选择一个。' },
   'wrong-format': { reason: '{value} 不符合格式：{rule}。', next: '请改正。' },
@@ -901,7 +902,7 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   },
   'cpu-too-few-cores': {
     reason: '该划分面向 {cores} 个 CPU，而本机有 {has} 个。',
-    next: '请用 --scale 按比例缩小所有上限，或修改 `cores`。',
+    next: '请按比例缩小所有上限，或修改 `cores`。',
   },
   'cpu-scaled-too-small': {
     reason: '按比例缩小后，{group} 的上限由 {cap} 核变为 {scaled} 核；内核允许的最小值为 {least}。',
@@ -933,7 +934,23 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   },
   'cpu-in-sandbox': {
     reason: 'CPU 组属于整台机器，而没有人为此沙箱提供控制组。',
-    next: '请在主机环境中启动实验：sudo netloom agent start --realm host，然后 netloom up --realm host。',
+    next: '请在属于您的组中启动它（若已在运行，请先执行 netloom down {lab}）：systemd-run --user --scope -p Delegate=yes netloom up {lab}。没有 systemd 时，请在启动它的终端中执行一次，为自己准备一个组：for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; [ ! -e $d/cgroup.subtree_control ] || echo +cpu +cpuset | sudo tee $d/cgroup.subtree_control; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+  },
+  'cpu-in-sandbox-v1': {
+    reason: 'CPU 组属于整台机器，而没有人为此沙箱提供控制组。',
+    next: '请在启动它的终端中执行一次，为自己准备一个组（若沙箱已在运行，请先执行 netloom down {lab}）：for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; [ ! -e $d/cgroup.subtree_control ] || echo +cpu +cpuset | sudo tee $d/cgroup.subtree_control; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+  },
+  'cpu-agent-outside': {
+    reason: '该沙箱的控制组是 {place}，而其代理在组外启动，无法进入。',
+    next: '请结束代理（netloom agent stop --realm {realm}），并在启动沙箱的地方重新启动它。',
+  },
+  'cpu-place-missing': {
+    reason: '没有可在其中创建 CPU 组的控制组 {base}。',
+    next: '请创建它，或用 NETLOOM_CPU_CGROUP 指定另一个，然后重新启动代理。',
+  },
+  'cpu-place-read-only': {
+    reason: '{base} 处的控制组以只读方式挂载，无法更改 CPU 组。',
+    next: '请以可写方式挂载；若在容器中，请以可写的控制组启动容器。',
   },
   'cpu-under-systemd': {
     reason: '本机的控制组由 systemd 管理；不是它创建的组，其限制会被它收回。',
@@ -1010,6 +1027,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'cpu-too-many-groups': {
     reason: '划分中有 {count} 个组，最多创建 {limit} 个。',
     next: '请减少一些。',
+  },
+  'cpu-cap-too-small': {
+    reason: '{group} 的上限为 {cores} 核；内核允许的最小值为 {least}，即每秒一毫秒。',
+    next: '请不小于该值；若不设上限，请去掉 `cap`。',
   },
   'cpu-cap-inexact': {
     reason: '{group} 的上限 {cores} 核无法写成内核的配额。',
