@@ -38,8 +38,7 @@ export function placesOf(subject: Subject, view: LabView): readonly CapturePlace
     case 'lab':
       return Object.entries(document.topology.nodes)
         .filter(([, { kind }]) => kind !== 'vm' && kind !== 'internet')
-        .map(([node]) => at(node, null))
-        .slice(0, mostPlaces);
+        .map(([node]) => at(node, null));
     case 'node':
       // A machine is seen at the taps that lead to it.
       return document.topology.nodes[subject.node]?.kind === 'vm'

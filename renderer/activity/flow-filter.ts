@@ -1,5 +1,6 @@
 /** The flows of a capture as rows of a table, and the display filter that means one of them. Pure. */
 import type { CaptureFlow } from '../../agent/api/index.ts';
+import type { Dissection } from '../../agent/dissect/core/dissection.ts';
 import { compareValues } from '../app/sorting.ts';
 import { titleOf } from './protocol-hue.ts';
 
@@ -84,10 +85,14 @@ export function sortFlowRows(
   });
 }
 
-/** Null for flows of cards, which have addresses of hardware. */
-export function filterOfFlow({ ends, ipProtocol }: CaptureFlow): string | null {
+type Conversation = Pick<CaptureFlow, 'ipProtocol'> & {
+  readonly ends: readonly Pick<CaptureFlow['ends'][number], 'address' | 'port'>[];
+};
+
+/** What is between two ends, both ways; null where these are not known. */
+export function filterOfFlow({ ends, ipProtocol }: Conversation): string | null {
   const [one, other] = ends;
-  if (one === undefined || other === undefined) return null;
+  if (one === undefined || other === undefined || one.address === '') return null;
   const address = ipProtocol === null ? 'eth' : one.address.includes(':') ? 'ipv6' : 'ip';
   const hosts = [one, other].map((end) => `${address}.addr == ${end.address}`);
   const transport = ipProtocol === 6 ? 'tcp' : ipProtocol === 17 ? 'udp' : null;
@@ -95,4 +100,17 @@ export function filterOfFlow({ ends, ipProtocol }: CaptureFlow): string | null {
     port === null || transport === null ? [] : [`${transport}.port == ${String(port)}`],
   );
   return [...hosts, ...ports].join(' && ');
+}
+
+/** The display filter that means the conversation that a packet belongs to. */
+export function filterOfPacket(packet: Dissection): string | null {
+  const { source, destination, sourcePort, destinationPort, ipProtocol, networkAt } = packet;
+  const portOf = (port: number): number | null => (port < 0 ? null : port);
+  return filterOfFlow({
+    ipProtocol: networkAt < 0 ? null : ipProtocol,
+    ends: [
+      { address: source, port: portOf(sourcePort) },
+      { address: destination, port: portOf(destinationPort) },
+    ],
+  });
 }

@@ -12,12 +12,13 @@ import {
   type RealmName,
 } from '../../agent/api/index.ts';
 import { useNotices } from '../app/notice-store.ts';
+import { useText } from '../app/text/text.ts';
 import { useBridge } from '../bridge/bridge.ts';
 import { useRealms } from '../inventory/realm-store.ts';
 import { useLab } from '../topology/lab-store.ts';
 import type { SceneEnd } from '../topology/canvas/scene/scene.ts';
 import { noLight } from '../topology/openflow/trace-path.ts';
-import { placesOf, type Subject, subjectOf } from './capture-places.ts';
+import { mostPlaces, placesOf, type Subject, subjectOf } from './capture-places.ts';
 import { endsByLink, lightOfSightings } from './packet-light.ts';
 import { hueOf, type ProtocolHue } from './protocol-hue.ts';
 import { useTraffic } from './traffic-store.ts';
@@ -145,13 +146,18 @@ export const usePackets = defineStore('packets', () => {
     refusal.value = null;
     const view = { name: lab.name, document, inventory: realms.inventory, find: traffic.find };
     const places = on.flatMap((subject) => placesOf(subject, view));
+    if (places.length === 0) return notices.tell(useText().t('packets.nowhere'), 'info');
+    if (places.length > mostPlaces) {
+      const values = { most: mostPlaces, count: places.length };
+      notices.report(useText().t('packets.mostPlaces', values));
+    }
     const filter = captureFilter.value.trim() === '' ? null : captureFilter.value.trim();
     const controller = new AbortController();
     const of = lab.name;
     starting.value = true;
     const ended = await bridge.call(
       'capture.start',
-      { realm, places: [...places], filter, snapLength },
+      { realm, places: places.slice(0, mostPlaces), filter, snapLength },
       {
         signal: controller.signal,
         onProgress: (progress) => {

@@ -172,6 +172,9 @@ describe('a capture', () => {
       .poll(() => packets().locator('#display-fault').innerText())
       .toContain('there is no field or protocol icmp.tpye. Did you mean icmp.type?');
     await picture('filter-fault');
+    await page.getByTestId('packet-conversation').click();
+    expect(await field.inputValue()).toBe('ip.addr == 172.16.0.1 && ip.addr == 172.16.0.2');
+    await expect.poll(() => packets().locator('#display-fault').count()).toBe(0);
     await field.fill('');
     await expect.poll(() => packets().locator('#display-fault').count()).toBe(0);
   });

@@ -43,7 +43,6 @@ export const englishPackets = {
   removeSubject: 'Leave out {name}',
   captureFilter: 'Capture filter',
   captureFilterHint: 'tcpdump syntax: icmp or arp',
-  everything: 'every packet',
   start: 'Capture',
   startHelp: 'Starts a capture; the packets of the one before are forgotten',
   starting: 'Starting',
@@ -54,6 +53,7 @@ export const englishPackets = {
   discard: 'Forget the packets',
   needsUp: 'Bring the lab up to capture its packets.',
   nowhere: 'The kernel has nothing to capture on there yet. Apply the plan first.',
+  mostPlaces: 'Captures on the first {most} of {count} nodes, which is the most at a time.',
   emptyTitle: 'Nothing captured yet',
   emptyHelp:
     'Select an interface, a wire or a node on the drawing and choose Capture. Nothing selected captures on the whole lab.',
@@ -90,6 +90,7 @@ export const englishPackets = {
   // One packet
   detail: 'Packet {number}',
   close: 'Close the packet',
+  conversation: 'Show its conversation alone',
   fields: 'Fields of the packet',
   octets: 'Bytes of the packet',
   seen: 'Its way',
@@ -131,7 +132,6 @@ export const englishPackets = {
     last: 'Last seen',
   },
   showFlow: 'Show its packets',
-  shortcutFilter: 'Filter packets',
 };
 
 export const chinesePackets: typeof englishPackets = {
@@ -141,7 +141,6 @@ export const chinesePackets: typeof englishPackets = {
   removeSubject: '去掉 {name}',
   captureFilter: '抓包过滤',
   captureFilterHint: 'tcpdump 语法：icmp or arp',
-  everything: '所有数据包',
   start: '抓包',
   startHelp: '开始抓包；上一次抓到的数据包将被清除',
   starting: '正在开始',
@@ -152,6 +151,7 @@ export const chinesePackets: typeof englishPackets = {
   discard: '清除数据包',
   needsUp: '启动实验后才能抓包。',
   nowhere: '内核里还没有可以抓包的对象，请先应用计划。',
+  mostPlaces: '一次最多 {most} 处：只在 {count} 个节点中的前 {most} 个上抓包。',
   emptyTitle: '还没有抓包',
   emptyHelp: '在图上选择接口、连线或节点，然后点“抓包”。什么都不选则在整个实验上抓包。',
   waiting: '正在等待 {where} 上的第一个数据包。',
@@ -185,6 +185,7 @@ export const chinesePackets: typeof englishPackets = {
   bytes: '{count} B',
   detail: '数据包 {number}',
   close: '关闭数据包',
+  conversation: '只显示其会话',
   fields: '数据包的字段',
   octets: '数据包的字节',
   seen: '经过',
@@ -221,5 +222,4 @@ export const chinesePackets: typeof englishPackets = {
     last: '最近见到',
   },
   showFlow: '显示其数据包',
-  shortcutFilter: '过滤数据包',
 };

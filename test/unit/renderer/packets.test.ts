@@ -6,7 +6,12 @@ import { dissect } from '../../../agent/dissect/dissect.ts';
 import { displayFilter } from '../../../agent/dissect/filter/display-filter.ts';
 import { placesOf, subjectOf } from '../../../renderer/activity/capture-places.ts';
 import { fieldRows, rowAt } from '../../../renderer/activity/field-rows.ts';
-import { filterOfFlow, flowRows, sortFlowRows } from '../../../renderer/activity/flow-filter.ts';
+import {
+  filterOfFlow,
+  filterOfPacket,
+  flowRows,
+  sortFlowRows,
+} from '../../../renderer/activity/flow-filter.ts';
 import { bytesOfBase64, hexLine } from '../../../renderer/activity/hex-lines.ts';
 import { endsByLink, lightOfSightings } from '../../../renderer/activity/packet-light.ts';
 import { clockText, delayText } from '../../../renderer/activity/packet-time.ts';
@@ -256,6 +261,14 @@ describe('flows', () => {
     for (const filter of [...filters, filterOfFlow(cards)]) {
       expect(displayFilter(filter ?? '').ok).toBe(true);
     }
+  });
+});
+
+describe('the conversation of a packet', () => {
+  it('has a display filter that means the packet', () => {
+    const packet = dissect(request, 1);
+    expect(filterOfPacket(packet)).toBe('ip.addr == 10.0.0.1 && ip.addr == 10.0.0.2');
+    expect(filterOfPacket(dissect(request.subarray(0, 4), 1))).toBeNull();
   });
 });
 
