@@ -1,3 +1,4 @@
+import { chinesePackets, chineseTraffic } from './activity-texts.ts';
 import { chineseCpu } from './cpu-texts.ts';
 import type { english } from './english.ts';
 
@@ -815,6 +816,7 @@ export const chinese: Shape<typeof english> = {
     history: '历史',
     openflow: 'OpenFlow',
     records: '流记录',
+    packets: '数据包',
   },
   plan: {
     empty: '规划会在执行之前列出每一项变更，以及效果相同的命令。',
@@ -980,6 +982,8 @@ export const chinese: Shape<typeof english> = {
     missing: '缺少',
   },
   cpu: chineseCpu,
+  traffic: chineseTraffic,
+  packets: chinesePackets,
   shortcuts: {
     title: '键盘快捷键',
     go: '前往',

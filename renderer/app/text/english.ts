@@ -1,3 +1,4 @@
+import { englishPackets, englishTraffic } from './activity-texts.ts';
 import { englishCpu } from './cpu-texts.ts';
 
 /** Every text of the window in English; Chinese has the same shape. `one | many` where a number is said. */
@@ -821,6 +822,7 @@ export const english = {
     history: 'History',
     openflow: 'OpenFlow',
     records: 'Records',
+    packets: 'Packets',
   },
   plan: {
     empty: 'Plan shows every change before it happens, and the commands that would do the same.',
@@ -986,6 +988,8 @@ export const english = {
     missing: 'missing',
   },
   cpu: englishCpu,
+  traffic: englishTraffic,
+  packets: englishPackets,
   shortcuts: {
     title: 'Keyboard shortcuts',
     go: 'Go to',

@@ -19,6 +19,60 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '应答与约定的格式不符。',
     next: '请刷新窗口；如再次出现，请反馈。',
   },
+  // Captures and filters
+  'capture-filter': {
+    reason: '抓包过滤无法接受：{message}。',
+    next: '请按 tcpdump 的写法，例如 host 10.0.0.1 and udp port 53（见 pcap-filter(7)）。',
+  },
+  'capture-filter-library': {
+    reason: '本机没有编译过滤的 libpcap。',
+    next: '请安装 libpcap（libpcap0.8 或 libpcap），或不加过滤抓包。',
+  },
+  'capture-too-many-interfaces': {
+    reason: '同一网络命名空间里的 {count} 个接口超出了内核过滤能列举的数目。',
+    next: '请在整个网络命名空间上抓包，或少选一些接口。',
+  },
+  'capture-ended': { reason: '抓包已结束。', next: '请重新开始。' },
+  'capture-interface-gone': {
+    reason: '抓包的接口已经不在了。',
+    next: '请在其网络命名空间或现有的接口上抓包。',
+  },
+  'capture-places-gone': {
+    reason: '抓包的接口全都不在了。',
+    next: '请查看已抓到的数据包，或在现有的接口上重新开始。',
+  },
+  'capture-limit': { reason: '已有 {most} 个抓包在运行，这是上限。', next: '请先结束其中一个。' },
+  'capture-cancelled': { reason: '抓包已被结束。', next: '需要时请重新开始。' },
+  'unknown-capture': { reason: '没有这个抓包，或它已结束。', next: '请重新开始。' },
+  'packet-not-kept': {
+    reason: '数据包 {number} 没有保留：已被清除，或尚未到来。',
+    next: '请选择列表中的数据包。',
+  },
+  'unknown-link': { reason: '接口已经不在了。', next: '请查看现有的接口，然后重试。' },
+  'unknown-namespace-id': {
+    reason: '网络命名空间已经不在了。',
+    next: '请查看现有的网络命名空间，然后重试。',
+  },
+  'filter-syntax': {
+    reason: '显示过滤在第 {position} 个字符处有语法错误。',
+    next: '条件例如 tcp 或 ip.addr == 10.0.0.1，用 and、or、not 连接。',
+  },
+  'filter-unknown-field': {
+    reason: '显示过滤在第 {position} 个字符处写了不存在的字段或协议。',
+    next: '字段名与 Wireshark 相同；netloom dissect --fields 列出全部。',
+  },
+  'filter-wrong-type': {
+    reason: '显示过滤在第 {position} 个字符处的值与字段的类型不符。',
+    next: '请写与字段同类的值，例如 tcp.port == 80、eth.addr == 00:00:5e:00:53:01。',
+  },
+  'filter-pattern': {
+    reason: '显示过滤在第 {position} 个字符处的正则表达式无法读取。',
+    next: '可用 . [a-z] ^ $ ( ) | * + ? 以及花括号中的次数。',
+  },
+  'filter-too-long': {
+    reason: '显示过滤太长：{length} 个字符。',
+    next: '请用 in 和范围，或地址前缀。',
+  },
   // Labs, plans and transactions
   'invalid-document': { reason: '实验文件有问题，见下。', next: '请改正后重试。' },
   'stale-plan': {
