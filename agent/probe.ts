@@ -5,8 +5,14 @@
 import { succeed } from './api/result.ts';
 import { lackOfVirtualization, machineLackOf } from './apply/guest-system.ts';
 import { probeCapabilities } from './kernel/capabilities.ts';
-import { describeCpuOffers } from './services/cpu-realm.ts';
+import { describeCpuOffers, readyDelegatedGroups } from './services/cpu-realm.ts';
 import { datapathCapability, lackOfKernelDatapath } from './ovs/datapath.ts';
+
+// Not a question but its answer made true: what a keeper that is started from here may have.
+if (process.argv[2] === 'delegated-groups') {
+  process.stdout.write(`${JSON.stringify(readyDelegatedGroups())}\n`);
+  process.exit();
+}
 
 /** What belongs to the machine, not to a realm: this is asked outside of one. */
 const ofMachine = process.argv[2] === 'cpu';

@@ -26,49 +26,92 @@ export interface GroupFigures {
 /** WEIGHT_IDLEPRIO of 1024, on the scale of cpu.weight (kernel/sched/sched.h). */
 export const idleWeight = (3 * 100) / 1024;
 
-/** Figures by path; the root's is the empty one. */
-export function figuresOf({ cpus, root }: CpuSplit): ReadonlyMap<GroupPath, GroupFigures> {
+/** A group as it is come to from above. */
+interface Place {
+  readonly path: GroupPath;
+  readonly group: CpuGroup;
+  readonly limits: Limits;
+  readonly share: number;
+}
+
+/** What was found out of groups before: the same group with the same around it comes to the same. */
+export type KnownFigures = WeakMap<
+  CpuGroup,
+  Pick<Place, 'path' | 'limits' | 'share'> & {
+    readonly figures: GroupFigures;
+    readonly children: readonly Place[];
+  }
+>;
+
+/**
+ * Figures by path; the root's is the empty one. With `known` kept from call to call only what a change concerns is found out
+ * again, and what stays the same is the same object.
+ */
+export function figuresOf(
+  { cpus, root }: CpuSplit,
+  known: KnownFigures = new WeakMap(),
+): ReadonlyMap<GroupPath, GroupFigures> {
   const figures = new Map<GroupPath, GroupFigures>();
   const top = limitsOf('', root, { cpus, ceiling: cpus.length, heldBy: null });
-  const left: {
-    readonly path: GroupPath;
-    readonly group: CpuGroup;
-    readonly limits: Limits;
-    readonly share: number;
-  }[] = [{ path: '', group: root, limits: top, share: top.ceiling }];
-  for (let next = left.pop(); next !== undefined; next = left.pop()) {
-    const { path, group, limits, share } = next;
-    const shared = sharedCpus(group, limits);
-    const children = group.groups.map((child) => {
-      const at = joinPath(path, child.name);
-      const around = child.exclusivity === 'shared' ? { ...limits, cpus: shared } : limits;
-      return { path: at, group: child, limits: limitsOf(at, child, around) };
-    });
-    const contenders = children.map(
-      ({ group: child, limits: { ceiling, cpus: own } }): Contender => {
-        const weight = child.idle ? idleWeight : child.weight;
-        return { weight, limit: ceiling, cpus: own };
-      },
-    );
-    if (group.direct) {
-      contenders.push({
-        weight: defaultWeight,
-        limit: Math.min(limits.ceiling, shared.length),
-        cpus: shared,
-      });
+  const left: Place[] = [{ path: '', group: root, limits: top, share: top.ceiling }];
+  for (let place = left.pop(); place !== undefined; place = left.pop()) {
+    const { path, group, limits, share } = place;
+    let found = known.get(group);
+    if (found?.path !== path || found.share !== share || !areEqual(found.limits, limits)) {
+      found = { path, limits, share, ...lookAt(place) };
+      known.set(group, found);
     }
-    const shares = shareFairly(share, contenders);
-    const allotted = children.reduce((sum, child) => sum + (ownLimit(child.group) ?? 0), 0);
-    figures.set(path, {
+    figures.set(path, found.figures);
+    left.push(...found.children);
+  }
+  return figures;
+}
+
+/** The figures of one group, and what it leaves for those in it. */
+function lookAt({ path, group, limits, share }: Place): {
+  readonly figures: GroupFigures;
+  readonly children: readonly Place[];
+} {
+  const shared = sharedCpus(group, limits);
+  const children = group.groups.map((child) => {
+    const at = joinPath(path, child.name);
+    const around = child.exclusivity === 'shared' ? { ...limits, cpus: shared } : limits;
+    return { path: at, group: child, limits: limitsOf(at, child, around) };
+  });
+  const contenders = children.map(({ group: child, limits: { ceiling, cpus: own } }): Contender => {
+    const weight = child.idle ? idleWeight : child.weight;
+    return { weight, limit: ceiling, cpus: own };
+  });
+  if (group.direct) {
+    contenders.push({
+      weight: defaultWeight,
+      limit: Math.min(limits.ceiling, shared.length),
+      cpus: shared,
+    });
+  }
+  const shares = shareFairly(share, contenders);
+  const allotted = children.reduce((sum, child) => sum + (ownLimit(child.group) ?? 0), 0);
+  return {
+    figures: {
       ...limits,
       guaranteed: share,
       allotted,
       overcommit: Math.max(0, allotted - limits.ceiling),
       unallocated: group.groups.length === 0 ? 0 : Math.max(0, limits.ceiling - allotted),
-    });
-    children.forEach((child, index) => left.push({ ...child, share: shares[index] ?? 0 }));
-  }
-  return figures;
+    },
+    children: children.map((child, index) => ({ ...child, share: shares[index] ?? 0 })),
+  };
+}
+
+function areEqual(one: Limits, other: Limits): boolean {
+  if (one === other) return true;
+  return (
+    one.ceiling === other.ceiling &&
+    one.heldBy === other.heldBy &&
+    one.pinsLost === other.pinsLost &&
+    one.cpus.length === other.cpus.length &&
+    one.cpus.every((cpu, index) => cpu === other.cpus[index])
+  );
 }
 
 type Limits = Pick<GroupFigures, 'cpus' | 'pinsLost' | 'ceiling' | 'heldBy'>;

@@ -49,7 +49,13 @@ function placeText(offset: number, length: number): string {
   return `[${String(offset)}+${String(length)}]`;
 }
 
-function fieldText({ type, offset, length, value, meaning }: Field): string {
+function fieldText(field: Field): string {
+  const { type, offset, length } = field;
+  return `${type.label}: ${valueText(field)}  ${placeText(offset, length)}`.replace(':   ', '  ');
+}
+
+/** What stands behind a field's label: `64 hops`, `8 (echo request)`; empty for a mere group. */
+export function valueText({ type, length, value, meaning }: Field): string {
   const shown =
     typeof value === 'number' && type.hexadecimal
       ? `0x${value.toString(16).padStart(length * 2, '0')}`
@@ -57,7 +63,7 @@ function fieldText({ type, offset, length, value, meaning }: Field): string {
         ? ''
         : String(value);
   const unit = type.unit === null || value === null ? '' : ` ${type.unit}`;
-  const words =
-    value === null ? (meaning ?? '') : `${shown}${unit}${meaning === null ? '' : ` (${meaning})`}`;
-  return `${type.label}: ${words}  ${placeText(offset, length)}`.replace(':   ', '  ');
+  return value === null
+    ? (meaning ?? '')
+    : `${shown}${unit}${meaning === null ? '' : ` (${meaning})`}`;
 }

@@ -95,12 +95,19 @@ export function directoryOfProcess(
  * aside for us.
  */
 export function hierarchiesBelow(layout: CgroupLayout, below: string): readonly CpuHierarchy[] {
-  return layout.hierarchies.map(({ version, controllers, mountPoint, root }) => ({
+  return layout.hierarchies.map((hierarchy) => hierarchyAt(hierarchy, below));
+}
+
+export function hierarchyAt(
+  { version, controllers, mountPoint, root }: FoundHierarchy,
+  below: string,
+): CpuHierarchy {
+  return {
     version,
     controllers,
     base: path.posix.join(mountPoint, below).replace(/\/$/, ''),
     place: path.posix.join(root, below).replace(/\/$/, ''),
-  }));
+  };
 }
 
 /** CPUs that groups in this place can have. */

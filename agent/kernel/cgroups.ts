@@ -4,14 +4,7 @@
  * accepts some writes without a word and does something else. Nothing outside the lab's own directory is changed, except
  * that the directory that it is made in hands its controllers down.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { formatCpuList, intersectionOf, isSubset, parseCpuList } from '../cpu/cpu-list.ts';
@@ -37,160 +30,29 @@ import {
   rootDirectoryOf,
 } from '../cpu/machine.ts';
 import { cpusOf, parseProcessCgroups } from './cgroup-hierarchies.ts';
-import { isErrno, systemFailure } from './kernel-failure.ts';
-
-const processes = 'cgroup.procs';
-const handedDown = 'cgroup.subtree_control';
-
-/** Rounds of moving what is left: each catches what was forked during the one before. */
-const drainRounds = 1000;
-
-function readText(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
-
-function writeText(file: string, text: string): Result<void> {
-  try {
-    // One write(2): the kernel reads each by itself. An empty text would be none at all.
-    writeFileSync(file, text === '' ? '\n' : text, { flag: 'r+' });
-    return succeed(undefined);
-  } catch (error) {
-    return fail(systemFailure(file, error));
-  }
-}
-
-/** The processes in a directory; threads of one count as one. */
-export function processesIn(directory: string, read: ReadFile = readText): readonly number[] {
-  return (read(path.join(directory, processes)) ?? '')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map(Number);
-}
-
-/** Of one that has ended meanwhile there is nothing to move. */
-function moveProcess(pid: number, directory: string): Result<void> {
-  const moved = writeText(path.join(directory, processes), String(pid));
-  return moved.ok || !isErrno(moved.failure, 'ESRCH') ? moved : succeed(undefined);
-}
-
-function unmoved(directory: string, left: readonly number[]): Failure {
-  return {
-    kind: 'kernel',
-    code: 'cpu-processes-stay',
-    object: directory.slice(0, 512),
-    reason: `The processes ${left.slice(0, 10).join(', ')} do not leave the group.`,
-    next: 'Look at what they are; a kernel thread that is bound to its CPU cannot be moved.',
-  };
-}
-
-/** Moves all processes of one directory to another, also those that are forked meanwhile. */
-function drain(from: string, to: string): Result<void> {
-  let left = processesIn(from);
-  for (let round = 0; left.length > 0; round += 1) {
-    if (round === drainRounds) return fail(unmoved(from, left));
-    for (const pid of left) {
-      const moved = moveProcess(pid, to);
-      if (!moved.ok) return moved;
-    }
-    left = processesIn(from);
-  }
-  return succeed(undefined);
-}
-
-function makeDirectory(directory: string): Result<void> {
-  try {
-    mkdirSync(directory);
-  } catch (error) {
-    const failure = systemFailure(directory, error);
-    if (!isErrno(failure, 'EEXIST')) return fail(failure);
-  }
-  return succeed(undefined);
-}
-
-function removeDirectory(directory: string): Result<void> {
-  try {
-    rmdirSync(directory);
-  } catch (error) {
-    const failure = systemFailure(directory, error);
-    if (!isErrno(failure, 'ENOENT')) return fail(failure);
-  }
-  return succeed(undefined);
-}
-
-/**
- * Of an empty group of cgroup v1 that is about to go: the kernel takes it out of its trees some time after its directory
- * (sched_release_group, cpuset_css_offline), and until then its cap and pins still bind its parent's.
- */
-function disarm({ version, controllers }: CpuHierarchy, directory: string): Result<void> {
-  if (version === 2) return succeed(undefined);
-  const writes: FileWrite[] = [
-    ...(controllers.includes('cpu') ? [{ file: 'cpu.cfs_quota_us', text: '-1' }] : []),
-    ...(controllers.includes('cpuset') ? [{ file: 'cpuset.cpus', text: '' }] : []),
-  ];
-  for (const { file, text } of writes) {
-    if (readText(path.join(directory, file))?.trim() === text) continue;
-    const written = writeText(path.join(directory, file), text);
-    if (!written.ok) return written;
-  }
-  return succeed(undefined);
-}
-
-function groupsIn(directory: string): readonly string[] {
-  try {
-    return readdirSync(directory, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map(({ name }) => name);
-  } catch {
-    return [];
-  }
-}
-
-/** Hands the hierarchy's controllers down to what is in a directory, or takes them back. */
-function handDown(hierarchy: CpuHierarchy, directory: string, sign: '+' | '-'): Result<void> {
-  const file = path.join(directory, handedDown);
-  const now = new Set((readText(file) ?? '').trim().split(' '));
-  const missing = hierarchy.controllers.filter((one) => now.has(one) === (sign === '-'));
-  if (missing.length === 0) return succeed(undefined);
-  return writeText(file, missing.map((one) => `${sign}${one}`).join(' '));
-}
-
-function isHandedDown(hierarchy: CpuHierarchy, directory: string): boolean {
-  const now = new Set((readText(path.join(directory, handedDown)) ?? '').trim().split(' '));
-  return hierarchy.controllers.every((one) => now.has(one));
-}
-
-/** What the kernel has counted of a group since it was made: microseconds and periods. Null is what it does not count. */
-export interface GroupCounters {
-  /** On all CPUs together, its groups' too. */
-  readonly usage: number | null;
-  /** Periods in which something wanted to run, and those in which its own cap stopped it. */
-  readonly periods: number;
-  readonly throttled: number;
-  /** Of all CPUs together; more than the time that passed where several stood still. */
-  readonly throttledTime: number;
-  /** The same by whatever cap, its own or one above (cpu.stat.local). */
-  readonly stoppedTime: number | null;
-  /** Time in which some, or all, of its processes waited (PSI). */
-  readonly waited: { readonly some: number; readonly full: number } | null;
-}
-
-/** Of cpu.pressure (Documentation/accounting/psi.rst): `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`. */
-function waitedOf(text: string | undefined): GroupCounters['waited'] {
-  const found = /^some .*total=(\d+)\n(?:full .*total=(\d+))?/.exec(text ?? '');
-  return found === null ? null : { some: Number(found[1]), full: Number(found[2] ?? 0) };
-}
-
-/** A number of cpu.stat, which has a line `KEY NUMBER` for each; undefined when it is not there. */
-function statisticIn(text: string, key: string): number | undefined {
-  const at = text.indexOf(`${key} `);
-  if (at < 0) return undefined;
-  const end = text.indexOf('\n', at);
-  return Number(text.slice(at + key.length + 1, end < 0 ? undefined : end));
-}
+import { type CounterFiles, type GroupCounters, readCounters } from './cgroup-counters.ts';
+import {
+  handDownFor,
+  markHandedDown,
+  readHandedDown,
+  takeBackHandedDown,
+} from './cgroup-controllers.ts';
+import {
+  disarm,
+  drain,
+  groupsIn,
+  handDown,
+  isHandedDown,
+  makeDirectory,
+  moveProcess,
+  processesFile,
+  processesIn,
+  readText,
+  removeDirectory,
+  writeText,
+} from './cgroup-directory.ts';
+import { isErrno } from './kernel-failure.ts';
+import { readProcess } from './process-table.ts';
 
 /** Where a process is in a hierarchy, of what parseProcessCgroups gives. */
 function placeInHierarchy(
@@ -203,14 +65,6 @@ function placeInHierarchy(
   places: ReadonlyMap<string, string>,
 ): string | undefined {
   return places.get(version === 2 ? '' : controller);
-}
-
-/** Where a group's counters are, for somebody who reads them again and again; null what there is none of. */
-export interface CounterFiles {
-  readonly statistics: string | null;
-  readonly local: string | null;
-  readonly pressure: string | null;
-  readonly usage: string | null;
 }
 
 function notAsWritten(file: string, wanted: string, shown: string): Failure {
@@ -230,6 +84,8 @@ export class Cgroups {
   /** Where processes go that belong to no group of the lab any more, by hierarchy. */
   private readonly outside: readonly string[];
   private readonly readText: ReadFile;
+  /** Who was in groups that were removed, with its start time: whoever takes a removal back has them in there again. */
+  private readonly evicted = new Map<GroupPath, readonly (readonly [number, number])[]>();
 
   /** `read` is for somebody who reads again and again, and keeps files open for that. */
   constructor(
@@ -293,23 +149,7 @@ export class Cgroups {
 
   /** What a group has used by now; all zero or null for one that is not there. */
   counters(group: GroupPath, files = this.counterFiles(group)): GroupCounters {
-    const read = (file: string | null): string | undefined =>
-      file === null ? undefined : this.readText(file);
-    const statistics = read(files.statistics) ?? '';
-    const nanoseconds = read(files.usage);
-    const local = read(files.local);
-    return {
-      usage:
-        statisticIn(statistics, 'usage_usec') ??
-        (nanoseconds === undefined ? null : Number(nanoseconds) / 1e3),
-      periods: statisticIn(statistics, 'nr_periods') ?? 0,
-      throttled: statisticIn(statistics, 'nr_throttled') ?? 0,
-      throttledTime:
-        statisticIn(statistics, 'throttled_usec') ??
-        (statisticIn(statistics, 'throttled_time') ?? 0) / 1e3,
-      stoppedTime: local === undefined ? null : (statisticIn(local, 'throttled_usec') ?? null),
-      waited: waitedOf(read(files.pressure)),
-    };
+    return readCounters(files, this.readText);
   }
 
   /** List of CPUs that a group can run on now; null where the kernel does not say. */
@@ -345,16 +185,34 @@ export class Cgroups {
     return [there.length, this.hierarchies.length];
   }
 
-  /** Makes a group; one that is there already is given its limits. */
+  /**
+   * Makes a group; one that is there already is given its limits. One that this very object has removed gets back who was in
+   * it, whoever put them there.
+   */
   add(group: GroupPath, limits: CpuLimits): Result<void> {
+    const made = this.make(group, limits);
+    const evicted = this.evicted.get(group);
+    if (!made.ok || evicted === undefined) return made;
+    this.evicted.delete(group);
+    const parent = parentPath(group);
+    const left = evicted.filter(
+      ([pid, startTime]) =>
+        readProcess(pid)?.startTime === startTime && this.groupOf(pid) === parent,
+    );
+    return this.move(
+      left.map(([pid]) => pid),
+      group,
+    );
+  }
+
+  private make(group: GroupPath, limits: CpuLimits): Result<void> {
     for (const hierarchy of this.hierarchies) {
       const directory = directoryOf(hierarchy, this.lab, group);
-      if (group === '' && hierarchy.version === 2) {
-        const handed = handDown(hierarchy, hierarchy.base, '+');
-        if (!handed.ok) return handed;
-      }
+      const handed = group === '' ? handDownFor(hierarchy) : succeed([]);
+      if (!handed.ok) return handed;
       const made = makeDirectory(directory);
       if (!made.ok) return made;
+      markHandedDown(directory, handed.value);
       if (hierarchy.version === 1 && hierarchy.controllers.includes('cpuset')) {
         const furnished = this.furnish(directory, limits);
         if (!furnished.ok) return furnished;
@@ -366,6 +224,7 @@ export class Cgroups {
   /** Its processes go to its parent's own, those of the root outside. */
   remove(group: GroupPath): Result<void> {
     const parent = parentPath(group);
+    const evicted = new Set<number>();
     for (const [index, hierarchy] of this.hierarchies.entries()) {
       const directory = directoryOf(hierarchy, this.lab, group);
       if (!existsSync(directory)) continue;
@@ -375,11 +234,19 @@ export class Cgroups {
           : placeOf(hierarchy, this.lab, parent, this.isOpen(hierarchy, parent));
       const drained = drain(directory, target);
       if (!drained.ok) return drained;
+      for (const pid of drained.value) evicted.add(pid);
       const disarmed = disarm(hierarchy, directory);
       if (!disarmed.ok) return disarmed;
+      const handed = group === '' ? readHandedDown(directory) : [];
       const removed = removeDirectory(directory);
       if (!removed.ok) return removed;
+      takeBackHandedDown(hierarchy, handed);
     }
+    const those = [...evicted].flatMap((pid) => {
+      const startTime = readProcess(pid)?.startTime;
+      return startTime === undefined ? [] : [[pid, startTime] as const];
+    });
+    this.evicted.set(group, those);
     return succeed(undefined);
   }
 
@@ -463,6 +330,13 @@ export class Cgroups {
     return succeed(undefined);
   }
 
+  /** Files that a process writes its number into to be in a group, by hierarchy. */
+  filesToJoin(group: GroupPath): readonly string[] {
+    return this.hierarchies.map((hierarchy, index) =>
+      path.join(this.place(hierarchy, index, group), processesFile),
+    );
+  }
+
   /** The group of the lab that a process is in; null is none, or the process has ended. */
   groupOf(pid: number): GroupPath | null {
     const hierarchy = this.hierarchyOf('cpu');
@@ -501,7 +375,7 @@ export class Cgroups {
       if (at === undefined) return null;
       // The base may lie below the mount's top; what is not below the mount is not seen.
       const directory = path.posix.join(base, path.posix.relative(place === '' ? '/' : place, at));
-      return existsSync(path.join(directory, processes)) ? directory : null;
+      return existsSync(path.join(directory, processesFile)) ? directory : null;
     });
   }
 

@@ -43,6 +43,7 @@ const nextSteps: Readonly<Record<string, string>> = {
   ENOENT: 'Refresh the view: it may have been removed in the meantime.',
   ENODEV: 'Refresh the view: the link may have been removed in the meantime.',
   ESRCH: 'Refresh the view: it may have ended in the meantime.',
+  EROFS: 'It is mounted read-only: mount it writable, and try again.',
   EEXIST: 'Choose another name or remove the existing object first.',
   EBUSY: 'Stop what uses it and try again.',
   EINVAL: 'Check the values of the request.',

@@ -284,6 +284,8 @@ class Source {
           this.report('missing-key', { key: String(path.at(-1) ?? '') }, place, object);
         } else if (issue.expected === 'string' && typeof value !== 'object') {
           say('number-for-text', { actual: nameOf(value) });
+        } else if (typeof value === 'number' && !Number.isFinite(value)) {
+          say('not-finite', { value: String(value) });
         } else say('wrong-type', { actual: nameOf(value), expected: nameOfType(issue.expected) });
         return;
       case 'invalid_value': {
@@ -351,6 +353,11 @@ class Source {
     const place = this.locate(path);
     const object = objectAt(this.labels.data, path, this.file);
     if (typeof value === 'number') {
+      if (path[0] === 'cpu' && path.at(-1) === 'cap' && !tooBig) {
+        const values = { group: object, cores: value, least: limit };
+        this.report('cpu-cap-too-small', values, place, object);
+        return;
+      }
       const direction = tooBig ? 'above' : issue.inclusive === false ? 'not above' : 'below';
       this.report('out-of-range', { value, direction, limit }, place, object);
       return;

@@ -20,6 +20,8 @@ export type CpuRealm =
   | {
       readonly kind: 'offered';
       readonly machine: CpuMachine;
+      /** Why nothing can be written there now; null when it can. */
+      readonly lack?: Failure | null;
       /** The group of the lab that a process is in; null is none. */
       readonly groupOf: (pid: number) => GroupPath | null;
     }
@@ -60,6 +62,8 @@ export function planCpu(input: CpuPlanInput, processes: readonly NetworkProcess[
   const refusals = desired === null ? [] : refusalsOf(desired, machine);
   if (refusals.length > 0) return { ...nothing, refusals };
   const { first, last } = planSplit(split, machine);
+  const lack = cpu?.lack ?? null;
+  if (lack !== null && first.length + last.length > 0) return { ...nothing, refusals: [lack] };
   const moves = movesOf(input, processes);
   const opened = new Set(
     split === null

@@ -47,6 +47,8 @@ export const phases = [
   'addresses',
   'loopbacks',
   'bridges-up',
+  // Before what is told of passes: the first record says what the others mean, and is lost where the collector is not reached.
+  'collectors-up',
   'links-up',
   // After the links are up: their inverses come before the links go down, which would take them along.
   'ipv6-addresses',

@@ -1,6 +1,7 @@
 /** Administrative states, and masters as far as states depend on them. */
 import { changeOf } from './link-change.ts';
-import { keyOf, linkKey } from './network.ts';
+import { isCollector } from './collector.ts';
+import { keyOf, linkKey, type NetworkLink } from './network.ts';
 import type { KeptLink, PlanDraft } from './plan-draft.ts';
 import type { WantedLinks } from './wanted-links.ts';
 
@@ -8,10 +9,17 @@ import type { WantedLinks } from './wanted-links.ts';
 export class LinkStates {
   private readonly draft: PlanDraft;
   private readonly wanted: WantedLinks;
+  /** Namespaces that have one. */
+  private readonly collectors: ReadonlySet<string | null>;
 
   constructor(draft: PlanDraft, wanted: WantedLinks) {
     this.draft = draft;
     this.wanted = wanted;
+    this.collectors = new Set(
+      draft.desired.processes
+        .filter(({ name, command }) => isCollector(name, command))
+        .map(({ namespace }) => namespace),
+    );
   }
 
   /** Whether a link that stays is let go by its master, which changes or is made anew. */
@@ -71,6 +79,14 @@ export class LinkStates {
     return this.leavesBond(link) || (carrier !== undefined && this.falls(carrier));
   }
 
+  /** Whether a link is of a collector's node, or the other end of such a one. */
+  private leadsToCollector({ namespace, peer }: NetworkLink): boolean {
+    const other = peer === null ? undefined : this.draft.desired.links.get(peer);
+    return (
+      this.collectors.has(namespace) || (other && this.collectors.has(other.namespace)) === true
+    );
+  }
+
   /** Leaves every link up or down as is wanted, after all that the kernel does to it by itself. */
   settle(): void {
     const states = new Map<string, boolean>();
@@ -89,7 +105,12 @@ export class LinkStates {
       const stays = !isNew && kept.observed.view.up && !this.falls(kept);
       const up = states.get(carrier) !== false && (stays || isJoined || isRaised);
       if (up !== link.up) {
-        const phase = link.kind === 'bridge' ? 'bridges-up' : 'links-up';
+        const phase =
+          link.kind === 'bridge'
+            ? 'bridges-up'
+            : this.leadsToCollector(link)
+              ? 'collectors-up'
+              : 'links-up';
         this.draft.push(phase, changeOf(link.namespace, link.name, { up }, { up: link.up }));
       }
       if (isJoined) joined.add(key);

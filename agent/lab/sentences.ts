@@ -42,6 +42,10 @@ export const sentences = {
   },
   'missing-key': { reason: 'The key {key} is missing.', next: 'Add it.' },
   'wrong-type': { reason: 'This is {actual}, but {expected} is expected.', next: 'Correct it.' },
+  'not-finite': {
+    reason: '{value} is no number that could be used here.',
+    next: 'Write a finite number, such as 2.5.',
+  },
   'number-for-text': {
     reason: 'This is {actual}, but text is expected.',
     next: 'Put it in quotes.',
@@ -120,7 +124,25 @@ export const sentences = {
   },
   'cpu-in-sandbox': {
     reason: 'CPU groups belong to the machine, and nobody has given this sandbox a control group.',
-    next: 'Bring the lab up in the realm of the host: sudo netloom agent start --realm host, then netloom up --realm host.',
+    next: 'Start it in one of yours (where it runs, after netloom down {lab}): systemd-run --user --scope -p Delegate=yes netloom up {lab}. Without systemd, give yourself one, once in the shell that you start it from: for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+  },
+  'cpu-in-sandbox-v1': {
+    reason: 'CPU groups belong to the machine, and nobody has given this sandbox a control group.',
+    next: 'Give yourself one, once in the shell that you start it from (where it runs, after netloom down {lab}): for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+  },
+  'cpu-agent-outside': {
+    reason:
+      'The sandbox’s control group is {place}, and its agent was started outside and may not enter.',
+    next: 'End it (netloom agent stop --realm {realm}) and start it from where the sandbox was started.',
+  },
+  'cpu-place-missing': {
+    reason: 'There is no control group {base} that CPU groups could be made in.',
+    next: 'Make it, or name another one by NETLOOM_CPU_CGROUP, and start the agent again.',
+  },
+  'cpu-place-read-only': {
+    reason:
+      'The control groups at {base} are mounted read-only: no CPU group can be changed there.',
+    next: 'Mount them writable; where this is a container, start it with its control groups writable.',
   },
   'cpu-under-systemd': {
     reason:
@@ -184,6 +206,11 @@ export const sentences = {
     reason: '{name} has a realtime policy, and the kernel gives this group no realtime budget.',
     next: 'Give it an ordinary policy first: chrt --other --pid 0 {pid}.',
   },
+  'cpu-bind-outside': {
+    reason:
+      '{name} was started outside of the control group that this sandbox was given, and only root may move it in.',
+    next: 'Start it from a console of the lab, and bind it then.',
+  },
   'cpu-bind-refused': {
     reason:
       'The kernel does not let the processes into the group ({errno}); all are where they were.',
@@ -201,6 +228,11 @@ export const sentences = {
   'cpu-too-many-groups': {
     reason: 'The split has {count} groups; at most {limit} are made.',
     next: 'Leave some out.',
+  },
+  'cpu-cap-too-small': {
+    reason:
+      'The cap of {group} is {cores} cores; the kernel’s least is {least}, a millisecond in each second.',
+    next: 'Give it at least that, or leave `cap` out for none.',
   },
   'cpu-cap-inexact': {
     reason: 'The cap of {group}, {cores} cores, cannot be written as a quota of the kernel.',

@@ -25,7 +25,7 @@ type Say = (code: SentenceCode, object: string, values: SentenceValues, path: Do
 
 /** Controllers whose files are in a group's directory (cgroup-v2.rst), also those of other kernels. */
 const controllers =
-  /^(?:cgroup|cpu|cpuset|cpuacct|memory|io|blkio|pids|hugetlb|rdma|misc|dmem|devices|freezer|net_cls|net_prio|perf_event|debug)\./;
+  /^(?:cgroup|cpu|cpuset|cpuacct|memory|io|blkio|pids|hugetlb|rdma|misc|dmem|irq|devices|freezer|net_cls|net_prio|perf_event|debug)\./;
 /** Files of cgroup v1 without a controller's name (cgroup1_base_files). */
 const otherFiles: ReadonlySet<string> = new Set(['tasks', 'notify_on_release', 'release_agent']);
 

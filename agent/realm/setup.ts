@@ -291,6 +291,16 @@ function carryAcross(path: string, attributes: MountAttributes): void {
   setAttributes(target, attributes, true);
 }
 
+/** False for what we may not reach: the realm's root, who has no more rights here, may not either. */
+function isSocket(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EACCES') return false;
+    throw error;
+  }
+}
+
 /**
  * Read-only mounts do not keep anybody from connecting to a socket. Covers those that somebody listens on, from the
  * machine's /proc/net/unix: number, reference count, protocol, flags, type, state, inode, path.
@@ -300,8 +310,7 @@ function maskSockets(table: string, except: readonly string[]): void {
     const path = /^[0-9a-f]+: (?:\S+ +){5}\d+ (\/.*)$/.exec(line)?.[1];
     if (path === undefined || except.some((directory) => isInside(path, directory))) continue;
     const target = join(newRoot, path);
-    const found = lstatSync(target, { throwIfNoEntry: false });
-    if (found?.isSocket() === true) bind(join(newRoot, 'dev/null'), target);
+    if (isSocket(target)) bind(join(newRoot, 'dev/null'), target);
   }
 }
 

@@ -5,6 +5,14 @@ import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import type { ReadFile } from '../cpu/files.ts';
 import type { CpuHierarchy } from '../cpu/machine.ts';
 import {
+  clearDelegatedGroup,
+  enterDelegatedGroup,
+  findDelegatedGroups,
+  lackOfPlace,
+  ownPlaceIn,
+} from '../kernel/cgroup-delegation.ts';
+import {
+  type CgroupLayout,
   directoryOfProcess,
   findCgroupLayout,
   hierarchiesBelow,
@@ -26,20 +34,73 @@ export function findCpuPlaces(
   realm: string,
   below: string | undefined = process.env[cpuPlaceVariable],
 ): Result<CpuPlaces> {
-  if (realm !== 'host') return fail(failureOf('refused', 'cpu-in-sandbox', realm, {}));
+  if (realm !== 'host') return findDelegatedPlaces(realm);
   if (below === undefined && isSystemdMachine()) {
     return fail(failureOf('refused', 'cpu-under-systemd', realm, {}));
   }
   const layout = findCgroupLayout();
   const hierarchies = hierarchiesBelow(layout, below ?? '/');
-  if (!hierarchies.some(({ controllers }) => controllers.includes('cpu'))) {
+  if (!offersCpu(hierarchies)) {
     return fail(failureOf('unsupported', 'cpu-no-controller', realm, {}));
   }
-  const own = parseProcessCgroups(readFileSync('/proc/self/cgroup', 'utf8'));
+  const own = readPlaces('self');
   const outside = layout.hierarchies.map(
     (one, index) => directoryOfProcess(one, own) ?? hierarchies[index]?.base ?? one.mountPoint,
   );
   return succeed({ hierarchies, outside });
+}
+
+/**
+ * In a sandbox: the groups that its keeper, which is pid 1 there, was started in and that were handed over to its user. The
+ * agent joins it there, wherever it was started: nobody moves a process to or from where they may not write.
+ */
+function findDelegatedPlaces(realm: string): Result<CpuPlaces> {
+  const layout = findCgroupLayout();
+  if (!offersCpu(layout.hierarchies)) {
+    return fail(failureOf('unsupported', 'cpu-no-controller', realm, {}));
+  }
+  const hierarchies = findDelegatedGroups(layout, readPlaces(1));
+  if (!offersCpu(hierarchies)) return fail(notDelegated(realm, layout));
+  const own = readPlaces('self');
+  for (const hierarchy of hierarchies) {
+    const found = layout.hierarchies.find((one) => hierarchy.base.startsWith(one.mountPoint));
+    if (found !== undefined && directoryOfProcess(found, own) === ownPlaceIn(hierarchy)) continue;
+    const entered = enterDelegatedGroup(hierarchy, process.pid);
+    if (entered.ok) continue;
+    const values = { realm, place: hierarchy.base };
+    return fail({
+      ...failureOf('refused', 'cpu-agent-outside', realm, values),
+      causes: [entered.failure],
+    });
+  }
+  return succeed({ hierarchies, outside: hierarchies.map(ownPlaceIn) });
+}
+
+function offersCpu(hierarchies: readonly Pick<CpuHierarchy, 'controllers'>[]): boolean {
+  return hierarchies.some(({ controllers }) => controllers.includes('cpu'));
+}
+
+function readPlaces(pid: number | 'self'): ReadonlyMap<string, string> {
+  return parseProcessCgroups(readFileSync(`/proc/${String(pid)}/cgroup`, 'utf8'));
+}
+
+/** Why a sandbox has no groups, with the command that gives it some. */
+export function notDelegated(realm: string, layout: CgroupLayout = findCgroupLayout()): Failure {
+  const isVersion2 = layout.hierarchies.every(({ version }) => version === 2);
+  const code = isVersion2 ? 'cpu-in-sandbox' : 'cpu-in-sandbox-v1';
+  const lab = realm.replace(/^sandbox:/, '');
+  const mounts = layout.hierarchies.map(({ mountPoint }) => mountPoint).join(' ');
+  return failureOf('refused', code, realm, { lab, mounts });
+}
+
+/** Why groups cannot be made where they are to be; null when they can. It may change while the agent runs. */
+function lackOfPlaces({ hierarchies }: CpuPlaces): Failure | null {
+  for (const { base } of hierarchies) {
+    const lack = lackOfPlace(base);
+    if (lack === 'read-only') return failureOf('refused', 'cpu-place-read-only', base, { base });
+    if (lack === 'missing') return failureOf('refused', 'cpu-place-missing', base, { base });
+  }
+  return null;
 }
 
 interface Capability {
@@ -64,14 +125,43 @@ export function describeCpuOffers(): readonly Capability[] {
     };
   });
   const places = findCpuPlaces('host');
+  const lack = places.ok ? lackOfPlaces(places.value) : places.failure;
   const groups: Capability = {
     name: 'cpu-groups',
-    available: places.ok,
-    reason: places.ok
-      ? `in the realm of the host, in ${places.value.hierarchies.map(({ base }) => base).join(', ')}`
-      : `${places.failure.reason} ${places.failure.next}`,
+    available: lack === null,
+    reason:
+      places.ok && lack === null
+        ? `in the realm of the host, in ${basesOf(places.value.hierarchies)}`
+        : sentenceOf(lack),
   };
-  return [...controllers, groups];
+  const delegated = findDelegatedGroups(findCgroupLayout(), readPlaces('self'));
+  const isDelegated = offersCpu(delegated);
+  const inSandbox: Capability = {
+    name: 'cpu-groups:sandbox',
+    available: isDelegated,
+    reason: isDelegated
+      ? `in sandboxes that are started from here, in ${basesOf(delegated)}`
+      : sentenceOf(notDelegated('sandbox:LAB')),
+  };
+  return [...controllers, groups, inSandbox];
+}
+
+function basesOf(hierarchies: readonly CpuHierarchy[]): string {
+  return hierarchies.map(({ base }) => base).join(', ');
+}
+
+function sentenceOf(failure: Failure | null): string {
+  return failure === null ? '' : `${failure.reason} ${failure.next}`;
+}
+
+/**
+ * For whoever starts a keeper: the delegated groups that this process is in, cleared for a sandbox's own groups. What
+ * cannot be cleared is left out.
+ */
+export function readyDelegatedGroups(): readonly string[] {
+  return findDelegatedGroups(findCgroupLayout(), readPlaces('self'))
+    .filter((group) => clearDelegatedGroup(group).ok)
+    .map(({ base }) => base);
 }
 
 export class RealmCpu {
@@ -95,6 +185,7 @@ export class RealmCpu {
     return {
       kind: 'offered',
       machine: groups.machine(),
+      lack: this.places.ok ? lackOfPlaces(this.places.value) : null,
       groupOf: (pid) => groups.groupOf(pid),
     };
   }

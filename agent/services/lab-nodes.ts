@@ -6,6 +6,7 @@ import type { ProcessPlace } from '../api/process.ts';
 import { fail, type Result, succeed } from '../api/result.ts';
 import { logNameOf } from '../apply/execute.ts';
 import { collectorProcessName, isCollector } from '../lab/collector.ts';
+import { groupPathOf } from '../lab/cpu-split.ts';
 import { failureOf } from '../lab/sentences.ts';
 import { machineProcessName } from '../lab/virtual-machine.ts';
 import { readCollected } from './collected.ts';
@@ -33,7 +34,7 @@ export class LabNodes {
 
   /** What a place is; fails for a machine that does not run. */
   spotOf(place: ProcessPlace): Result<Spot> {
-    if (place.kind === 'realm') return succeed({ namespace: null, machine: null });
+    if (place.kind === 'realm') return succeed({ namespace: null, machine: null, joins: [] });
     const document = this.states.inForceOf(place.lab);
     if (!document.ok) return document;
     const nodes = new Map(Object.entries(document.value.topology.nodes));
@@ -42,7 +43,13 @@ export class LabNodes {
     if (node.kind === 'vm') return this.machineAt(place.lab, place.node);
     const namespace = namespaceOfNode(place.node, node);
     const owned = namespace === null ? succeed(undefined) : this.checkNode(place.lab, namespace);
-    return owned.ok ? succeed({ namespace, machine: null }) : owned;
+    if (!owned.ok) return owned;
+    const group = node.kind === 'namespace' && document.value.cpu !== undefined ? node.cpu : null;
+    const joins =
+      group === undefined || group === null
+        ? []
+        : (this.options.cpu?.groupsOf(place.lab)?.filesToJoin(groupPathOf(group)) ?? []);
+    return succeed({ namespace, machine: null, joins });
   }
 
   /** What the collector of a node has received: at most `limit` records, and the totals. */
@@ -126,7 +133,7 @@ export class LabNodes {
     }
     const namespace = view.root ? null : (view.names[0] ?? null);
     const log = path.join(logDirectoryOf(this.options, lab), logNameOf(namespace, process));
-    return succeed({ namespace, machine: { lab, node, log } });
+    return succeed({ namespace, machine: { lab, node, log }, joins: [] });
   }
 
   /** On the host, a namespace of a node's name may meanwhile be somebody else's: nobody is let into that. */

@@ -17,6 +17,7 @@ import { failureOf } from '../lab/sentences.ts';
 import { relayOf } from '../lab/tunnel.ts';
 import { machineOfProcess } from '../lab/virtual-machine.ts';
 import { invalidDocument, type LabDocuments } from './lab-documents.ts';
+import { notDelegated } from './cpu-realm.ts';
 import type { Caller, LabServiceOptions } from './lab-options.ts';
 import type { LabStates } from './lab-states.ts';
 import type { OpenFlowShelf } from './openflow-shelf.ts';
@@ -266,7 +267,7 @@ function planInputOf(
 /** What plans need to know of CPU groups. */
 function cpuInputOf({ cpu, realm }: LabServiceOptions, lab: string): Pick<PlanInput, 'cpu'> {
   if (cpu !== undefined) return { cpu: cpu.observe(lab) };
-  return { cpu: { kind: 'lacking', failure: failureOf('refused', 'cpu-in-sandbox', realm, {}) } };
+  return { cpu: { kind: 'lacking', failure: notDelegated(realm) } };
 }
 
 /** On the host: why these operations cannot start the processes that they start, as the one who asks. */

@@ -22,6 +22,8 @@ export interface Spot {
   /** Namespace that it is in; null is the realm's own. */
   readonly namespace: string | null;
   readonly machine: Machine | null;
+  /** Files that a process writes its number into to be in the place's CPU group; none without one. */
+  readonly joins: readonly string[];
 }
 
 /** A virtual machine that runs. */
@@ -87,7 +89,7 @@ export class ProcessService {
     const { place, signal, terminal, onProgress } = request;
     const spot = this.options.spotOf(place);
     if (!spot.ok) return spot;
-    const { namespace, machine } = spot.value;
+    const { namespace, machine, joins } = spot.value;
     // Root has root's rights anyhow; everybody else has their own.
     const found =
       request.uid === null || request.uid === 0 ? succeed(null) : findPerson(request.uid);
@@ -114,7 +116,7 @@ export class ProcessService {
       running.session.pause();
     };
     const options = {
-      ...command.value,
+      ...inGroup(joins, command.value),
       purpose: `a command in ${place.kind === 'realm' ? 'the realm' : `${place.lab}:${place.node}`}`,
       environment: environmentOf(place, terminal !== null, person),
       // Theirs is gone to as them (`commandIn`): from where root stands one could go on into what is closed to them.
@@ -271,6 +273,18 @@ interface StartedCommand {
   readonly file: string;
   readonly args: readonly string[];
   readonly namespaceFd?: number;
+}
+
+/**
+ * The command behind a shell that goes to the group first and becomes the command then: what it starts is born there, however
+ * soon. Where the group has gone the shell says so, and the command starts all the same.
+ */
+function inGroup(joins: readonly string[], command: StartedCommand): StartedCommand {
+  if (joins.length === 0) return command;
+  const script =
+    'left=$1; shift; while [ $left -gt 0 ]; do echo $$ >"$1"; shift; left=$((left - 1)); done; exec "$@"';
+  const args = ['-c', script, 'sh', String(joins.length), ...joins, command.file, ...command.args];
+  return { ...command, file: 'sh', args };
 }
 
 /** The last that a machine has printed, so that a console begins with what led there. */

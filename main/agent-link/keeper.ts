@@ -13,6 +13,7 @@ import {
   succeed,
 } from '../../agent/api/index.ts';
 import type { RealmDirectories } from './directories.ts';
+import { readyDelegatedGroups } from './delegated-groups.ts';
 import { awaitOutsideEnd } from './outside.ts';
 import { type DetachedProcess, run, searchPath, startDetached } from './process.ts';
 import { readRealmFile, rewriteRealmFile } from './realm-file.ts';
@@ -242,6 +243,7 @@ export async function startKeeper(
     '--seal',
     path.join(directories.runtime, name),
   ]);
+  const groups = await readyDelegatedGroups(agentDirectory, settings.node);
   const started = await startDetached(
     'sh',
     [
@@ -253,6 +255,7 @@ export async function startKeeper(
       ...['--setup', path.join(agentDirectory, 'realm-setup.js')],
       ...seals,
       ...outlyingPaths(applicationRoot),
+      ...groups.flatMap((group) => ['--cgroup', group]),
     ],
     { stdio: ['pipe', 'pipe', 'pipe'], environment: { PATH: searchPath() } },
   );

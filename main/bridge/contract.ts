@@ -7,6 +7,15 @@ import {
   AgentInfoSchema,
   ApplyOutcomeSchema,
   CapabilitySchema,
+  CapturedBytesSchema,
+  CaptureFlowsArgumentsSchema,
+  CaptureFlowsSchema,
+  CapturePacketArgumentsSchema,
+  CaptureProgressSchema,
+  CaptureRowsArgumentsSchema,
+  CaptureRowsSchema,
+  CaptureStartSchema,
+  CaptureStopArgumentsSchema,
   CheckResultSchema,
   ConfirmWithinSchema,
   CpuBindSchema,
@@ -34,10 +43,13 @@ import {
   OpenFlowTraceSchema,
   OvsBridgeReportSchema,
   OvsFiguresSchema,
+  PacketSightingsSchema,
   PlanSchema,
   ProcessExitSchema,
   ProcessPlaceSchema,
   ProcessProgressSchema,
+  RatesSampleSchema,
+  RatesWatchSchema,
   RealmNameSchema,
   RevisionSchema,
   TerminalSizeSchema,
@@ -142,6 +154,8 @@ export const AppInfoSchema = z.strictObject({
   kernel: z.string(),
   /** Where new labs are kept. */
   libraryDirectory: z.string(),
+  /** Where captures are saved. */
+  captureDirectory: z.string(),
   /** The machine's CPUs that are on. */
   processors: z.array(ProcessorSchema),
 });
@@ -170,6 +184,10 @@ export const LabTargetSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('down') }),
 ]);
 export type LabTarget = z.infer<typeof LabTargetSchema>;
+
+/** A file name without a directory, which every file system takes. */
+export const captureFileNamePattern = /^[\p{L}\p{N}][\p{L}\p{N} ._+-]{0,119}$/u;
+const CaptureFileNameSchema = z.string().regex(captureFileNamePattern);
 
 export const bridgeCalls = {
   'app.info': describeCall({ args: empty, result: AppInfoSchema, effect: 'read', timeout: 5_000 }),
@@ -397,6 +415,72 @@ export const bridgeCalls = {
     result: z.strictObject({ candidates: z.array(CpuCandidateSchema), total: z.number().int() }),
     effect: 'read',
     timeout: 30_000,
+  }),
+  /** As the agent's, for as long as somebody looks. */
+  'rates.watch': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...RatesWatchSchema.shape }),
+    result: empty,
+    progress: RatesSampleSchema,
+    effect: 'read',
+    timeout: null,
+  }),
+  /** As the agent's: lasts until it is cancelled, and its packets are kept as long. */
+  'capture.start': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CaptureStartSchema.shape }),
+    result: empty,
+    progress: CaptureProgressSchema,
+    effect: 'write',
+    timeout: null,
+  }),
+  'capture.stop': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CaptureStopArgumentsSchema.shape }),
+    result: empty,
+    effect: 'write',
+    timeout: 10_000,
+  }),
+  'capture.rows': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CaptureRowsArgumentsSchema.shape }),
+    result: CaptureRowsSchema,
+    effect: 'read',
+    timeout: 60_000,
+  }),
+  'capture.packet': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CapturePacketArgumentsSchema.shape }),
+    result: CapturedBytesSchema,
+    effect: 'read',
+    timeout: 10_000,
+  }),
+  'capture.sightings': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CapturePacketArgumentsSchema.shape }),
+    result: PacketSightingsSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  'capture.flows': describeCall({
+    args: z.strictObject({ realm: RealmNameSchema, ...CaptureFlowsArgumentsSchema.shape }),
+    result: CaptureFlowsSchema,
+    effect: 'read',
+    timeout: 15_000,
+  }),
+  /** Writes what a capture keeps, as far as the display filter means it, to a new pcapng file of the person's. */
+  'capture.save': describeCall({
+    args: z.strictObject({
+      realm: RealmNameSchema,
+      capture: z.string().min(1).max(64),
+      filter: z.string().max(4_096).nullable(),
+      /** Below the directory of captures; `.pcapng` is added where it is missing. */
+      name: CaptureFileNameSchema,
+    }),
+    result: z.strictObject({
+      path: PathSchema,
+      packets: z.number().int().min(0),
+      /** Bytes of the file. */
+      size: z.number().int().min(0),
+      /** Packets that were forgotten while it was written. */
+      missed: z.number().int().min(0),
+    }),
+    effect: 'write',
+    timeout: 120_000,
   }),
   /** The flows of an Open vSwitch bridge with their counters, by now. */
   'openflow.flows': describeCall({

@@ -61,6 +61,8 @@ const callsOfTheirWindow: ReadonlySet<BridgeCallName> = new Set([
   'process.run',
   'lab.check',
   'cpu.watch',
+  'rates.watch',
+  'capture.start',
 ]);
 
 function isCallName(name: string): name is BridgeCallName {

@@ -4,6 +4,8 @@ import type { Directories } from '../agent-link/directories.ts';
 export interface LibraryDirectories {
   /** New labs are kept here. */
   readonly labs: string;
+  /** Captures are saved here. */
+  readonly captures: string;
   /** Labs opened elsewhere: their paths, the latest first. */
   readonly recentFile: string;
   readonly settingsFile: string;
@@ -17,6 +19,7 @@ export function libraryDirectories(
 ): LibraryDirectories {
   return {
     labs: directories.labs,
+    captures: path.join(directories.data, 'captures'),
     recentFile: path.join(directories.data, 'recent.json'),
     settingsFile: path.join(directories.config, 'settings.json'),
     gallery: path.join(applicationRoot, 'assets/labs'),

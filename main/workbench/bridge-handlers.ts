@@ -1,4 +1,5 @@
 /** What each call of the bridge does, in terms of the workbench and the library. */
+import path from 'node:path';
 import {
   assertNever,
   type Capability,
@@ -9,6 +10,7 @@ import {
 } from '../../agent/api/index.ts';
 import type { AppInfo, LabTarget } from '../bridge/contract.ts';
 import type { BridgeHandlers } from '../bridge/host.ts';
+import { type ReadCapture, saveCapture, withExtension } from '../library/capture-file.ts';
 import type { Library } from '../library/library.ts';
 import type { SettingsFile } from '../library/settings.ts';
 import { stillUp } from './failures.ts';
@@ -145,6 +147,44 @@ export function bridgeHandlers(dependencies: BridgeDependencies): BridgeHandlers
     'cpu.candidates': async ({ realm, lab }) => {
       const agent = await workbench.connection(realm);
       return agent.ok ? agent.value.call('cpu.candidates', { lab }) : agent;
+    },
+
+    'rates.watch': async ({ realm, ...watch }, { signal, progress }) => {
+      const agent = await workbench.connection(realm);
+      if (!agent.ok) return agent;
+      return agent.value.call('rates.watch', watch, { signal, onProgress: progress });
+    },
+    'capture.start': async ({ realm, ...start }, { signal, progress }) => {
+      const agent = await workbench.connection(realm);
+      if (!agent.ok) return agent;
+      return agent.value.call('capture.start', start, { signal, onProgress: progress });
+    },
+    'capture.stop': async ({ realm, ...stop }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('capture.stop', stop) : agent;
+    },
+    'capture.rows': async ({ realm, ...asked }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('capture.rows', asked) : agent;
+    },
+    'capture.packet': async ({ realm, ...asked }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('capture.packet', asked) : agent;
+    },
+    'capture.sightings': async ({ realm, ...asked }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('capture.sightings', asked) : agent;
+    },
+    'capture.flows': async ({ realm, ...asked }) => {
+      const agent = await workbench.connection(realm);
+      return agent.ok ? agent.value.call('capture.flows', asked) : agent;
+    },
+    'capture.save': async ({ realm, capture, filter, name }) => {
+      const agent = await workbench.connection(realm);
+      if (!agent.ok) return agent;
+      const read: ReadCapture = (from) =>
+        agent.value.call('capture.read', { capture, filter, ...from });
+      return saveCapture(path.join(info.captureDirectory, withExtension(name)), read);
     },
 
     'openflow.flows': async ({ realm, ...place }) => {

@@ -79,6 +79,7 @@ export function startProgram(options: ProgramOptions): Program {
         root: process.geteuid?.() === 0,
         kernel: release(),
         libraryDirectory: library.directory,
+        captureDirectory: places.captures,
         processors: [...readProcessors()],
       },
       doctor: () => {

@@ -858,11 +858,14 @@ function asksForWayOut({ document }: Plan): boolean {
 
 /**
  * Steps as far as they can be known before there is a realm: not which datapath Open vSwitch will have there, nor the form in
- * which it reads the lines of its tables.
+ * which it reads the lines of its tables, nor the CPUs that cgroup v1 wants written out where a group has its parent's.
  */
 function knownSteps({ steps }: Plan): readonly unknown[] {
   return steps.map(({ commands: _, changes, ...step }) => ({
     ...step,
-    changes: step.object === 'openflow' ? [] : changes.filter(({ field }) => field !== 'datapath'),
+    changes:
+      step.object === 'openflow'
+        ? []
+        : changes.filter(({ field }) => field !== 'datapath' && field !== 'pins'),
   }));
 }

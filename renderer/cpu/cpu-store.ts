@@ -3,7 +3,7 @@ import { defineStore } from 'pinia';
 import { computed, shallowRef } from 'vue';
 import { type Failure, type PlanStep } from '../../agent/api/index.ts';
 import { type CpuSet, firstCpus } from '../../agent/cpu/cpu-list.ts';
-import { figuresOf } from '../../agent/cpu/figures.ts';
+import { figuresOf, type KnownFigures } from '../../agent/cpu/figures.ts';
 import { type CpuSplit, type GroupPath, plainGroup, walkGroups } from '../../agent/cpu/group.ts';
 import { groupLabel, splitOf } from '../../agent/lab/cpu-split.ts';
 import { useSettings } from '../app/settings-store.ts';
@@ -30,8 +30,12 @@ export const useCpu = defineStore('cpu', () => {
   });
   const split = computed(() => withLimits(written.value, draft.value));
   const groups = computed(() => new Map(walkGroups(split.value.root)));
-  const figures = computed(() => figuresOf(split.value));
-  const writtenFigures = computed(() => figuresOf(written.value));
+  /** While a border is held, most groups are the very ones that are written. */
+  const known: KnownFigures = new WeakMap();
+  const figures = computed(() => figuresOf(split.value, known));
+  const writtenFigures = computed(() =>
+    split.value === written.value ? figures.value : figuresOf(written.value),
+  );
   /** The group that is selected, as far as the document has it; null where something else is. */
   const selected = computed<GroupPath | null>(() => {
     const { selection } = lab;

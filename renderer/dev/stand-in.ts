@@ -524,6 +524,7 @@ class StandIn {
         root: false,
         kernel,
         libraryDirectory: directory,
+        captureDirectory: '/home/lin/.local/share/netloom/captures',
         processors: Array.from({ length: 16 }, (_, cpu) => ({
           cpu,
           core: cpu % 8,

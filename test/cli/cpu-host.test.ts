@@ -14,7 +14,7 @@ const isRoot = process.getuid?.() === 0;
 
 const lab = `netloom: 1
 name: split
-topology: { nodes: { r1: { kind: namespace, run: [{ name: work, command: [sleep, '971'], cpu: A/A1 }] } } }
+topology: { nodes: { r1: { kind: namespace, cpu: B, run: [{ name: work, command: [sleep, '971'], cpu: A/A1 }] } } }
 cpu:
   groups:
     A: { cap: 0.5, groups: { A1: { cap: 0.2 } } }
@@ -44,9 +44,13 @@ describe.skipIf(!isRoot)('the cpu verbs', () => {
   /** Starts a program in the machine, by somebody of it, and gives its number there. */
   function start(who: 'root' | 'tester', ...words: readonly string[]): number {
     machine.begin(who === 'root' ? words : machine.asTester(words));
-    const command = words.join(' ');
+    return find(words.join(' '));
+  }
+
+  /** The first of this command line: a shell's child bears the shell's own until it becomes what it is to be. */
+  function find(command: string): number {
     for (let look = 0; look < 100; look += 1) {
-      const found = machine.try(['pgrep', '-nxf', command]).stdout.trim();
+      const found = machine.try(['pgrep', '-oxf', command]).stdout.trim();
       if (found !== '') return Number(found);
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
     }
@@ -84,7 +88,7 @@ describe.skipIf(!isRoot)('the cpu verbs', () => {
 
   it('bind a process with what it has started, say where it is, and put it back', async () => {
     const pid = start('tester', 'sh', '-c', 'sleep 972 & wait');
-    const child = Number(machine.look(['pgrep', '-nxf', 'sleep 972']).trim());
+    const child = find('sleep 972');
     const before = placeOf(pid);
     const bound = await cpu('tester', 'bind', 'split', 'B', String(pid), '--tree');
     expect(bound.stdout.trim().split('\n').sort()).toEqual(
@@ -96,6 +100,15 @@ describe.skipIf(!isRoot)('the cpu verbs', () => {
     const released = await cpu('tester', 'unbind', 'split', String(pid), '--tree', '--json');
     expect(parse<{ readonly processes: readonly unknown[] }>(released).processes).toHaveLength(2);
     expect([placeOf(pid), placeOf(child)]).toEqual([before, before]);
+  });
+
+  it('have a console of a node in the node’s group, as whoever opened it', async () => {
+    const script = 'id -un; sleep 0.1 & cat /proc/$!/cgroup; wait';
+    const said = await machine.must('tester', ['exec', 'split', 'r1', '--', 'sh', '-c', script]);
+    expect(said.stdout).toMatch(/^tester\n/);
+    for (const controller of ['cpu', 'cpuacct', 'cpuset']) {
+      expect(said.stdout).toContain(`:${controller}:${own.name}/netloom.split/B\n`);
+    }
   });
 
   it('let nobody but root bind what is another’s, and say why in a sentence', async () => {

@@ -222,7 +222,7 @@ export class Netloom {
   readonly user: number;
   readonly home: string;
   readonly directories: Directories;
-  private readonly environment: Readonly<Record<string, string>>;
+  readonly environment: Readonly<Record<string, string>>;
   private readonly enter: readonly string[];
   private readonly command: readonly string[];
 

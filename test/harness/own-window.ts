@@ -8,6 +8,7 @@ import {
   launchChromium,
   lookInto,
   makeHome,
+  type OpenWindow,
   openWindow,
   removeHome,
   type Started,
@@ -55,13 +56,28 @@ export class OwnWindow {
     removeHome(home);
   }
 
+  /** A further window in front of the same Netloom. */
+  another(options: Parameters<typeof openWindow>[2]): Promise<OpenWindow> {
+    return openWindow(this.parts.browser, this.parts.started.url, options);
+  }
+
   /** Takes a picture where somebody asks for pictures. */
-  async picture(name: string): Promise<void> {
-    if (pictures !== undefined) await takePicture(this.page, pictures, name);
+  async picture(name: string, page: Page = this.page): Promise<void> {
+    if (pictures !== undefined) await takePicture(page, pictures, name);
   }
 
   /** Runs commands in the sandbox of a lab. */
   realmOf(lab: string): RunInRealm {
-    return lookInto(keeperOf(this.parts.home, `sandbox:${lab}`));
+    return lookInto(this.keeperOf(lab));
+  }
+
+  /** Pid of the process that holds the sandbox of a lab open. */
+  keeperOf(lab: string): number {
+    return keeperOf(this.parts.home, `sandbox:${lab}`);
+  }
+
+  /** Below it are the files of the person. */
+  get home(): string {
+    return this.parts.home.directory;
   }
 }

@@ -200,6 +200,31 @@ describe('binding processes to a group of a lab', () => {
     }
   });
 
+  it('has strangers in their groups again too, whom somebody else has put there', async () => {
+    must(await apply(bench, lab()));
+    const [inB, inA1, inRoot] = [
+      start('sleep', '975'),
+      start('sleep', '976'),
+      start('sleep', '977'),
+    ];
+    must(own.groups().move([inB], 'B'));
+    must(own.groups().move([inA1], 'A/A1'));
+    must(own.groups().move([inRoot], ''));
+    const places = (): readonly string[] => [inB, inA1, inRoot].map(placeOf);
+    const before = places();
+    const { state } = bench;
+    await bench.labs.close();
+    const without = lab('cpu: { groups: { C: {} } }');
+    const steps = must(bench.labs.plan(without)).steps.length;
+    expect(steps).toBeGreaterThan(3);
+    for (let step = 0; step < steps; step += 1) {
+      const faulty = await openBench({ state, cpu: own.realm(), fault: `fail-at:${step}` });
+      expect(await apply(faulty, without)).toMatchObject({ failure: { kind: 'rolled-back' } });
+      expect(places(), `step ${step}`).toEqual(before);
+      await faulty.close();
+    }
+  });
+
   it('takes all that a process has started, also what that forks while it is moved', async () => {
     must(await apply(bench, lab()));
     // Two shells that fork until they are told to stop, and wait: somebody is always being born.

@@ -269,8 +269,8 @@ describe('a realm without a control group', () => {
     const bare = await openBench();
     const { refusals, steps } = plan(bare, documentTarget(lab(notes)));
     expect(steps).toEqual([]);
-    expect(refusals).toMatchObject([{ code: 'cpu-in-sandbox', kind: 'refused' }]);
-    expect(refusals[0]?.next).toContain('--realm host');
+    expect(refusals).toMatchObject([{ code: 'cpu-in-sandbox-v1', kind: 'refused' }]);
+    expect(refusals[0]?.next).toContain('for d in /sys/fs/cgroup/');
     await bare.close();
   });
 });

@@ -47,6 +47,7 @@ const allowed = [
       'agent/api/',
       'agent/lab/',
       'agent/cpu/',
+      'agent/activity/',
       'agent/dissect/',
       'main/bridge/contract.ts',
     ],

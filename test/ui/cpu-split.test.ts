@@ -244,6 +244,35 @@ describe.skipIf(process.getuid?.() !== 0)('the CPU screen', () => {
     await expect.poll(caps).toEqual(whole);
   });
 
+  it('has checks of groups in the form of checks: made, edited and refused with a word', async () => {
+    const written = (): unknown =>
+      (parse(readFileSync(file(), 'utf8')) as { readonly checks?: unknown }).checks;
+    await page.getByRole('tab', { name: /^Checks/ }).click();
+    const checks = page.getByTestId('checks');
+    await checks.getByRole('button', { name: 'Add check' }).click();
+    await checks.getByRole('combobox', { name: 'CPU group' }).fill('A/A1');
+    await checks.getByRole('textbox', { name: 'Cores' }).fill('0');
+    await checks.getByRole('button', { name: 'Save' }).click();
+    await expect.poll(() => checks.getByRole('alert').innerText()).toContain('Cores: a number');
+    await checks.getByRole('textbox', { name: 'Cores' }).fill('3');
+    await checks.getByRole('button', { name: 'Save' }).click();
+    await expect.poll(written).toEqual([{ check: 'cpu', group: 'A/A1', cores: 3 }]);
+    await checks.getByRole('button', { name: 'Edit check 1' }).click();
+    await checks.getByRole('textbox', { name: 'Tolerance (%)' }).fill('20');
+    await checks.getByRole('textbox', { name: 'Kept busy beside it' }).fill('A/A2, B');
+    await picture('check');
+    await checks.getByRole('button', { name: 'Save' }).click();
+    const whole = { check: 'cpu', group: 'A/A1', cores: 3, tolerance: 20, against: ['A/A2', 'B'] };
+    await expect.poll(written).toEqual([whole]);
+    await checks.getByRole('button', { name: 'Edit check 1' }).click();
+    await checks.getByRole('combobox', { name: 'CPU group' }).fill('nowhere');
+    await checks.getByRole('button', { name: 'Save' }).click();
+    await expect.poll(() => checks.getByRole('alert').innerText()).toContain('nowhere');
+    await checks.getByRole('button', { name: 'Cancel' }).click();
+    await checks.getByRole('button', { name: 'Remove check 1' }).click();
+    await expect.poll(written).toBeUndefined();
+  });
+
   it('refuses it on fewer cores, and makes it smaller when that is asked for', async () => {
     await page.getByTestId('realm-badge').click();
     await page.getByRole('menuitemradio', { name: /^host/ }).click();
@@ -251,6 +280,11 @@ describe.skipIf(process.getuid?.() !== 0)('the CPU screen', () => {
     await expect
       .poll(() => page.getByTestId('plan').innerText())
       .toContain(String(availableParallelism()));
+    const cores = availableParallelism();
+    const refused = await page.getByTestId('plan').innerText();
+    expect(refused).toContain(`The split is for 16 CPUs, and this machine has ${cores}.`);
+    expect(refused).toContain(`Choose “Scale to ${cores} CPU`);
+    expect(refused).not.toContain('--scale');
     await picture('refused');
     await page.getByTestId('plan-scale').click();
     const part = availableParallelism() / 16;

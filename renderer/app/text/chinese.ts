@@ -1,3 +1,4 @@
+import { chinesePackets, chineseTraffic } from './activity-texts.ts';
 import { chineseCpu } from './cpu-texts.ts';
 import type { english } from './english.ts';
 
@@ -815,6 +816,7 @@ export const chinese: Shape<typeof english> = {
     history: '历史',
     openflow: 'OpenFlow',
     records: '流记录',
+    packets: '数据包',
   },
   plan: {
     empty: '规划会在执行之前列出每一项变更，以及效果相同的命令。',
@@ -872,7 +874,17 @@ export const chinese: Shape<typeof english> = {
     toHint: '节点、节点:接口 或地址',
     expect: '预期',
     kind: '检查类型',
-    kinds: { reach: '可达', connect: '连接', rate: '速率', records: '流记录' },
+    kinds: { reach: '可达', connect: '连接', rate: '速率', records: '流记录', cpu: 'CPU' },
+    cpuFields: {
+      group: 'CPU 组',
+      cores: '核数',
+      tolerance: '容差（%）',
+      seconds: '测量时长（秒）',
+      against: '同时保持忙碌的组',
+    },
+    cpuUnits: { cores: '核', tolerance: '% 上下', seconds: '秒' },
+    cpuAgainstHint: '同时：A, B/B1',
+    numberHint: '{field}：请填写 {least} 到 {most} 之间的数。',
     at: '采集器',
     exportProtocol: '协议',
     source: '流的源地址',
@@ -970,6 +982,8 @@ export const chinese: Shape<typeof english> = {
     missing: '缺少',
   },
   cpu: chineseCpu,
+  traffic: chineseTraffic,
+  packets: chinesePackets,
   shortcuts: {
     title: '键盘快捷键',
     go: '前往',

@@ -47,6 +47,8 @@ export const englishCpu = {
   thisMachine: 'this machine: {count} CPU | this machine: {count} CPUs',
   forAnother: 'For {cores} CPUs; this machine has {has}.',
   scale: 'Scale to {count} CPU | Scale to {count} CPUs',
+  fewCoresNext:
+    'Choose “Scale to {count} CPU” here, which makes every cap smaller in proportion, or correct the number of CPUs that the split is for. | Choose “Scale to {count} CPUs” here, which makes every cap smaller in proportion, or correct the number of CPUs that the split is for.',
   scaleHelp: 'Sets the cores and every cap in the document in proportion. Undo takes it back.',
   wholeCores: 'A whole number of CPUs from 1 to 8192.',
   // Empty
@@ -200,6 +202,8 @@ export const chineseCpu: Shape<typeof englishCpu> = {
   thisMachine: '本机：{count} 个 CPU',
   forAnother: '面向 {cores} 个 CPU；本机有 {has} 个。',
   scale: '缩放到 {count} 个 CPU',
+  fewCoresNext:
+    '请在此选择“缩放到 {count} 个 CPU”，按比例缩小所有上限，或修改该划分面向的 CPU 数。',
   scaleHelp: '按比例改写文档中的核数和所有上限，可撤销。',
   wholeCores: '请填 1 到 8192 的整数。',
   emptyTitle: '{count} 核，尚未划分',

@@ -1,3 +1,4 @@
+import { englishPackets, englishTraffic } from './activity-texts.ts';
 import { englishCpu } from './cpu-texts.ts';
 
 /** Every text of the window in English; Chinese has the same shape. `one | many` where a number is said. */
@@ -821,6 +822,7 @@ export const english = {
     history: 'History',
     openflow: 'OpenFlow',
     records: 'Records',
+    packets: 'Packets',
   },
   plan: {
     empty: 'Plan shows every change before it happens, and the commands that would do the same.',
@@ -878,7 +880,17 @@ export const english = {
     toHint: 'node, NODE:INTERFACE or address',
     expect: 'Expectation',
     kind: 'Kind of check',
-    kinds: { reach: 'reach', connect: 'connect', rate: 'rate', records: 'records' },
+    kinds: { reach: 'reach', connect: 'connect', rate: 'rate', records: 'records', cpu: 'cpu' },
+    cpuFields: {
+      group: 'CPU group',
+      cores: 'Cores',
+      tolerance: 'Tolerance (%)',
+      seconds: 'Measured for (s)',
+      against: 'Kept busy beside it',
+    },
+    cpuUnits: { cores: 'cores', tolerance: '% more or less', seconds: 's' },
+    cpuAgainstHint: 'beside: A, B/B1',
+    numberHint: '{field}: a number from {least} to {most}.',
     at: 'Collector',
     exportProtocol: 'Protocol',
     source: 'Of a flow from',
@@ -976,6 +988,8 @@ export const english = {
     missing: 'missing',
   },
   cpu: englishCpu,
+  traffic: englishTraffic,
+  packets: englishPackets,
   shortcuts: {
     title: 'Keyboard shortcuts',
     go: 'Go to',

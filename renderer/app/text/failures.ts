@@ -19,6 +19,60 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '应答与约定的格式不符。',
     next: '请刷新窗口；如再次出现，请反馈。',
   },
+  // Captures and filters
+  'capture-filter': {
+    reason: '抓包过滤无法接受：{message}。',
+    next: '请按 tcpdump 的写法，例如 host 10.0.0.1 and udp port 53（见 pcap-filter(7)）。',
+  },
+  'capture-filter-library': {
+    reason: '本机没有编译过滤的 libpcap。',
+    next: '请安装 libpcap（libpcap0.8 或 libpcap），或不加过滤抓包。',
+  },
+  'capture-too-many-interfaces': {
+    reason: '同一网络命名空间里的 {count} 个接口超出了内核过滤能列举的数目。',
+    next: '请在整个网络命名空间上抓包，或少选一些接口。',
+  },
+  'capture-ended': { reason: '抓包已结束。', next: '请重新开始。' },
+  'capture-interface-gone': {
+    reason: '抓包的接口已经不在了。',
+    next: '请在其网络命名空间或现有的接口上抓包。',
+  },
+  'capture-places-gone': {
+    reason: '抓包的接口全都不在了。',
+    next: '请查看已抓到的数据包，或在现有的接口上重新开始。',
+  },
+  'capture-limit': { reason: '已有 {most} 个抓包在运行，这是上限。', next: '请先结束其中一个。' },
+  'capture-cancelled': { reason: '抓包已被结束。', next: '需要时请重新开始。' },
+  'unknown-capture': { reason: '没有这个抓包，或它已结束。', next: '请重新开始。' },
+  'packet-not-kept': {
+    reason: '数据包 {number} 没有保留：已被清除，或尚未到来。',
+    next: '请选择列表中的数据包。',
+  },
+  'unknown-link': { reason: '接口已经不在了。', next: '请查看现有的接口，然后重试。' },
+  'unknown-namespace-id': {
+    reason: '网络命名空间已经不在了。',
+    next: '请查看现有的网络命名空间，然后重试。',
+  },
+  'filter-syntax': {
+    reason: '显示过滤在第 {position} 个字符处有语法错误。',
+    next: '条件例如 tcp 或 ip.addr == 10.0.0.1，用 and、or、not 连接。',
+  },
+  'filter-unknown-field': {
+    reason: '显示过滤在第 {position} 个字符处写了不存在的字段或协议。',
+    next: '字段名与 Wireshark 相同；netloom dissect --fields 列出全部。',
+  },
+  'filter-wrong-type': {
+    reason: '显示过滤在第 {position} 个字符处的值与字段的类型不符。',
+    next: '请写与字段同类的值，例如 tcp.port == 80、eth.addr == 00:00:5e:00:53:01。',
+  },
+  'filter-pattern': {
+    reason: '显示过滤在第 {position} 个字符处的正则表达式无法读取。',
+    next: '可用 . [a-z] ^ $ ( ) | * + ? 以及花括号中的次数。',
+  },
+  'filter-too-long': {
+    reason: '显示过滤太长：{length} 个字符。',
+    next: '请用 in 和范围，或地址前缀。',
+  },
   // Labs, plans and transactions
   'invalid-document': { reason: '实验文件有问题，见下。', next: '请改正后重试。' },
   'stale-plan': {
@@ -203,6 +257,7 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'unknown-key-near': { reason: '这里没有 {key} 这个键。', next: '是否应为 `{near}`？' },
   'missing-key': { reason: '缺少键 {key}。', next: '请补上。' },
   'wrong-type': { reason: '这里是 {actual}，应为 {expected}。', next: '请改正。' },
+  'not-finite': { reason: '{value} 不是可用的数值。', next: '请填写有限的数值，如 2.5。' },
   'number-for-text': { reason: '这里是 {actual}，应为文本。', next: '请加上引号。' },
   'wrong-choice': { reason: '{value} 不在 {choices} 之中。', next: '请从中选择一个。' },
   'wrong-format': { reason: '{value} 不符合格式：{rule}。', next: '请改正。' },
@@ -847,7 +902,7 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   },
   'cpu-too-few-cores': {
     reason: '该划分面向 {cores} 个 CPU，而本机有 {has} 个。',
-    next: '请用 --scale 按比例缩小所有上限，或修改 `cores`。',
+    next: '请按比例缩小所有上限，或修改 `cores`。',
   },
   'cpu-scaled-too-small': {
     reason: '按比例缩小后，{group} 的上限由 {cap} 核变为 {scaled} 核；内核允许的最小值为 {least}。',
@@ -879,7 +934,23 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   },
   'cpu-in-sandbox': {
     reason: 'CPU 组属于整台机器，而没有人为此沙箱提供控制组。',
-    next: '请在主机环境中启动实验：sudo netloom agent start --realm host，然后 netloom up --realm host。',
+    next: '请在属于您的组中启动它（若已在运行，请先执行 netloom down {lab}）：systemd-run --user --scope -p Delegate=yes netloom up {lab}。没有 systemd 时，请在启动它的终端中执行一次，为自己准备一个组：for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+  },
+  'cpu-in-sandbox-v1': {
+    reason: 'CPU 组属于整台机器，而没有人为此沙箱提供控制组。',
+    next: '请在启动它的终端中执行一次，为自己准备一个组（若沙箱已在运行，请先执行 netloom down {lab}）：for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+  },
+  'cpu-agent-outside': {
+    reason: '该沙箱的控制组是 {place}，而其代理在组外启动，无法进入。',
+    next: '请结束代理（netloom agent stop --realm {realm}），并在启动沙箱的地方重新启动它。',
+  },
+  'cpu-place-missing': {
+    reason: '没有可在其中创建 CPU 组的控制组 {base}。',
+    next: '请创建它，或用 NETLOOM_CPU_CGROUP 指定另一个，然后重新启动代理。',
+  },
+  'cpu-place-read-only': {
+    reason: '{base} 处的控制组以只读方式挂载，无法更改 CPU 组。',
+    next: '请以可写方式挂载；若在容器中，请以可写的控制组启动容器。',
   },
   'cpu-under-systemd': {
     reason: '本机的控制组由 systemd 管理；不是它创建的组，其限制会被它收回。',
@@ -941,6 +1012,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{name} 使用实时调度策略，而内核没有给该组实时预算。',
     next: '请先改为普通策略：chrt --other --pid 0 {pid}。',
   },
+  'cpu-bind-outside': {
+    reason: '{name} 在该沙箱获得的控制组之外启动，只有 root 能把它移入。',
+    next: '请从实验的控制台启动它，然后再绑定。',
+  },
   'cpu-bind-refused': {
     reason: '内核不让这些进程进入该组（{errno}）；它们都还在原处。',
     next: '请查看该组的状态：netloom cpu show。',
@@ -956,6 +1031,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'cpu-too-many-groups': {
     reason: '划分中有 {count} 个组，最多创建 {limit} 个。',
     next: '请减少一些。',
+  },
+  'cpu-cap-too-small': {
+    reason: '{group} 的上限为 {cores} 核；内核允许的最小值为 {least}，即每秒一毫秒。',
+    next: '请不小于该值；若不设上限，请去掉 `cap`。',
   },
   'cpu-cap-inexact': {
     reason: '{group} 的上限 {cores} 核无法写成内核的配额。',

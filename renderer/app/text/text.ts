@@ -58,6 +58,9 @@ const units: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ['minute', 60],
 ];
 
+/** Where the window has a way of its own, it names that and not an option of the command. */
+const windowNext: Readonly<Record<string, TextKey>> = { 'cpu-too-few-cores': 'cpu.fewCoresNext' };
+
 export function useText(): Text {
   const language = computed<Language>(() => (i18n.global.locale.value === 'zh' ? 'zh' : 'en'));
   const locale = computed(() => (language.value === 'zh' ? 'zh-CN' : 'en-GB'));
@@ -72,11 +75,17 @@ export function useText(): Text {
     t,
     failure(failure) {
       const said = language.value === 'zh' ? chineseFailures[failure.code] : undefined;
-      const values = { object: failure.object, ...failure.values };
+      const values = { object: failure.object, has: 0, ...failure.values };
+      const own = windowNext[failure.code];
       return {
         title: t(`failure.${failure.kind}`),
         reason: said === undefined ? failure.reason : fill(said.reason, values, failure.reason),
-        next: said === undefined ? failure.next : fill(said.next, values, failure.next),
+        next:
+          own !== undefined
+            ? t(own, { ...values, count: Number(values.has) })
+            : said === undefined
+              ? failure.next
+              : fill(said.next, values, failure.next),
       };
     },
     warning(warning) {

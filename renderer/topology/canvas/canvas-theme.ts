@@ -129,5 +129,7 @@ export function wireStyles(element: Element): StylesheetJsonBlock[] {
       },
     },
     { selector: 'edge.selected', style: { 'line-color': colour('--accent'), width: 3 } },
+    // The way of a packet is seen on the wire that it was captured on, too.
+    { selector: 'edge.selected.traced', style: { 'line-color': colour('--trace'), width: 4 } },
   ];
 }

@@ -1,17 +1,10 @@
-import {
-  type CpuCheck,
-  type LabCheck,
-  ratePattern,
-  type RecordsCheck,
-} from '../../../agent/api/index.ts';
+import { type LabCheck, ratePattern, type RecordsCheck } from '../../../agent/api/index.ts';
 import { parseHostAddress } from '../../../agent/lab/address.ts';
-
-/** A check that the form has fields for; those of CPU groups are written in the document. */
-export type NetworkCheck = Exclude<LabCheck, CpuCheck>;
+import { parseNumber } from '../../cpu/number-fields.ts';
 
 /** A check as it is typed. Bounds are milliseconds of the round trip, or rates. */
 export interface CheckDraft {
-  readonly kind: NetworkCheck['check'];
+  readonly kind: LabCheck['check'];
   /** Of records, the node with the collector. */
   readonly from: string;
   readonly to: string;
@@ -23,9 +16,45 @@ export interface CheckDraft {
   readonly protocol: RecordsCheck['protocol'];
   readonly source: string;
   readonly destination: string;
+  readonly cpu: CpuDraft;
 }
 
-export function draftOf(check: NetworkCheck): CheckDraft {
+/** Of a CPU group. Numbers as they are typed; nothing is what a document has that does not say. */
+export interface CpuDraft {
+  readonly group: string;
+  readonly cores: string;
+  /** Per cent. */
+  readonly tolerance: string;
+  readonly seconds: string;
+  /** Groups that are kept busy beside it, with commas between them. */
+  readonly against: string;
+}
+
+const noCpu: CpuDraft = { group: '', cores: '', tolerance: '', seconds: '', against: '' };
+
+/** What numbers of a CPU check may be (CpuCheckSchema). */
+export const cpuBounds = {
+  cores: { least: 0.00001, most: 100_000 },
+  tolerance: { least: 1, most: 100 },
+  seconds: { least: 0.5, most: 60 },
+} as const;
+
+export function draftOf(check: LabCheck): CheckDraft {
+  if (check.check === 'cpu') {
+    return {
+      kind: 'cpu',
+      ...{ from: '', to: '', port: '', atLeast: '', atMost: '', source: '', destination: '' },
+      expect: 'reachable',
+      protocol: 'netflow',
+      cpu: {
+        group: check.group,
+        cores: String(check.cores),
+        tolerance: check.tolerance?.toString() ?? '',
+        seconds: check.seconds?.toString() ?? '',
+        against: check.against?.join(', ') ?? '',
+      },
+    };
+  }
   if (check.check === 'records') {
     return {
       kind: 'records',
@@ -36,6 +65,7 @@ export function draftOf(check: NetworkCheck): CheckDraft {
       protocol: check.protocol,
       source: check.source ?? '',
       destination: check.destination ?? '',
+      cpu: noCpu,
     };
   }
   const bounds =
@@ -51,15 +81,17 @@ export function draftOf(check: NetworkCheck): CheckDraft {
     protocol: 'netflow',
     source: '',
     destination: '',
+    cpu: noCpu,
   };
 }
 
-export type DraftObjection = 'port' | 'milliseconds' | 'rate' | 'source' | 'destination';
+export type DraftObjection =
+  'port' | 'milliseconds' | 'rate' | 'source' | 'destination' | keyof typeof cpuBounds;
 
 /** The check that a draft stands for; what the form does not ask for is kept from `before`. */
 export function checkOf(
   draft: CheckDraft,
-  before: NetworkCheck | undefined,
+  before: LabCheck | undefined,
 ):
   | { readonly ok: true; readonly check: LabCheck }
   | { readonly ok: false; readonly objection: DraftObjection } {
@@ -67,6 +99,7 @@ export function checkOf(
   const timeout =
     before !== undefined &&
     before.check !== 'rate' &&
+    before.check !== 'cpu' &&
     // Records are waited for much longer than an answer.
     (before.check === 'records') === (draft.kind === 'records') &&
     before.timeout !== undefined
@@ -77,6 +110,30 @@ export function checkOf(
   const expect = draft.expect === 'unreachable' ? { expect: draft.expect } : {};
   const [least, most] = [draft.atLeast.trim(), draft.atMost.trim()];
   switch (draft.kind) {
+    case 'cpu': {
+      const numbers: { cores?: number; tolerance?: number; seconds?: number } = {};
+      for (const field of ['cores', 'tolerance', 'seconds'] as const) {
+        const text = draft.cpu[field].trim();
+        if (text === '' && field !== 'cores') continue;
+        const { least, most } = cpuBounds[field];
+        const value = parseNumber(text, least, most, false);
+        if (value === null) return { ok: false, objection: field };
+        numbers[field] = value;
+      }
+      const { cores = 0, ...others } = numbers;
+      const against = draft.cpu.against.split(/[\s,，]+/).filter((group) => group !== '');
+      return {
+        ok: true,
+        check: {
+          check: 'cpu',
+          ...name,
+          group: draft.cpu.group.trim(),
+          cores,
+          ...others,
+          ...(against.length === 0 ? {} : { against }),
+        },
+      };
+    }
     case 'records': {
       const [source, destination] = [draft.source.trim(), draft.destination.trim()];
       for (const [field, text] of [

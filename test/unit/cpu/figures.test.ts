@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { firstCpus, parseCpuList } from '../../../agent/cpu/cpu-list.ts';
 import { shareFairly } from '../../../agent/cpu/fair-share.ts';
-import { figuresOf } from '../../../agent/cpu/figures.ts';
+import { figuresOf, type KnownFigures } from '../../../agent/cpu/figures.ts';
 import { type CpuGroup, parentPath, plainGroup, walkGroups } from '../../../agent/cpu/group.ts';
 import { cpuSets, machineCpus, randomSplits, seeded } from './random-splits.ts';
 
@@ -49,6 +49,28 @@ describe('the figures of a split', () => {
     const shares = ['A', 'A/A1', 'A/A2', 'A/A3', 'B', 'C', 'D'].map((path) => at(path).guaranteed);
     shares.forEach((share, index) =>
       expect(share).toBeCloseTo([8, 3, 3, 2, 4, 2, 2][index] ?? 0, 9),
+    );
+  });
+
+  it('are the same with what was known before, and the very same objects where nothing changes', () => {
+    const known: KnownFigures = new WeakMap();
+    const cpus = firstCpus(machineCpus);
+    const [a, b] = [group('A', { cap: 4 }, group('A1')), group('B', { cap: 2 }, group('B1'))];
+    const before = figuresOf({ cpus, root: rootOf(a, b) }, known);
+    const after = figuresOf({ cpus, root: rootOf({ ...a, cap: 3 }, b) }, known);
+    expect(after.get('B')).toBe(before.get('B'));
+    expect(after.get('B/B1')).toBe(before.get('B/B1'));
+    expect(after.get('A/A1')?.ceiling).toBe(3);
+    // The same groups under another name, or with fewer CPUs around them, are not taken for what they were.
+    expect(figuresOf({ cpus, root: rootOf({ ...b, name: 'C' }) }, known).has('C/B1')).toBe(true);
+    expect(figuresOf({ cpus: [0], root: rootOf(a, b) }, known).get('B/B1')?.ceiling).toBe(1);
+    fc.assert(
+      fc.property(randomSplits, randomSplits, (one, other) => {
+        for (const split of [one, other, { ...one, root: rootOf(...other.root.groups) }, one]) {
+          expect(figuresOf(split, known)).toEqual(figuresOf(split));
+        }
+      }),
+      { ...seeded, numRuns: 100 },
     );
   });
 

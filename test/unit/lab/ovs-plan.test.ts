@@ -170,6 +170,28 @@ const simple = lab(
 );
 
 describe('the planner of Open vSwitch', () => {
+  test('brings the way to a collector up before what is told of can pass', () => {
+    const desired = lab(
+      {
+        h1: { kind: 'namespace' },
+        s1: { kind: 'ovs-bridge', ipfix: { targets: ['192.0.2.2:4739'], sampling: 1 } },
+        mgmt: { kind: 'bridge', addresses: ['192.0.2.1/24'] },
+        late: {
+          kind: 'namespace',
+          collector: true,
+          interfaces: { eth0: { addresses: ['192.0.2.2/24'] } },
+        },
+      },
+      [{ endpoints: ['h1:eth0', 's1:p1'] }, { endpoints: ['late:eth0', 'mgmt:p2'] }],
+    );
+    const raised = plan(new ModelKernel('lab'), desired, null).operations.flatMap((operation) =>
+      operation.kind === 'change-link' && operation.after.up === true ? [operation.name] : [],
+    );
+    const places = ['mgmt', 'p2', 'p1'].map((name) => raised.indexOf(name));
+    expect(places).not.toContain(-1);
+    expect(places).toEqual([...places].sort((one, other) => one - other));
+  });
+
   test('starts the engine before links, and gives addresses after the bridge is there', () => {
     const { operations } = plan(new ModelKernel('lab'), simple, null);
     const kinds = operations.map(({ kind }) => kind);

@@ -71,11 +71,13 @@ cpu:
   });
 
   it.each([
-    ['cap: 0', 'out-of-range A'],
-    ['cap: -1', 'out-of-range A'],
-    ['cap: 0.0009', 'out-of-range A'],
-    ['cap: .nan', 'wrong-type A'],
-    ['cap: .inf', 'wrong-type A'],
+    ['cap: 0', 'cpu-cap-too-small A'],
+    ['cap: -1', 'cpu-cap-too-small A'],
+    ['cap: 0.0009', 'cpu-cap-too-small A'],
+    ['cap: .nan', 'not-finite A'],
+    ['cap: .inf', 'not-finite A'],
+    ['cap: -.inf', 'not-finite A'],
+    ['groups: { A1: { cap: 0 } }', 'cpu-cap-too-small A/A1'],
     ['cap: many', 'wrong-type A'],
     ['cap: "8"', 'wrong-type A'],
     ['cap: 1000001', 'out-of-range A'],
@@ -105,6 +107,7 @@ cpu:
     ['wieght: 8', 'unknown-key-near A'],
     ['groups: { cpu.max: {} }', 'cpu-group-reserved A/cpu.max'],
     ['groups: { cgroup.procs: {} }', 'cpu-group-reserved A/cgroup.procs'],
+    ['groups: { irq.pressure: {} }', 'cpu-group-reserved A/irq.pressure'],
     ['groups: { tasks: {} }', 'cpu-group-reserved A/tasks'],
     ['groups: { _self: {} }', 'cpu-group-name _self'],
     ['groups: { "a/b": {} }', 'cpu-group-name a/b'],
@@ -112,6 +115,28 @@ cpu:
     ['groups: { "a b": {} }', 'cpu-group-name a b'],
   ])('may not have %s', (settings, problem) => {
     expect(problemsOf(`cores: 16\ngroups: { A: { ${settings} } }`)).toEqual([problem]);
+  });
+
+  it('is refused in one sentence that names object, reason and next step', () => {
+    const words = (cpu: string): string =>
+      readDocument(`${head}cpu:\n  ${cpu}\n`)
+        .problems.map(({ object, reason, next }) => `${object}: ${reason} ${next}`)
+        .join('\n');
+    expect(words('groups: { A: { cap: 0.0005 } }')).toBe(
+      'A: The cap of A is 0.0005 cores; the kernel’s least is 0.001, a millisecond in each second. ' +
+        'Give it at least that, or leave `cap` out for none.',
+    );
+    expect(words('groups: { A: { cap: .nan } }')).toBe(
+      'A: NaN is no number that could be used here. Write a finite number, such as 2.5.',
+    );
+    expect(words('groups: { tasks: {} }')).toBe(
+      'tasks: The kernel has a file of the name tasks in every control group, or may have one. ' +
+        'Choose a name without a controller’s name and a dot at its beginning.',
+    );
+    expect(words('{ cores: 16, groups: { A: { pins: 16 } } }')).toBe(
+      'A: A is pinned to CPU 16, and the split is for 16 CPUs: 0 to 15. ' +
+        'Pin it to CPUs that there are, or correct `cores`.',
+    );
   });
 
   it('has the least cap that the kernel has, and names as long as they may be', () => {

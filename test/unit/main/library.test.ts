@@ -39,6 +39,7 @@ function makeLibrary(listener: Partial<LibraryListener> = {}): {
   const root = temporaryDirectory();
   const directories = {
     labs: path.join(root, 'data/labs'),
+    captures: path.join(root, 'data/captures'),
     recentFile: path.join(root, 'data/recent.json'),
     settingsFile: path.join(root, 'config/settings.json'),
     gallery: path.join(root, 'gallery'),

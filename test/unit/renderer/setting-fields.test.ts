@@ -167,6 +167,26 @@ describe('the form of a check', () => {
     expect(checkOf(draftOf(records), records)).toEqual({ ok: true, check: records });
     const reach = { check: 'reach', from: 'a', to: 'b', timeout: 5 } as const;
     // How long is waited for an answer says nothing of records.
+    const cpu = {
+      check: 'cpu' as const,
+      group: 'A/A1',
+      cores: 2.5,
+      tolerance: 15,
+      seconds: 5,
+      against: ['B', 'C/C1'],
+    };
+    expect(checkOf(draftOf(cpu), cpu)).toEqual({ ok: true, check: cpu });
+    const typed = draftOf({ check: 'cpu', group: '/', cores: 1 });
+    expect(checkOf(typed, undefined)).toEqual({
+      ok: true,
+      check: { check: 'cpu', group: '/', cores: 1 },
+    });
+    const bad = (change: Partial<typeof typed.cpu>): unknown =>
+      checkOf({ ...typed, cpu: { ...typed.cpu, ...change } }, undefined);
+    expect(bad({ cores: '0' })).toEqual({ ok: false, objection: 'cores' });
+    expect(bad({ cores: '' })).toEqual({ ok: false, objection: 'cores' });
+    expect(bad({ tolerance: '101' })).toEqual({ ok: false, objection: 'tolerance' });
+    expect(bad({ seconds: 'long' })).toEqual({ ok: false, objection: 'seconds' });
     expect(checkOf({ ...draftOf(reach), kind: 'records' }, reach)).toEqual({
       ok: true,
       check: { check: 'records', at: 'a', protocol: 'netflow' },
