@@ -3,7 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { linkCounterNames } from '../api/link-counters.ts';
 import type { Result } from '../api/result.ts';
 import type { LinkRateSample, RatesSample, RatesWatch, WatchedLink } from '../api/traffic.ts';
-import { type LinkRate, LinkRateTable } from '../activity/link-rates.ts';
+import { type LinkRate, LinkRateTable, quietRates } from '../activity/link-rates.ts';
+import type { LinkRates } from '../activity/rate-history.ts';
 import type { InventoryTracker, ObservedNamespace } from '../inventory/tracker.ts';
 import { listLinkStatistics } from '../kernel/link-statistics.ts';
 
@@ -38,13 +39,13 @@ interface Told {
   rates: readonly number[] | null;
 }
 
-/** The watcher has a history of its own. */
-const noHistory = { slots: 1, millisecondsPerSlot: 1000 };
+const quietRow: readonly number[] = linkCounterNames.map(() => 0);
 
 export class RatesSampler {
   private readonly wanted: ReadonlySet<string> | null;
   private readonly counters: boolean;
-  private readonly table = new LinkRateTable(noHistory);
+  /** The watcher has a history of its own. */
+  private readonly table = new LinkRateTable(null);
   private readonly told = new Map<string, Map<number, Told>>();
   private before: number | null = null;
 
@@ -94,7 +95,7 @@ export class RatesSampler {
       let one = told.get(index);
       // The counters know of it before the inventory does; it is told with its name.
       if (one === undefined && name === undefined) continue;
-      const row = rates === null ? null : linkCounterNames.map((each) => rounded(rates[each]));
+      const row = rates === null ? null : rowOf(rates);
       const isNew = one === undefined;
       one ??= { id: `${id}/${String(index)}`, name: '', title, rates: null };
       told.set(index, one);
@@ -106,7 +107,7 @@ export class RatesSampler {
       }
       if (!isNew && isSame(one.rates, row)) continue;
       one.rates = row;
-      const changed: LinkRateSample = { link: one.id, rates: row };
+      const changed: LinkRateSample = { link: one.id, rates: row === null ? null : [...row] };
       if (this.counters) changed.counters = linkCounterNames.map((each) => counters[each]);
       sample.rates.push(changed);
     }
@@ -119,12 +120,19 @@ export class RatesSampler {
   }
 }
 
+function rowOf(rates: LinkRates): readonly number[] {
+  // Most are, and need no row of their own.
+  if (rates === quietRates) return quietRow;
+  return linkCounterNames.map((each) => rounded(rates[each]));
+}
+
 /** Tenths are finer than anybody reads, and keep a sample of thousands of interfaces small. */
 function rounded(rate: number): number {
   return Math.round(rate * 10) / 10;
 }
 
 function isSame(before: readonly number[] | null, now: readonly number[] | null): boolean {
-  if (before === null || now === null) return before === now;
+  if (before === now) return true;
+  if (before === null || now === null) return false;
   return before.every((rate, place) => rate === now[place]);
 }
