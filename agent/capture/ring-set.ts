@@ -23,7 +23,7 @@ export interface RingRequest {
 
 /** Bytes of all rings together, and of one. */
 const ringsLength = 64 * 1024 * 1024;
-const [shortestRing, longestRing] = [1024 * 1024, 16 * 1024 * 1024];
+const [shortestRing, longestRing] = [1024 * 1024, 32 * 1024 * 1024];
 
 export interface RingSetOptions {
   /** Milliseconds for which the kernel may keep packets in a block that is not full. */

@@ -13,6 +13,9 @@
  *     contestants.js document KIND NAME COUNT    the lab itself
  *     contestants.js packets FILE COUNT          writes a capture
  *     contestants.js dissect FILE RUNS           takes its packets apart
+ *     contestants.js live ROOT PROGRAM RATE SECONDS
+ *                                                captures of a busy wire by several programs; in mounts of its own
+ *     contestants.js generate RATE SECONDS       keeps that wire busy
  *     contestants.js cpu ROOT COUNT INTERVAL SECONDS
  *                                                what watching CPU groups costs a live agent; in mounts of its own
  */
@@ -35,6 +38,7 @@ import { engineCommands, engineFiles } from '../../agent/ovs/engine-commands.ts'
 import { Realms } from '../../main/agent-link/realms.ts';
 import { hostsOf, labOf } from './host-lab.ts';
 import { measureCpuWatch } from './cpu-groups.ts';
+import { generate, measureLiveCaptures } from './live-captures.ts';
 import { mixedCapture } from './packets.ts';
 import { linearLabOf, ringLabOf, ringRemovalOf, ringWordsOf, torusLabOf } from './switch-lab.ts';
 
@@ -310,6 +314,12 @@ switch (what) {
     break;
   case 'dissect':
     print(measureDissection(first, Number(second)));
+    break;
+  case 'live':
+    print(await measureLiveCaptures(first, second, Number(third), Number(fourth)));
+    break;
+  case 'generate':
+    generate(Number(first), Number(second));
     break;
   case 'cpu':
     print(await measureCpuWatch(first, Number(second), Number(third), Number(fourth)));

@@ -12,6 +12,12 @@ import {
   udpFrame,
 } from '../harness/packets.ts';
 
+/** Packets of a kind in a hundred, in turns. */
+export function mixedPackets(): readonly Uint8Array[] {
+  const kinds = hundred();
+  return kinds.map((_, index) => kinds[(index * 37) % kinds.length] ?? bytes(''));
+}
+
 /** Packets of a kind in a hundred. */
 function hundred(): readonly Uint8Array[] {
   const packets: Uint8Array[] = [];
@@ -61,11 +67,11 @@ function hundred(): readonly Uint8Array[] {
 }
 
 export function mixedCapture(count: number): Uint8Array {
-  const kinds = hundred();
+  // Kinds take turns, so that no branch is always the same.
+  const kinds = mixedPackets();
   const packets: WrittenPacket[] = [];
   for (let index = 0; index < count; index += 1) {
-    // Kinds take turns, so that no branch is always the same.
-    const packet = kinds[(index * 37) % kinds.length] ?? bytes('');
+    const packet = kinds[index % kinds.length] ?? bytes('');
     packets.push({
       bytes: packet,
       seconds: 1_700_000_000 + Math.floor(index / 1000),

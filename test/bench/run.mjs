@@ -282,7 +282,10 @@ if (load > cpus().length / 2) {
 const parts = {
   hosts: benchHosts,
   switches: benchSwitches,
-  packets: benchPackets,
+  packets: async () => {
+    const good = await benchPackets();
+    return benchLiveCaptures() && good;
+  },
   cpu: benchCpu,
   rest: benchRest,
 };
@@ -467,6 +470,47 @@ async function benchPackets() {
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Packets a second on a wire, and for how many seconds. */
+const liveRate = 300_000;
+const liveSeconds = 10;
+
+/** Packets lost and processor time of captures, with generator and reader on the same processors. */
+function benchLiveCaptures() {
+  console.log(
+    `\nA wire with ${liveRate.toLocaleString('en')} packets a second for ${liveSeconds} s:`,
+  );
+  if (!isRoot) {
+    console.log('Other programs than Netloom capture as root alone: not measured.');
+    return true;
+  }
+  note('captures …');
+  const own = 'mount -t tmpfs none /run && exec "$@"';
+  const measured = JSON.parse(
+    run('unshare', [
+      ...['--net', '--mount', '--propagation', 'private', 'sh', '-c', own, 'sh'],
+      ...[process.execPath, program, 'live', root, program],
+      ...[String(liveRate), String(liveSeconds)],
+    ]),
+  );
+  const number = (value) => Math.round(value).toLocaleString('en');
+  printTable([
+    ['', 'sent', 'captured', 'dropped', 'CPU seconds', 'packets a CPU second'],
+    ...measured.map(({ name, sent, captured, dropped, seconds }) => [
+      name,
+      ...[sent, captured, dropped].map(number),
+      seconds.toFixed(2),
+      number(captured / seconds),
+    ]),
+  ]);
+  const [{ sent, dropped }] = measured;
+  if (sent < liveRate * liveSeconds * 0.98) {
+    console.log('The generator did not come to that rate here, so nothing is shown by it.');
+    return true;
+  }
+  console.log(`\nDropped by Netloom: ${number(dropped)} (wanted: none)`);
+  return dropped === 0;
 }
 
 async function benchRest() {

@@ -530,6 +530,33 @@ nft add chain inet fw forward '{ type filter hook forward priority 0; policy dro
     expect((await machine.run('root', ['agent', 'status', '--realm', 'host'])).status).toBe(0);
   });
 
+  it('is captured by who is enrolled, on what they ask for and nothing else', async () => {
+    const words = ['capture', '--realm', 'host', nic.name, '-f', 'icmp', '-c', '4', '--json'];
+    let over = false;
+    const running = machine.run('tester', words).finally(() => (over = true));
+    while (!over) {
+      // By the loopback, which is not asked for.
+      machine.try(['ping', '-c', '1', '-W', '1', '192.0.2.1']);
+      machine.try(['ping', '-c', '1', '-W', '5', nic.gateway]);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const { status, stdout, stderr } = await running;
+    expect(status, stderr).toBe(0);
+    const packets = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { interface: string; source: string });
+    expect(packets.length).toBe(4);
+    const [own = ''] = nic.address.split('/');
+    expect(new Set(packets.map((packet) => packet.interface))).toEqual(new Set([nic.name]));
+    expect(packets.every(({ source }) => source === own || source === nic.gateway)).toBe(true);
+    await machine.must('root', ['agent', 'revoke', 'tester']);
+    const refused = await machine.run('tester', words);
+    expect([refused.status, refused.stdout.includes('"source"')]).toEqual([3, false]);
+    await machine.must('root', ['agent', 'enrol', 'tester']);
+    await expectAsBefore();
+  });
+
   it('is only looked at by an agent that is started so', async () => {
     await machine.must('root', ['agent', 'stop', '--realm', 'host']);
     await machine.must('root', ['agent', 'start', '--realm', 'host', '--read-only']);
