@@ -15,7 +15,7 @@ import {
 } from './cgroup-hierarchies.ts';
 import { drain, makeDirectory, moveProcess, processesFile, readText } from './cgroup-directory.ts';
 import { isErrno, systemFailure } from './kernel-failure.ts';
-import { hasExtendedAttribute } from './native.ts';
+import { readExtendedAttribute } from './native.ts';
 
 /** Why no group can be made in a directory. */
 export type PlaceLack = 'missing' | 'read-only' | 'forbidden';
@@ -71,7 +71,7 @@ function isUsable({ version }: FoundHierarchy, directory: string): boolean {
   if (lackOfPlace(directory) !== null) return false;
   if (!files.every((file) => canWrite(path.join(directory, file)))) return false;
   if (!isSystemdMachine()) return true;
-  return delegationMarks.some((mark) => hasExtendedAttribute(directory, mark));
+  return delegationMarks.some((mark) => readExtendedAttribute(directory, mark) !== null);
 }
 
 /** A group of cgroup v1's cpuset takes nobody while it has no CPUs or no memory; v2 says what a group may hand down. */

@@ -121,20 +121,25 @@ export function groupsIn(directory: string): readonly string[] {
   }
 }
 
+/** Controllers that a directory hands down to what is in it. */
+export function handedDownIn(directory: string): ReadonlySet<string> {
+  return new Set((readText(path.join(directory, handedDown)) ?? '').trim().split(' '));
+}
+
 /** Hands the hierarchy's controllers down to what is in a directory, or takes them back. */
 export function handDown(
   hierarchy: CpuHierarchy,
   directory: string,
   sign: '+' | '-',
 ): Result<void> {
-  const file = path.join(directory, handedDown);
-  const now = new Set((readText(file) ?? '').trim().split(' '));
+  const now = handedDownIn(directory);
   const missing = hierarchy.controllers.filter((one) => now.has(one) === (sign === '-'));
   if (missing.length === 0) return succeed(undefined);
-  return writeText(file, missing.map((one) => `${sign}${one}`).join(' '));
+  const words = missing.map((one) => `${sign}${one}`).join(' ');
+  return writeText(path.join(directory, handedDown), words);
 }
 
 export function isHandedDown(hierarchy: CpuHierarchy, directory: string): boolean {
-  const now = new Set((readText(path.join(directory, handedDown)) ?? '').trim().split(' '));
+  const now = handedDownIn(directory);
   return hierarchy.controllers.every((one) => now.has(one));
 }

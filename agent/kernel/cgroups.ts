@@ -30,6 +30,13 @@ import {
   rootDirectoryOf,
 } from '../cpu/machine.ts';
 import { cpusOf, parseProcessCgroups } from './cgroup-hierarchies.ts';
+import { type CounterFiles, type GroupCounters, readCounters } from './cgroup-counters.ts';
+import {
+  handDownFor,
+  markHandedDown,
+  readHandedDown,
+  takeBackHandedDown,
+} from './cgroup-controllers.ts';
 import {
   disarm,
   drain,
@@ -47,35 +54,6 @@ import {
 import { isErrno } from './kernel-failure.ts';
 import { readProcess } from './process-table.ts';
 
-/** What the kernel has counted of a group since it was made: microseconds and periods. Null is what it does not count. */
-export interface GroupCounters {
-  /** On all CPUs together, its groups' too. */
-  readonly usage: number | null;
-  /** Periods in which something wanted to run, and those in which its own cap stopped it. */
-  readonly periods: number;
-  readonly throttled: number;
-  /** Of all CPUs together; more than the time that passed where several stood still. */
-  readonly throttledTime: number;
-  /** The same by whatever cap, its own or one above (cpu.stat.local). */
-  readonly stoppedTime: number | null;
-  /** Time in which some, or all, of its processes waited (PSI). */
-  readonly waited: { readonly some: number; readonly full: number } | null;
-}
-
-/** Of cpu.pressure (Documentation/accounting/psi.rst): `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`. */
-function waitedOf(text: string | undefined): GroupCounters['waited'] {
-  const found = /^some .*total=(\d+)\n(?:full .*total=(\d+))?/.exec(text ?? '');
-  return found === null ? null : { some: Number(found[1]), full: Number(found[2] ?? 0) };
-}
-
-/** A number of cpu.stat, which has a line `KEY NUMBER` for each; undefined when it is not there. */
-function statisticIn(text: string, key: string): number | undefined {
-  const at = text.indexOf(`${key} `);
-  if (at < 0) return undefined;
-  const end = text.indexOf('\n', at);
-  return Number(text.slice(at + key.length + 1, end < 0 ? undefined : end));
-}
-
 /** Where a process is in a hierarchy, of what parseProcessCgroups gives. */
 function placeInHierarchy(
   {
@@ -87,14 +65,6 @@ function placeInHierarchy(
   places: ReadonlyMap<string, string>,
 ): string | undefined {
   return places.get(version === 2 ? '' : controller);
-}
-
-/** Where a group's counters are, for somebody who reads them again and again; null what there is none of. */
-export interface CounterFiles {
-  readonly statistics: string | null;
-  readonly local: string | null;
-  readonly pressure: string | null;
-  readonly usage: string | null;
 }
 
 function notAsWritten(file: string, wanted: string, shown: string): Failure {
@@ -179,23 +149,7 @@ export class Cgroups {
 
   /** What a group has used by now; all zero or null for one that is not there. */
   counters(group: GroupPath, files = this.counterFiles(group)): GroupCounters {
-    const read = (file: string | null): string | undefined =>
-      file === null ? undefined : this.readText(file);
-    const statistics = read(files.statistics) ?? '';
-    const nanoseconds = read(files.usage);
-    const local = read(files.local);
-    return {
-      usage:
-        statisticIn(statistics, 'usage_usec') ??
-        (nanoseconds === undefined ? null : Number(nanoseconds) / 1e3),
-      periods: statisticIn(statistics, 'nr_periods') ?? 0,
-      throttled: statisticIn(statistics, 'nr_throttled') ?? 0,
-      throttledTime:
-        statisticIn(statistics, 'throttled_usec') ??
-        (statisticIn(statistics, 'throttled_time') ?? 0) / 1e3,
-      stoppedTime: local === undefined ? null : (statisticIn(local, 'throttled_usec') ?? null),
-      waited: waitedOf(read(files.pressure)),
-    };
+    return readCounters(files, this.readText);
   }
 
   /** List of CPUs that a group can run on now; null where the kernel does not say. */
@@ -254,12 +208,11 @@ export class Cgroups {
   private make(group: GroupPath, limits: CpuLimits): Result<void> {
     for (const hierarchy of this.hierarchies) {
       const directory = directoryOf(hierarchy, this.lab, group);
-      if (group === '' && hierarchy.version === 2) {
-        const handed = handDown(hierarchy, hierarchy.base, '+');
-        if (!handed.ok) return handed;
-      }
+      const handed = group === '' ? handDownFor(hierarchy) : succeed([]);
+      if (!handed.ok) return handed;
       const made = makeDirectory(directory);
       if (!made.ok) return made;
+      markHandedDown(directory, handed.value);
       if (hierarchy.version === 1 && hierarchy.controllers.includes('cpuset')) {
         const furnished = this.furnish(directory, limits);
         if (!furnished.ok) return furnished;
@@ -284,8 +237,10 @@ export class Cgroups {
       for (const pid of drained.value) evicted.add(pid);
       const disarmed = disarm(hierarchy, directory);
       if (!disarmed.ok) return disarmed;
+      const handed = group === '' ? readHandedDown(directory) : [];
       const removed = removeDirectory(directory);
       if (!removed.ok) return removed;
+      takeBackHandedDown(hierarchy, handed);
     }
     const those = [...evicted].flatMap((pid) => {
       const startTime = readProcess(pid)?.startTime;

@@ -114,6 +114,9 @@ const cStatFs: Call<[string, Bytes]> = libc.func('int statfs(const char *, void 
 const cGetExtendedAttribute: Call<[string, string, Bytes, number]> = libc.func(
   'intptr_t getxattr(const char *, const char *, void *, size_t)',
 );
+const cSetExtendedAttribute: Call<[string, string, Bytes, number, number]> = libc.func(
+  'int setxattr(const char *, const char *, const void *, size_t, int)',
+);
 
 /** Numbers from the kernel's uapi headers (asm-generic; equal on x86, arm, arm64, riscv and s390). */
 export const AF_UNIX = 1;
@@ -526,9 +529,17 @@ export function fileSystemType(path: string): number {
   return status < 0 ? status : result.readUInt32LE(0);
 }
 
-/** Whether a file bears an extended attribute, whatever its value (xattr(7)). */
-export function hasExtendedAttribute(path: string, name: string): boolean {
-  return settle(cGetExtendedAttribute(path, name, Buffer.alloc(1), 0)) >= 0;
+/** An extended attribute of a file (xattr(7)), up to 255 bytes of it; null without one. */
+export function readExtendedAttribute(path: string, name: string): string | null {
+  const value = Buffer.alloc(255);
+  const length = settle(cGetExtendedAttribute(path, name, value, value.length));
+  return length < 0 ? null : value.toString('utf8', 0, length);
+}
+
+/** Sets an extended attribute: 0 or `-errno`. */
+export function writeExtendedAttribute(path: string, name: string, value: string): number {
+  const bytes = Buffer.from(value);
+  return settle(cSetExtendedAttribute(path, name, bytes, bytes.length, 0));
 }
 
 /** English sentence of an errno (glibc and musl answer in English unless setlocale is called; Node never does). */

@@ -124,11 +124,11 @@ export const sentences = {
   },
   'cpu-in-sandbox': {
     reason: 'CPU groups belong to the machine, and nobody has given this sandbox a control group.',
-    next: 'Start it in one of yours (where it runs, after netloom down {lab}): systemd-run --user --scope -p Delegate=yes netloom up {lab}. Without systemd, give yourself one, once in the shell that you start it from: for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; [ ! -e $d/cgroup.subtree_control ] || echo +cpu +cpuset | sudo tee $d/cgroup.subtree_control; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+    next: 'Start it in one of yours (where it runs, after netloom down {lab}): systemd-run --user --scope -p Delegate=yes netloom up {lab}. Without systemd, give yourself one, once in the shell that you start it from: for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
   },
   'cpu-in-sandbox-v1': {
     reason: 'CPU groups belong to the machine, and nobody has given this sandbox a control group.',
-    next: 'Give yourself one, once in the shell that you start it from (where it runs, after netloom down {lab}): for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; [ ! -e $d/cgroup.subtree_control ] || echo +cpu +cpuset | sudo tee $d/cgroup.subtree_control; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+    next: 'Give yourself one, once in the shell that you start it from (where it runs, after netloom down {lab}): for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
   },
   'cpu-agent-outside': {
     reason:
@@ -205,6 +205,11 @@ export const sentences = {
   'cpu-bind-realtime': {
     reason: '{name} has a realtime policy, and the kernel gives this group no realtime budget.',
     next: 'Give it an ordinary policy first: chrt --other --pid 0 {pid}.',
+  },
+  'cpu-bind-outside': {
+    reason:
+      '{name} was started outside of the control group that this sandbox was given, and only root may move it in.',
+    next: 'Start it from a console of the lab, and bind it then.',
   },
   'cpu-bind-refused': {
     reason:

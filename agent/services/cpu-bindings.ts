@@ -326,6 +326,15 @@ function reasonOf(failure: Failure, pids: readonly number[]): Failure {
       causes: [failure],
     };
   }
+  // A process is moved by whoever may write to both places and to what holds them; in a sandbox that is its own group.
+  const [outside] = pids;
+  if (outside !== undefined && failure.values?.['errno'] === 'EACCES') {
+    const name = readProcess(outside)?.name ?? '';
+    return {
+      ...failureOf('refused', 'cpu-bind-outside', `${name} (${outside})`, { pid: outside, name }),
+      causes: [failure],
+    };
+  }
   const group = path.basename(path.dirname(failure.object));
   return {
     ...failureOf('refused', 'cpu-bind-refused', groupLabel(group), {

@@ -36,11 +36,11 @@ const reports = await GuestReports.collect(
     return `
 ${sayWhen}
 ${places.tryFeatures(features)}
-(${places.testLabs('labs', labs)}; took labs) &
-labs=$!
+# Before the host's realm, whose tests look for whatever else changes on the machine.
+${places.testLabs('labs', labs)}
+took labs
 ${tests} >${places.at('report.log')} 2>&1
 took 'the host’s realm'
-wait $labs
 `;
   },
   { machine: 'emulated', cpus: 2, timeoutSeconds: 3000, network: true },

@@ -176,7 +176,7 @@ export async function openWindow(
 ): Promise<OpenWindow> {
   const context = await browser.newContext({
     viewport: { width: 1440, height: 900 },
-    colorScheme: options.colorScheme ?? 'light',
+    colorScheme: options.colorScheme ?? (process.env['NETLOOM_DARK'] === '1' ? 'dark' : 'light'),
     locale: options.locale ?? 'en-US',
   });
   const page = await context.newPage();

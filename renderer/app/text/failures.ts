@@ -934,11 +934,11 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   },
   'cpu-in-sandbox': {
     reason: 'CPU 组属于整台机器，而没有人为此沙箱提供控制组。',
-    next: '请在属于您的组中启动它（若已在运行，请先执行 netloom down {lab}）：systemd-run --user --scope -p Delegate=yes netloom up {lab}。没有 systemd 时，请在启动它的终端中执行一次，为自己准备一个组：for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; [ ! -e $d/cgroup.subtree_control ] || echo +cpu +cpuset | sudo tee $d/cgroup.subtree_control; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+    next: '请在属于您的组中启动它（若已在运行，请先执行 netloom down {lab}）：systemd-run --user --scope -p Delegate=yes netloom up {lab}。没有 systemd 时，请在启动它的终端中执行一次，为自己准备一个组：for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
   },
   'cpu-in-sandbox-v1': {
     reason: 'CPU 组属于整台机器，而没有人为此沙箱提供控制组。',
-    next: '请在启动它的终端中执行一次，为自己准备一个组（若沙箱已在运行，请先执行 netloom down {lab}）：for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; [ ! -e $d/cgroup.subtree_control ] || echo +cpu +cpuset | sudo tee $d/cgroup.subtree_control; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+    next: '请在启动它的终端中执行一次，为自己准备一个组（若沙箱已在运行，请先执行 netloom down {lab}）：for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
   },
   'cpu-agent-outside': {
     reason: '该沙箱的控制组是 {place}，而其代理在组外启动，无法进入。',
@@ -1011,6 +1011,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'cpu-bind-realtime': {
     reason: '{name} 使用实时调度策略，而内核没有给该组实时预算。',
     next: '请先改为普通策略：chrt --other --pid 0 {pid}。',
+  },
+  'cpu-bind-outside': {
+    reason: '{name} 在该沙箱获得的控制组之外启动，只有 root 能把它移入。',
+    next: '请从实验的控制台启动它，然后再绑定。',
   },
   'cpu-bind-refused': {
     reason: '内核不让这些进程进入该组（{errno}）；它们都还在原处。',

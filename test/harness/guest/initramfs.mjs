@@ -109,7 +109,10 @@ echo "$(command -v modprobe)" >/proc/sys/kernel/modprobe
 for module in ${modules.join(' ')}; do
   modprobe -q "$module" || echo "$module" >>"$NETLOOM_GUEST_RESULTS/missing-modules"
 done
-echo '+cpu +cpuset +memory +pids' >/sys/fs/cgroup/cgroup.subtree_control
+# One by one: of several that are asked for at once a kernel without one of them takes none.
+for controller in cpu cpuset memory pids; do
+  echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+done 2>/dev/null
 cd ${quote(workingDirectory)}
 cut -d ' ' -f 1 /proc/uptime >"$NETLOOM_GUEST_RESULTS/booted"
 sh "$NETLOOM_GUEST_RESULTS/script.sh" </dev/null >"$NETLOOM_GUEST_RESULTS/output" 2>&1
