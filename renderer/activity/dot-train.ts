@@ -4,6 +4,9 @@ import { dotsOf, singlePackets } from './rate-scale.ts';
 /** Dots that wait to set out; more come from readings that nobody drew. */
 const mostWaiting = 60;
 
+/** Part of a reading's time by which the next may be late. */
+const overlap = 0.25;
+
 export class DotTrain {
   /** From 0, where they set out, to 1; the first is the farthest. */
   readonly positions: number[] = [];
@@ -20,9 +23,12 @@ export class DotTrain {
   pay(packets: number, seconds: number): void {
     if (seconds <= 0) return;
     const rate = packets / seconds;
-    const dots = rate <= singlePackets ? Math.round(packets) : dotsOf(rate) * seconds;
+    const isStream = rate > singlePackets;
+    const dots = isStream ? dotsOf(rate) * seconds : Math.round(packets);
     if (dots <= 0) return;
-    this.waiting = Math.min(mostWaiting, Math.floor(this.waiting) + dots);
+    // A stream goes on a little beyond its reading, so that a late one leaves no gap; what is left of it then does not count.
+    const waiting = isStream ? dots * (1 + overlap) : Math.floor(this.waiting) + dots;
+    this.waiting = Math.min(mostWaiting, waiting);
     this.gap = seconds / Math.max(1, dots);
     this.due = Math.min(this.due, this.gap);
   }
