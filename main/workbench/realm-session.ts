@@ -65,7 +65,11 @@ export class RealmSession {
   }
 
   /** Starts the agent again where the realm is still there. */
-  restart(): Promise<Result<AgentConnection>> {
+  async restart(): Promise<Result<AgentConnection>> {
+    // Whoever asks has seen that the agent is gone; its connection may have yet to notice.
+    if (this.#connection !== null && (await this.#door.look(this.realm)).state !== 'running') {
+      this.close();
+    }
     return this.#open(() => this.#door.restart(this.realm));
   }
 
