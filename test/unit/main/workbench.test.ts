@@ -331,3 +331,17 @@ describe('a window that watches', () => {
     workbench.close();
   });
 });
+
+describe('an agent that has died', () => {
+  it('is started again also where its connection has yet to notice', async () => {
+    door.states.set(realm, 'running');
+    expect(await workbench.connection(realm)).toMatchObject({ ok: true });
+    door.states.set(realm, 'agent-lost');
+    expect(await workbench.startAgent(realm)).toMatchObject({
+      ok: true,
+      value: { state: 'running' },
+    });
+    expect(door.events).toContain(`start ${realm}`);
+    workbench.close();
+  });
+});
