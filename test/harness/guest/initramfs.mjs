@@ -114,6 +114,9 @@ for controller in cpu cpuset memory pids; do
   echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done 2>/dev/null
 cd ${quote(workingDirectory)}
+# As on a machine that has been up for a while: in its first ten seconds ovs-vswitchd takes a machine for one without processors
+# and handles no upcall (count_cpu_cores in lib/ovs-thread.c compares the clock with a last time of 0).
+while [ "$(cut -d . -f 1 /proc/uptime)" -lt 11 ]; do sleep 0.2; done
 cut -d ' ' -f 1 /proc/uptime >"$NETLOOM_GUEST_RESULTS/booted"
 sh "$NETLOOM_GUEST_RESULTS/script.sh" </dev/null >"$NETLOOM_GUEST_RESULTS/output" 2>&1
 echo $? >"$NETLOOM_GUEST_RESULTS/status"
