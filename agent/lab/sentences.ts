@@ -124,11 +124,11 @@ export const sentences = {
   },
   'cpu-in-sandbox': {
     reason: 'CPU groups belong to the machine, and nobody has given this sandbox a control group.',
-    next: 'Start it in one of yours (where it runs, after netloom down {lab}): systemd-run --user --scope -p Delegate=yes netloom up {lab}. Without systemd, give yourself one, once in the shell that you start it from: for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+    next: 'Bring the lab up in the realm of the host (--realm host), or start it in a control group of yours (where it runs, after netloom down {lab}): systemd-run --user --scope -p Delegate=yes netloom up {lab}. Without systemd, give yourself one, once in the shell that you start it from: for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
   },
   'cpu-in-sandbox-v1': {
     reason: 'CPU groups belong to the machine, and nobody has given this sandbox a control group.',
-    next: 'Give yourself one, once in the shell that you start it from (where it runs, after netloom down {lab}): for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
+    next: 'Bring the lab up in the realm of the host (--realm host), or give yourself a control group, once in the shell that you start it from (where it runs, after netloom down {lab}): for d in {mounts}; do g=$d/netloom-$(id -un); sudo mkdir -p $g; for c in cpu cpuset; do [ ! -e $d/cgroup.subtree_control ] || echo +$c | sudo tee $d/cgroup.subtree_control; done; for f in cpuset.cpus cpuset.mems; do [ ! -e $d/$f ] || sudo tee $g/$f <$d/$f; done; sudo chown -R $(id -u) $g; echo $$ | sudo tee $g/cgroup.procs; done',
   },
   'cpu-agent-outside': {
     reason:
