@@ -398,7 +398,9 @@ export class Cgroups {
     const hierarchy = this.hierarchyOf('cpu');
     if (hierarchy === undefined) return new Set();
     const place = placeOf(hierarchy, this.lab, group, this.isOpen(hierarchy, group));
-    return new Set(processesIn(place, this.readText));
+    // On v1 an open file goes on showing whom it showed, as long as it is read once a second (cgroup_pidlist_start in
+    // kernel/cgroup/cgroup-v1.c): it is opened anew.
+    return new Set(processesIn(place, hierarchy.version === 1 ? readText : this.readText));
   }
 
   private place(hierarchy: CpuHierarchy, index: number, group: GroupPath | null): string {
