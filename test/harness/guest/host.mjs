@@ -9,6 +9,9 @@ export class GuestUnavailable extends Error {}
 
 export const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
+/** As one word of sh(1). */
+export const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+
 function findProgram(name) {
   return systemPath
     .split(':')

@@ -1,7 +1,7 @@
 /** What a guest boots into, the same for every kind of machine: an archive with busybox and two scripts. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { runOnHost, systemPath } from './host.mjs';
+import { quote, runOnHost, systemPath } from './host.mjs';
 
 /** The modules with what they need, in the order in which they can be loaded (modules.dep(5)). */
 function resolveModules(directory, names) {
@@ -57,8 +57,6 @@ function makeArchive(entries) {
   add('TRAILER!!!', 0, Buffer.alloc(0));
   return Buffer.concat(parts);
 }
-
-const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** Runs first in the guest, on busybox alone: puts the root together and goes over into it. */
 function firstStage({ machine, modules, guest, directory }) {

@@ -9,7 +9,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { GuestUnavailable, needPrograms, runOnHost, unpackOnce } from './host.mjs';
+import { GuestUnavailable, needPrograms, quote, runOnHost, unpackOnce } from './host.mjs';
 import { findInPackages, readPackageField, unpackBusybox, unpackPackage } from './packages.mjs';
 
 const kernelPackage = 'user-mode-linux';
@@ -51,7 +51,7 @@ function prepare() {
 /** hostfs takes a directory of the host for an option, up to the next comma. */
 function hostDirectory(place) {
   if (place.includes(',')) throw new GuestUnavailable(`${place} has a comma in its name.`);
-  return `'${place.replaceAll("'", `'\\''`)}'`;
+  return quote(place);
 }
 
 export const userModeMachine = {
