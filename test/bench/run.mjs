@@ -28,6 +28,9 @@ const hosts = Number(values.hosts);
 const switches = Number(values.switches);
 const runs = Number(values.runs);
 const isRoot = process.getuid?.() === 0;
+/** Packets a second on a wire, and for how many seconds. */
+const liveRate = 300_000;
+const liveSeconds = 10;
 
 const note = (text) => process.stderr.write(`${text}\n`);
 
@@ -471,10 +474,6 @@ async function benchPackets() {
     rmSync(directory, { recursive: true, force: true });
   }
 }
-
-/** Packets a second on a wire, and for how many seconds. */
-const liveRate = 300_000;
-const liveSeconds = 10;
 
 /** Packets lost and processor time of captures, with generator and reader on the same processors. */
 function benchLiveCaptures() {
