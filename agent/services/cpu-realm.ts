@@ -16,6 +16,7 @@ import {
   directoryOfProcess,
   findCgroupLayout,
   hierarchiesBelow,
+  isPartition,
   isSystemdMachine,
   parseProcessCgroups,
 } from '../kernel/cgroup-hierarchies.ts';
@@ -134,6 +135,17 @@ export function describeCpuOffers(): readonly Capability[] {
         ? `in the realm of the host, in ${basesOf(places.value.hierarchies)}`
         : sentenceOf(lack),
   };
+  const cpuset = places.ok
+    ? places.value.hierarchies.find((one) => one.controllers.includes('cpuset'))
+    : undefined;
+  const hasPartitions = lack === null && cpuset !== undefined && isPartition(cpuset);
+  const partitions: Capability = {
+    name: 'cpu-groups:partitions',
+    available: hasPartitions,
+    reason: hasPartitions
+      ? `groups that have CPUs for themselves, taken from ${cpuset.base}`
+      : 'Only cgroup v2 gives a group CPUs for itself, and only below its top or a partition.',
+  };
   const delegated = findDelegatedGroups(findCgroupLayout(), readPlaces('self'));
   const isDelegated = offersCpu(delegated);
   const inSandbox: Capability = {
@@ -143,7 +155,7 @@ export function describeCpuOffers(): readonly Capability[] {
       ? `in sandboxes that are started from here, in ${basesOf(delegated)}`
       : sentenceOf(notDelegated('sandbox:LAB')),
   };
-  return [...controllers, groups, inSandbox];
+  return [...controllers, groups, partitions, inSandbox];
 }
 
 function basesOf(hierarchies: readonly CpuHierarchy[]): string {

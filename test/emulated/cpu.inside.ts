@@ -9,7 +9,14 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PlanTarget } from '../../agent/api/calls.ts';
@@ -59,7 +66,7 @@ function read(file: string): string {
 }
 
 const written = ['cpu.max', 'cpu.max.burst', 'cpu.weight', 'cpu.idle', 'cpuset.cpus'].concat([
-  ...['cgroup.type', 'cgroup.subtree_control', 'cgroup.procs'],
+  ...['cpuset.cpus.partition', 'cgroup.type', 'cgroup.subtree_control', 'cgroup.procs'],
 ]);
 
 /** Every file of the split that was or could have been written, and who is where. */
@@ -118,12 +125,16 @@ describe('a split in the transaction of a lab', () => {
     started.push(child);
     return child;
   };
-  const sampleOf = async (group: string, samples: number): Promise<CpuGroupSample> => {
+  const sampleOf = async (
+    group: string,
+    samples: number,
+    interval = 1000,
+  ): Promise<CpuGroupSample> => {
     const stop = new AbortController();
     let count = 0;
     let seen: CpuGroupSample | undefined;
     must(
-      await bench.labs.watchCpu('split', 1000, stop.signal, ({ groups }) => {
+      await bench.labs.watchCpu('split', interval, stop.signal, ({ groups }) => {
         seen = groups.find((one) => one.group === group);
         count += 1;
         if (count === samples) stop.abort();
@@ -170,8 +181,8 @@ describe('a split in the transaction of a lab', () => {
       await delay(1500);
       seen[group] = await measured(directory, 4000);
     }
-    // Of one that is at its cap, while it is: what a window shows.
-    const shown = await sampleOf('B', 3);
+    // Of one that is at its cap, while it is: what a window shows, of several of its periods.
+    const shown = await sampleOf('B', 2, 4000);
     for (const loop of loops) loop.kill('SIGKILL');
     await Promise.all(loops.map((loop) => once(loop, 'exit')));
     for (const [group, cores] of Object.entries({ '/': 16, A: 8, 'A/A1': 3, B: 4 })) {
@@ -179,6 +190,7 @@ describe('a split in the transaction of a lab', () => {
       expect(share, `${group} used ${String(seen[group])} cores`).toBeGreaterThan(0.85);
       expect(share, `${group} used ${String(seen[group])} cores`).toBeLessThan(1.07);
     }
+    process.stderr.write(`cores used: ${JSON.stringify(seen)}\n`);
     expect(shown.conditions).toContain('at-cap');
     expect(shown.processes).toBe(16);
     must(await change({ kind: 'undo', lab: 'split' }));
@@ -239,6 +251,71 @@ describe('a split in the transaction of a lab', () => {
     must(await change({ kind: 'undo', lab: 'split' }));
   });
 
+  const partitions = ['', 'A/', 'A/A1/', 'A/A2/', 'B/'];
+  const alone = `    A: { pins: 0-3, partition: root, groups: { A1: { pins: 0-1, partition: isolated }, A2: {} } }
+    B: { pins: 4-5 }`;
+  const outside = (): string =>
+    /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '';
+  const cpusOf = (group: string): string => read(`${group}cpuset.cpus.effective`);
+
+  it('gives groups CPUs for themselves, takes them from everybody else, and gives them back', async () => {
+    const before = state();
+    await up(alone);
+    const kinds = partitions.map((group) => read(`${group}cpuset.cpus.partition`));
+    expect(kinds).toEqual(['root', 'root', 'isolated', 'member', 'member']);
+    expect(partitions.map(cpusOf)).toEqual(['4-5', '2-3', '0-1', '2-3', '4-5']);
+    expect(readFileSync(`${root}/cpuset.cpus.effective`, 'utf8').trim()).toBe('6-15');
+    expect(outside()).toBe('6-15');
+    const { pid = 0 } = start('read go');
+    await bind('A/A1', [pid]);
+    expect(readFileSync(`/proc/${pid}/status`, 'utf8')).toMatch(/^Cpus_allowed_list:\s*0-1$/m);
+    expect((await sampleOf('A', 1)).conditions).toEqual([]);
+    expect(await up(alone)).toBe(0);
+    const whole = state();
+    // B joins what A leaves: every partition ends before pins move, and is made again after that.
+    await up(alone.replace('A: { pins: 0-3,', 'A: { pins: 0-2,').replace('pins: 4-5', 'pins: 3-5'));
+    expect(partitions.map(cpusOf)).toEqual(['3-5', '2', '0-1', '2', '3-5']);
+    must(await change({ kind: 'undo', lab: 'split' }));
+    expect(state()).toEqual(whole);
+    must(await change({ kind: 'undo', lab: 'split' }));
+    expect(state()).toEqual(before);
+    expect(outside()).toBe('0-15');
+  });
+
+  it('says what the kernel says where it takes a partition and makes none, and nothing is changed', async () => {
+    const before = state();
+    const other = `${root}/other`;
+    mkdirSync(other);
+    try {
+      writeFileSync(`${other}/cpuset.cpus`, '3');
+      const outcome = await change(documentTarget(split(alone)));
+      if (outcome.ok) throw new Error('the kernel made one');
+      const { failure } = outcome;
+      const [reason] = failure.causes ?? [];
+      expect(reason).toMatchObject({ code: 'cpu-partition-refused', object: '/' });
+      expect(reason?.reason).toBe(
+        'The kernel does not give / the CPUs 0-5 for itself; it says: Cpu list in cpuset.cpus not exclusive.',
+      );
+      expect(state()).toEqual(before);
+    } finally {
+      rmdirSync(other);
+    }
+  });
+
+  it('is seen to have lost its CPUs when the kernel ends a partition, and has them again', async () => {
+    await up(alone);
+    const whole = state();
+    // What the kernel says no word of.
+    writeFileSync(`${top}/B/cpuset.cpus`, '3-5');
+    expect(read('A/cpuset.cpus.partition')).toMatch(/^root invalid \(.+\)$/);
+    expect((await sampleOf('A', 1)).conditions).toEqual(['partition-ended']);
+    expect((await sampleOf('B', 1)).conditions).toEqual(['changed-outside']);
+    expect(await up(alone)).toBeGreaterThan(0);
+    expect(state()).toEqual(whole);
+    expect((await sampleOf('A', 1)).conditions).toEqual([]);
+    must(await change({ kind: 'undo', lab: 'split' }));
+  });
+
   it('is refused whole where the machine has fewer CPUs', () => {
     const before = state();
     const target = documentTarget(split(notes).replace('cores: 16', 'cores: 17'));
@@ -274,6 +351,8 @@ describe('the gallery’s splits of 16 cores', () => {
   });
 });
 
+/** Root does everything: each further command costs seconds here. */
+const startAgent = ['agent', 'start', '--realm', 'host'];
 /** Milliseconds that an agent may take to come to the step that ends it. */
 const longestStep = 120_000;
 
@@ -281,7 +360,7 @@ describe('the agent of the host', () => {
   let machine: HostMachine;
   beforeAll(async () => {
     machine = await HostMachine.open();
-    await machine.startAgent();
+    await machine.must('root', startAgent);
   });
   afterAll(async () => {
     await machine.close();
@@ -294,20 +373,20 @@ describe('the agent of the host', () => {
 
   it('is at every moment what was asked for or what was before, also when it dies in between', async () => {
     const file = machine.write('split', withRun);
-    await machine.must('tester', ['up', file, '--realm', 'host', '--yes']);
+    await machine.must('root', ['up', file, '--realm', 'host', '--yes']);
     const pid = Number(machine.look(['pgrep', '-f', '^sleep 902$']).trim());
     expect(placeOf(pid)).toBe('0::/netloom.split/A/A1');
     const before = state();
     const other = withRun.replace('A: { cap: 8,', 'A: { cap: 7,').replace('B: { cap: 4 }', 'E: {}');
     machine.write('split', other);
-    const agent = await machine.startFaultyAgent('kill-after:1');
+    const agent = await machine.startFaultyAgent('kill-after:1', 'root');
     const died = once(agent, 'exit').then(() => 'died');
-    const result = await machine.run('tester', ['up', file, '--realm', 'host', '--yes']);
+    const result = await machine.run('root', ['up', file, '--realm', 'host', '--yes']);
     expect(result.status).not.toBe(0);
     expect(await Promise.race([died, delay(longestStep, 'lives')])).toBe('died');
-    await machine.startAgent();
+    await machine.must('root', startAgent);
     expect(state()).toEqual(before);
-    await machine.must('tester', ['down', 'split']);
+    await machine.must('root', ['down', 'split']);
     expect(state()).toEqual([]);
     expect(existsSync(`/proc/${pid}`)).toBe(false);
   });
