@@ -166,6 +166,10 @@ export const sentences = {
     reason: 'Lab {lab} has no CPU groups that a process could be bound to.',
     next: 'Add `cpu` with its groups to the document, and apply it.',
   },
+  'cpu-bind-no-cpus': {
+    reason: '{group} has no CPU left: groups in it have all of them for themselves.',
+    next: 'Bind it to one of those, or remove `partition` from one of them.',
+  },
   'cpu-bind-no-group': {
     reason: 'Lab {lab} has no CPU group {group}.',
     next: 'Name one of those that `netloom cpu show {lab}` lists; `/` is the root.',

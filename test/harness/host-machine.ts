@@ -219,10 +219,10 @@ export class HostMachine {
   }
 
   /**
-   * An agent with fault points, in place of the one that runs, that answers `who`; gives its process. The command passes no such variable
+   * An agent with fault points, in place of the one that runs; gives its process. The command passes no such variable
    * on, so this is the command's own launch with an environment beside it.
    */
-  async startFaultyAgent(fault: string, who: Who = 'tester'): Promise<ChildProcess> {
+  async startFaultyAgent(fault: string): Promise<ChildProcess> {
     await this.must('root', ['agent', 'stop', '--realm', 'host']);
     const { root, node } = install();
     const agent = this.begin(
@@ -233,7 +233,7 @@ export class HostMachine {
       { HOME: '/run/netloom-root', NETLOOM_TESTING: '1', NETLOOM_FAULT: fault },
     );
     for (let round = 0; ; round += 1) {
-      const result = await this.run(who, ['agent', 'status', '--realm', 'host']);
+      const result = await this.run('tester', ['agent', 'status', '--realm', 'host']);
       if (result.status === 0) return agent;
       if (round === 50) throw new Error(`the agent does not answer: ${result.stderr}`);
       await delay(100);

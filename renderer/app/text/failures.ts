@@ -976,6 +976,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '实验 {lab} 没有可以绑定进程的 CPU 组。',
     next: '请在文档中添加 `cpu` 及其各组，然后应用。',
   },
+  'cpu-bind-no-cpus': {
+    reason: '{group} 已没有 CPU：其内的组独占了全部。',
+    next: '请绑定到其中一个组，或去掉其中一组的 `partition`。',
+  },
   'cpu-bind-no-group': {
     reason: '实验 {lab} 没有 CPU 组 {group}。',
     next: '请使用 `netloom cpu show {lab}` 列出的组；`/` 是根。',

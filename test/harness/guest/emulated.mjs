@@ -96,14 +96,6 @@ function shareDirectory(tag, place, access = '') {
   ];
 }
 
-/**
- * Processors that are threads on fewer real ones lose now and then the interrupt of a timer that was set once, and then sleep
- * for ever, and the kernel with them: a tick that comes again anyhow makes up for one that is lost. What the kernel would say
- * of processors that get no time it keeps to itself; saying it takes all of them.
- */
-const manyProcessors = process.env['NETLOOM_APPEND'] ?? '';
-const fewProcessors = 2;
-
 export const emulatedMachine = {
   prepare,
   bootModules: ['virtio_pci', '9pnet_virtio', '9p', 'overlay'],
@@ -130,10 +122,7 @@ export const emulatedMachine = {
         ...['-kernel', guest.kernel, '-initrd', initramfs],
         // On a busy machine the emulated timer is late, which the kernel would take for a broken one.
         // A kernel that panics reboots at once, which ends the emulator.
-        ...[
-          '-append',
-          `console=ttyS0 quiet panic=-1 mitigations=off apparmor=0 no_timer_check ${cpus > fewProcessors ? manyProcessors : ''}`,
-        ],
+        ...['-append', 'console=ttyS0 quiet panic=-1 mitigations=off apparmor=0 no_timer_check'],
         ...['-serial', `file:${console}`],
         ...shareDirectory('root', '/', ',readonly=on'),
         ...shareDirectory('modules', guest.modules, ',readonly=on'),
