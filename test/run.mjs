@@ -110,8 +110,17 @@ async function check(name, file, args) {
 
 const firstLines = (text) => text.split('\n').slice(0, 12).join('\n  ');
 
-/** Runs tests of a folder. The report is undefined where it ended without one. */
-async function runTests(name, folder, { parallel = false, wrap = (command) => command }, files) {
+/**
+ * Runs tests of a folder, or of those of its files whose paths contain one of `files`. The report is undefined where it ended
+ * without one. `shard` is `1/2` for the first half of the files.
+ */
+async function runTests(
+  name,
+  folder,
+  { parallel = false, wrap = (command) => command, exclude = [] },
+  files,
+  shard = null,
+) {
   const results = mkdtempSync(path.join(tmpdir(), 'netloom-test-'));
   const file = path.join(results, 'report.json');
   const command = wrap([
@@ -127,11 +136,30 @@ async function runTests(name, folder, { parallel = false, wrap = (command) => co
     '--reporter=json',
     `--outputFile.json=${file}`,
     parallel ? `--maxWorkers=${availableParallelism()}` : '--no-file-parallelism',
+    ...exclude.map((each) => `--exclude=${each}`),
+    ...(shard === null ? [] : [`--shard=${shard}`]),
   ]);
-  const code = await run(name, command[0], command.slice(1));
+  const code = await run(shard === null ? name : `${name} ${shard}`, command[0], command.slice(1));
   const report = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
   rmSync(results, { recursive: true, force: true });
   return { code, report };
+}
+
+/** Runs the halves of a folder beside each other, as one. */
+async function runHalves(...args) {
+  const halves = await Promise.all(['1/2', '2/2'].map((shard) => runTests(...args, shard)));
+  const reports = halves.map(({ report }) => report);
+  const code = Math.max(...halves.map((half) => half.code));
+  if (reports.includes(undefined)) return { code, report: undefined };
+  const sum = (key) => reports.reduce((total, report) => total + report[key], 0);
+  return {
+    code,
+    report: {
+      numPassedTests: sum('numPassedTests'),
+      numFailedTests: sum('numFailedTests'),
+      testResults: reports.flatMap(({ testResults }) => testResults),
+    },
+  };
 }
 
 // A file that cannot even be loaded has no test to fail.
@@ -141,11 +169,15 @@ const isBroken = ({ status, assertionResults }) =>
 /** The process that ran it ended before it did. One that is left out is `skipped`. */
 const isUnfinished = ({ status }) => status === 'pending';
 
-/** Runs one folder of tests; `wrap` puts the command into namespaces of its own. */
+/**
+ * Runs one folder of tests; `wrap` puts the command into namespaces of its own. `halves` run beside each other; `files` are
+ * all that count, and `exclude` are globs of those that do not.
+ */
 async function tier(name, folder, options = {}) {
   if (only.length > 0 && !only.includes(name)) return;
   const since = Date.now();
-  const { code, report } = await runTests(name, folder, options, []);
+  const { halves = false, files = [] } = options;
+  const { code, report } = await (halves ? runHalves : runTests)(name, folder, options, files);
   if (report === undefined) {
     count(name, since, 0, 1);
     failures.push(`${name}: ended without a report (exit ${code})`);
@@ -241,8 +273,10 @@ async function checkSources() {
 await Promise.all([checkSources(), tier('unit', 'test/unit', { parallel: true })]);
 // One at a time from here: beside each other they take as long, since processors are what they lack, and what waits for an
 // emulated machine, or measures what others take from, becomes unsteady.
-await tier('kernel', 'test/kernel', { wrap: privately });
-// But for these, each of which has one processor.
+// Those of CPU groups measure cores, and have the machine for themselves.
+await tier('cpu', 'test/kernel', { wrap: privately, files: ['test/kernel/cpu-'] });
+// The others wait most of the time, and these guests have one processor each.
+await tier('kernel', 'test/kernel', { wrap: privately, halves: true, exclude: ['**/cpu-*'] });
 await tier('guest', 'test/guest', { parallel: true });
 await tier('emulated', 'test/emulated');
 await tier('cli', 'test/cli');

@@ -18,6 +18,7 @@ export const objectKinds = [
   'ovs-bridge',
   'openflow',
   'cpu-group',
+  'cpu-holder',
 ] as const;
 export type ObjectKind = (typeof objectKinds)[number];
 

@@ -2,7 +2,9 @@
 import { assertNever, fail, type Failure, type Result, succeed } from '../api/result.ts';
 import type { GroupPath } from '../cpu/group.ts';
 import { shows } from '../cpu/limits.ts';
-import type { CpuOperation } from '../cpu/operation.ts';
+import type { CpuGroupOperation, CpuHolderOperation } from '../cpu/operation.ts';
+import { planSplit } from '../cpu/plan-split.ts';
+import { findHolder, isHeldWhole, startHolder, stopHolder } from '../kernel/cgroup-holder.ts';
 import type { Cgroups } from '../kernel/cgroups.ts';
 import type { Effect } from './executor.ts';
 
@@ -17,7 +19,7 @@ const moveRounds = 100;
 
 export function carryOutOnGroups(
   groups: Cgroups | null,
-  operation: CpuOperation,
+  operation: CpuGroupOperation,
   find: FindProcesses,
 ): Result<void> {
   if (groups === null) return fail(noGroups());
@@ -36,6 +38,49 @@ export function carryOutOnGroups(
       return moveAll(groups, operation.after, () => succeed(find(operation)));
     default:
       return assertNever(operation);
+  }
+}
+
+/**
+ * Starts or stops the unit that holds the groups' place. What somebody who has stopped it has left there is taken away first:
+ * its limits are gone with its controllers, and a unit does not start in a directory that is in use.
+ */
+export async function carryOutOnHolder(
+  groups: Cgroups | null,
+  { kind }: CpuHolderOperation,
+): Promise<Result<void>> {
+  const place = groups?.held() ?? null;
+  if (groups === null || place === null) return fail(noGroups());
+  const { lab, hierarchy } = place;
+  const { state } = findHolder(lab, hierarchy);
+  if (state === 'left') {
+    for (const operation of planSplit(null, groups.machine()).last) {
+      const done = carryOutOnGroups(groups, operation, () => []);
+      if (!done.ok) return done;
+    }
+    const cleared = await stopHolder(lab, hierarchy);
+    if (!cleared.ok) return cleared;
+  }
+  return kind === 'start-cpu-holder' ? startHolder(lab, hierarchy) : stopHolder(lab, hierarchy);
+}
+
+export function readEffectOnHolder(
+  groups: Cgroups | null,
+  { kind }: CpuHolderOperation,
+): Result<Effect> {
+  const place = groups?.held() ?? null;
+  if (place === null) return fail(noGroups());
+  const starts = kind === 'start-cpu-holder';
+  switch (findHolder(place.lab, place.hierarchy).state) {
+    case 'held':
+      if (!starts) return succeed('not-done');
+      return succeed(isHeldWhole(place.hierarchy) ? 'done' : 'partly');
+    case 'left':
+      return succeed('partly');
+    case 'foreign':
+      return succeed(starts ? 'foreign' : 'done');
+    case 'absent':
+      return succeed(starts ? 'not-done' : 'done');
   }
 }
 
@@ -58,7 +103,7 @@ export function moveAll(
 
 export function readEffectOnGroups(
   groups: Cgroups | null,
-  operation: CpuOperation,
+  operation: CpuGroupOperation,
   find: FindProcesses,
 ): Result<Effect> {
   if (groups === null) return fail(noGroups());

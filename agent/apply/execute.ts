@@ -43,6 +43,7 @@ import { writeSettings } from '../kernel/sysctl.ts';
 import { udpPortsAround } from '../kernel/udp-sockets.ts';
 import { consoleSocketOf, machineOfProcess } from '../lab/virtual-machine.ts';
 import { isCollector, portsInCommand } from '../lab/collector.ts';
+import { type CpuHolderOperation, isHolderOperation } from '../cpu/operation.ts';
 import { isCpuOperation } from '../lab/operation.ts';
 import type {
   CpuOperation,
@@ -68,7 +69,14 @@ import { storageFailure } from './durable-file.ts';
 import { PeerDoors } from './peer-doors.ts';
 import { prepareMachine } from './guest-system.ts';
 import type { Effect, ExecutionFailure, OperationExecutor, Tolerance } from './executor.ts';
-import { carryOutOnGroups, type FindProcesses, moveAll, readEffectOnGroups } from './cpu-groups.ts';
+import {
+  carryOutOnGroups,
+  carryOutOnHolder,
+  type FindProcesses,
+  moveAll,
+  readEffectOnGroups,
+  readEffectOnHolder,
+} from './cpu-groups.ts';
 import { findRun, isUntouched, readEffect } from './read-back.ts';
 import { isEngineOperation, readEngineEffect } from './read-engine.ts';
 import type { SwitchEngines } from './switch-engines.ts';
@@ -178,6 +186,7 @@ export class KernelExecutor implements OperationExecutor {
     const [operation] = group;
     if (operation === undefined) return null;
     if (isEngineOperation(operation)) return this.executeOnEngine(group, operation, midway);
+    if (isHolderOperation(operation)) return this.executeOnHolder(operation);
     const result = this.carryOut(operation, tolerance, midway);
     return result.ok ? null : { failure: result.failure, begun: this.begun };
   }
@@ -186,8 +195,15 @@ export class KernelExecutor implements OperationExecutor {
     return isEngineOperation(operation)
       ? readEngineEffect(this.options.engines, this.options.lab, operation)
       : isCpuOperation(operation)
-        ? readEffectOnGroups(this.options.cgroups ?? null, operation, this.findProcesses)
+        ? this.readOnGroups(operation)
         : this.readOnKernel(operation);
+  }
+
+  private readOnGroups(operation: CpuOperation): Result<Effect> {
+    const groups = this.options.cgroups ?? null;
+    return isHolderOperation(operation)
+      ? readEffectOnHolder(groups, operation)
+      : readEffectOnGroups(groups, operation, this.findProcesses);
   }
 
   /** A run is there when it is in its CPU group too. */
@@ -250,6 +266,12 @@ export class KernelExecutor implements OperationExecutor {
   ): Promise<ExecutionFailure | null> {
     const result = await this.carryOutOnEngine(group, operation, midway);
     return result.ok ? null : { failure: result.failure, begun: this.begun };
+  }
+
+  private async executeOnHolder(operation: CpuHolderOperation): Promise<ExecutionFailure | null> {
+    const result = await carryOutOnHolder(this.options.cgroups ?? null, operation);
+    // One that fails half-way has left something.
+    return result.ok ? null : { failure: result.failure, begun: true };
   }
 
   private async carryOutOnEngine(
@@ -368,7 +390,7 @@ export class KernelExecutor implements OperationExecutor {
   }
 
   private carryOut(
-    operation: Exclude<Operation, EngineOperation>,
+    operation: Exclude<Operation, EngineOperation | CpuHolderOperation>,
     tolerance: Tolerance,
     midway: () => Failure | null,
   ): Result<void> {

@@ -423,6 +423,9 @@ function wordsOf(operation: Operation): string {
     case 'start-engine':
     case 'stop-engine':
       return `${kind} of ${place}`;
+    case 'start-cpu-holder':
+    case 'stop-cpu-holder':
+      return `${kind} ${operation.unit}`;
     case 'add-cpu-group':
     case 'remove-cpu-group':
     case 'open-cpu-group':

@@ -21,9 +21,9 @@ export interface RingRequest {
   readonly only: boolean;
 }
 
-/** Bytes of all rings together, and of one. */
+/** Bytes of all rings together, which one alone has for itself, and the least of one. */
 const ringsLength = 64 * 1024 * 1024;
-const [shortestRing, longestRing] = [1024 * 1024, 32 * 1024 * 1024];
+const shortestRing = 1024 * 1024;
 
 export interface RingSetOptions {
   /** Milliseconds for which the kernel may keep packets in a block that is not full. */
@@ -59,7 +59,7 @@ export class RingSet {
 
   /** All of them or none. `program` is one of `compileFilter`'s. */
   open(requests: readonly RingRequest[], program: Uint8Array): Result<void> {
-    const length = Math.min(longestRing, Math.max(shortestRing, ringsLength / requests.length));
+    const length = Math.max(shortestRing, ringsLength / requests.length);
     for (const request of requests) {
       const opened = this.openRing(request, program, length);
       if (opened.ok) continue;

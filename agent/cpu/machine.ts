@@ -1,6 +1,7 @@
 /** What a machine offers for CPU groups, and what is there of a lab's. Data; `agent/kernel` reads it. */
 import type { CpuSet } from './cpu-list.ts';
 import type { GroupPath } from './group.ts';
+import type { CpuHolder } from './holder.ts';
 import type { CpuLimits } from './limits.ts';
 
 export const cpuControllers = ['cpu', 'cpuacct', 'cpuset'] as const;
@@ -42,6 +43,8 @@ export interface CpuMachine {
   readonly features: CpuFeatures;
   /** The lab's groups; the root's path is empty. */
   readonly groups: ReadonlyMap<GroupPath, CpuGroupView>;
+  /** What holds their place; missing where that is simply there. */
+  readonly holder?: CpuHolder | undefined;
 }
 
 /** In an opened group: where its own processes are. No document can give the name to a group. */

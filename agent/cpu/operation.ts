@@ -12,7 +12,13 @@ import {
   SomeCpuLimitsSchema,
 } from './limits.ts';
 
-export type CpuOperation =
+/** Starts or stops the unit of systemd's that holds the place of the lab's groups: first of all, and last. */
+export type CpuHolderOperation = {
+  readonly kind: 'start-cpu-holder' | 'stop-cpu-holder';
+  readonly unit: string;
+};
+
+export type CpuGroupOperation =
   | {
       /** Makes a group with its limits, in every hierarchy. */
       readonly kind: 'add-cpu-group';
@@ -50,7 +56,10 @@ export type CpuOperation =
       readonly after: GroupPath | null;
     };
 
+export type CpuOperation = CpuHolderOperation | CpuGroupOperation;
+
 export const cpuOperationSchemas = [
+  z.strictObject({ kind: z.enum(['start-cpu-holder', 'stop-cpu-holder']), unit: z.string() }),
   z.strictObject({
     kind: z.enum(['add-cpu-group', 'remove-cpu-group']),
     group: z.string(),
@@ -74,6 +83,12 @@ export const cpuOperationSchemas = [
 
 /** The operation that takes one back. */
 export function inverseOfCpu(operation: CpuOperation): CpuOperation {
+  if (!isHolderOperation(operation)) return inverseOfGroup(operation);
+  const starts = operation.kind === 'start-cpu-holder';
+  return { ...operation, kind: starts ? 'stop-cpu-holder' : 'start-cpu-holder' };
+}
+
+export function inverseOfGroup(operation: CpuGroupOperation): CpuGroupOperation {
   switch (operation.kind) {
     case 'add-cpu-group':
       return { ...operation, kind: 'remove-cpu-group' };
@@ -90,4 +105,10 @@ export function inverseOfCpu(operation: CpuOperation): CpuOperation {
     default:
       return assertNever(operation);
   }
+}
+
+export function isHolderOperation(operation: {
+  readonly kind: string;
+}): operation is CpuHolderOperation {
+  return operation.kind === 'start-cpu-holder' || operation.kind === 'stop-cpu-holder';
 }

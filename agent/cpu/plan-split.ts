@@ -28,14 +28,14 @@ import {
   withChange,
 } from './limits.ts';
 import { comparesCaps, type CpuGroupView, type CpuMachine, writesPinsOut } from './machine.ts';
-import type { CpuOperation } from './operation.ts';
+import type { CpuGroupOperation } from './operation.ts';
 import { ratioOf } from './quota.ts';
 
 export interface SplitPlan {
   /** What makes room: before processes are started or moved. */
-  readonly first: readonly CpuOperation[];
+  readonly first: readonly CpuGroupOperation[];
   /** What takes away: when nothing needs it any more. */
-  readonly last: readonly CpuOperation[];
+  readonly last: readonly CpuGroupOperation[];
 }
 
 export interface Wanted {
@@ -74,7 +74,7 @@ export function planSplit(split: CpuSplit | null, machine: CpuMachine): SplitPla
 
   const opens = downwards
     .filter(({ open, seen: view }) => open && !view.open)
-    .map(({ group }): CpuOperation => ({ kind: 'open-cpu-group', group }));
+    .map(({ group }): CpuGroupOperation => ({ kind: 'open-cpu-group', group }));
   for (const { group, limits } of upwards) changes.lowerBurst(group, limits);
   changes.leavePartitions(upwards);
   for (const group of goingUpwards) changes.releaseCap(group);
@@ -83,7 +83,7 @@ export function planSplit(split: CpuSplit | null, machine: CpuMachine): SplitPla
   for (const { group, cpus } of pinned) changes.growPins(group, cpus);
   for (const { group, cpus } of pinned.toReversed()) changes.shrinkPins(group, cpus);
   for (const { group, limits } of downwards) changes.raiseRest(group, limits);
-  const adds = added.flatMap(([group, { limits, open }]): CpuOperation[] => [
+  const adds = added.flatMap(([group, { limits, open }]): CpuGroupOperation[] => [
     { kind: 'add-cpu-group', group, limits: { ...limits, partition: 'member' } },
     ...(open ? [{ kind: 'open-cpu-group', group } as const] : []),
   ]);
@@ -132,9 +132,9 @@ function removals(
   seen: CpuMachine['groups'],
   wanted: ReadonlyMap<GroupPath, Wanted>,
   now: ReadonlyMap<GroupPath, CpuLimits>,
-): readonly CpuOperation[] {
+): readonly CpuGroupOperation[] {
   const upwards = [...seen].toSorted(([one], [other]) => depthOf(other) - depthOf(one));
-  return upwards.flatMap(([group, view]): CpuOperation[] => {
+  return upwards.flatMap(([group, view]): CpuGroupOperation[] => {
     const target = wanted.get(group);
     const closes = view.open && target?.open !== true;
     return [
@@ -148,7 +148,7 @@ function removals(
 
 /** Changes of groups that stay, or go only later, and what they have come to in between. */
 class Changes {
-  readonly operations: CpuOperation[] = [];
+  readonly operations: CpuGroupOperation[] = [];
   readonly now: Map<GroupPath, CpuLimits>;
   private readonly wanted: ReadonlyMap<GroupPath, Wanted>;
   private readonly machine: CpuMachine;
@@ -242,8 +242,8 @@ class Changes {
     }
   }
 
-  joinPartitions(wanted: ReadonlyMap<GroupPath, Wanted>): readonly CpuOperation[] {
-    const operations: CpuOperation[] = [];
+  joinPartitions(wanted: ReadonlyMap<GroupPath, Wanted>): readonly CpuGroupOperation[] {
+    const operations: CpuGroupOperation[] = [];
     for (const [group, { limits }] of wanted) {
       const partition = this.now.get(group)?.partition ?? 'member';
       if (partition === limits.partition) continue;

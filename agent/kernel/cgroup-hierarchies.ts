@@ -111,6 +111,15 @@ export function hierarchyAt(
   };
 }
 
+/** The same hierarchy with the place that a unit of systemd's holds in it. */
+export function heldBy(hierarchy: CpuHierarchy, unit: string): CpuHierarchy {
+  return {
+    ...hierarchy,
+    base: path.posix.join(hierarchy.base, unit),
+    place: path.posix.join(hierarchy.place, '/', unit),
+  };
+}
+
 /** CPUs that groups in this place can have. */
 export function cpusOf(hierarchies: readonly CpuHierarchy[]): readonly number[] {
   const cpuset = hierarchies.find(({ controllers }) => controllers.includes('cpuset'));

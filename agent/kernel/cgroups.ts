@@ -91,6 +91,12 @@ export class Cgroups {
     this.readText = read;
   }
 
+  /** Where a unit of systemd's would hold them: there is one hierarchy then. */
+  held(): { readonly lab: string; readonly hierarchy: CpuHierarchy } | null {
+    const [hierarchy] = this.hierarchies;
+    return hierarchy === undefined ? null : { lab: this.lab, hierarchy };
+  }
+
   /** Everything that is there now. */
   machine(): CpuMachine {
     const groups = new Map<GroupPath, CpuGroupView>();

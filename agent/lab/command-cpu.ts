@@ -2,6 +2,7 @@
 import { assertNever } from '../api/result.ts';
 import { type FileWrite, writesFor } from '../cpu/files.ts';
 import { parentPath } from '../cpu/group.ts';
+import { wordsToHold, wordsToLetGo } from '../cpu/holder.ts';
 import { initialLimits, withChange } from '../cpu/limits.ts';
 import {
   type CpuHierarchy,
@@ -51,6 +52,18 @@ export function commandsOfCpu(
       ? hierarchies.flatMap((one) => say(one, directoryOf(one, cpu.lab, operation.group)))
       : [];
   switch (operation.kind) {
+    case 'start-cpu-holder': {
+      const [hierarchy] = hierarchies;
+      if (hierarchy === undefined) return [];
+      const own = `${hierarchy.base}/${ownProcesses}/cgroup.procs`;
+      return [
+        wordsToHold(cpu.lab, hierarchy).map(word).join(' '),
+        // It says that it has started before it has gone to its own group.
+        `until [ -n "$(cat ${word(own)} 2>/dev/null)" ]; do sleep 0.1; done`,
+      ];
+    }
+    case 'stop-cpu-holder':
+      return [wordsToLetGo(operation.unit).map(word).join(' ')];
     case 'add-cpu-group':
       return each((one, directory) => [
         ...(operation.group === '' && one.version === 2 ? [hand(one, one.base, '+')] : []),

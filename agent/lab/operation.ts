@@ -267,6 +267,8 @@ export type EngineOperation = Extract<
 export type { CpuOperation } from '../cpu/operation.ts';
 
 const cpuKinds: ReadonlySet<string> = new Set<CpuOperation['kind']>([
+  'start-cpu-holder',
+  'stop-cpu-holder',
   'add-cpu-group',
   'remove-cpu-group',
   'open-cpu-group',

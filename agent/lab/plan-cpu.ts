@@ -7,7 +7,7 @@ import { cpusForItself, type GroupPath, parentPath, walkGroups } from '../cpu/gr
 import { limitsOf } from '../cpu/limits.ts';
 import { comparesCaps, type CpuMachine, paperMachine } from '../cpu/machine.ts';
 import type { CpuOperation } from '../cpu/operation.ts';
-import { planSplit } from '../cpu/plan-split.ts';
+import { planSplit, type SplitPlan } from '../cpu/plan-split.ts';
 import { ratioOf } from '../cpu/quota.ts';
 import type { CpuCommandContext } from './command-cpu.ts';
 import { groupLabel, groupOfProcess, splitOf } from './cpu-split.ts';
@@ -57,11 +57,16 @@ export function planCpu(input: CpuPlanInput, processes: readonly NetworkProcess[
     return wanted ? { ...nothing, refusals: [cpu.failure] } : nothing;
   }
   const machine = cpu?.machine ?? paperMachine(firstCpus(desired?.cpu?.cores ?? 1));
-  if (!wanted && machine.groups.size === 0) return nothing;
+  const { holder } = machine;
+  const hasHolder = holder?.state === 'held' || holder?.state === 'left';
+  if (!wanted && machine.groups.size === 0 && !hasHolder) return nothing;
   const split = desired === null ? null : splitOf(desired, machine.cpus);
   const refusals = desired === null ? [] : refusalsOf(desired, machine);
+  if (wanted && holder?.state === 'foreign') {
+    refusals.push(failureOf('refused', 'cpu-holder-foreign', holder.unit, { unit: holder.unit }));
+  }
   if (refusals.length > 0) return { ...nothing, refusals };
-  const { first, last } = planSplit(split, machine);
+  const { first, last } = aroundHolder(planSplit(split, machine), holder, wanted);
   const lack = cpu?.lack ?? null;
   if (lack !== null && first.length + last.length > 0) return { ...nothing, refusals: [lack] };
   const moves = movesOf(input, processes);
@@ -84,6 +89,22 @@ export function planCpu(input: CpuPlanInput, processes: readonly NetworkProcess[
       return [...first, ...moved, ...others, ...last];
     },
   };
+}
+
+/** What holds the groups' place is there before them and goes after them. */
+function aroundHolder(
+  { first, last }: SplitPlan,
+  holder: CpuMachine['holder'],
+  wanted: boolean,
+): Readonly<Record<keyof SplitPlan, readonly CpuOperation[]>> {
+  if (holder === undefined || holder.state === 'foreign') return { first, last };
+  const { unit, state } = holder;
+  if (wanted) {
+    const starts = state !== 'held';
+    return { first: starts ? [{ kind: 'start-cpu-holder', unit }, ...first] : first, last };
+  }
+  const stops = state !== 'absent';
+  return { first, last: stops ? [...last, { kind: 'stop-cpu-holder', unit }] : last };
 }
 
 type ProcessName = Pick<NetworkProcess, 'namespace' | 'name'>;
@@ -123,7 +144,7 @@ function movesOf(
 }
 
 /** Why the split cannot be on this machine. */
-function refusalsOf(document: LabDocument, machine: CpuMachine): readonly Failure[] {
+function refusalsOf(document: LabDocument, machine: CpuMachine): Failure[] {
   const split = splitOf(document, machine.cpus);
   if (split === null) return [];
   const refusals: Failure[] = [];

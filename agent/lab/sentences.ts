@@ -147,8 +147,13 @@ export const sentences = {
   },
   'cpu-under-systemd': {
     reason:
-      'systemd manages this machine’s control groups and would take the limits away again from groups that it has not made.',
+      'systemd manages this machine’s control groups, which are of version 1, and would take the limits away again from groups that it has not made.',
     next: 'Give Netloom a group of its own: sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity; then start the agent with NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service.',
+  },
+  'cpu-holder-foreign': {
+    reason:
+      'The lab’s CPU groups would be held by the unit {unit}, and systemd has one of that name that is not Netloom’s.',
+    next: 'Give the lab or the unit another name (systemctl cat {unit} shows it).',
   },
   'check-without-split': {
     reason: 'The check measures the CPU group {group}, and the document has no `cpu`.',

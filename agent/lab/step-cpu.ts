@@ -10,6 +10,15 @@ type Description = Omit<PlanStep, 'id' | 'commands'>;
 
 export function describeCpu(operation: CpuOperation): Description {
   switch (operation.kind) {
+    case 'start-cpu-holder':
+    case 'stop-cpu-holder':
+      return {
+        verb: operation.kind === 'start-cpu-holder' ? 'add' : 'remove',
+        object: 'cpu-holder',
+        label: operation.unit,
+        targets: [],
+        changes: [],
+      };
     case 'add-cpu-group':
     case 'remove-cpu-group': {
       const adds = operation.kind === 'add-cpu-group';

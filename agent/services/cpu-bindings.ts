@@ -15,6 +15,7 @@ import { type Binding, BindingStore } from '../apply/binding-store.ts';
 import { moveAll } from '../apply/cpu-groups.ts';
 import type { TransactionRunner } from '../apply/transaction.ts';
 import { type GroupPath, walkGroups } from '../cpu/group.ts';
+import { ownProcesses } from '../cpu/machine.ts';
 import type { Cgroups } from '../kernel/cgroups.ts';
 import { type ProcessEntry, listProcesses, readProcess } from '../kernel/process-table.ts';
 import { parseRunMark } from '../kernel/runs.ts';
@@ -299,12 +300,16 @@ function refusalOf(entry: ProcessEntry, caller: Caller): Failure | null {
   return null;
 }
 
+/** Where the one process is that keeps a unit of ours running (agent/cpu/holder.ts). */
+const holderPlace = new RegExp(`/(netloom-[^/\n]+\\.service)/${ownProcesses}$`, 'm');
+
 /** The service of the machine's systemd that a process is of; null for a person's own, and for none. */
 function serviceOf(pid: number): string | null {
   try {
     const text = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
     const found = /\/system\.slice\/(?:[^\n]*\/)?([^/\n]+\.service)(?:\/|$)/m.exec(text)?.[1];
-    return found ?? (/\/init\.scope$/m.test(text) ? 'init.scope' : null);
+    const holder = holderPlace.exec(text)?.[1];
+    return found ?? holder ?? (/\/init\.scope$/m.test(text) ? 'init.scope' : null);
   } catch {
     return null;
   }

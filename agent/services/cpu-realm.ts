@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { cpuPlaceVariable } from '../api/realm-files.ts';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import type { ReadFile } from '../cpu/files.ts';
-import type { CpuHierarchy } from '../cpu/machine.ts';
+import { holderUnitOf } from '../cpu/holder.ts';
+import type { CpuHierarchy, CpuMachine } from '../cpu/machine.ts';
 import {
   clearDelegatedGroup,
   enterDelegatedGroup,
@@ -15,17 +16,22 @@ import {
   type CgroupLayout,
   directoryOfProcess,
   findCgroupLayout,
+  heldBy,
   hierarchiesBelow,
   isPartition,
   isSystemdMachine,
   parseProcessCgroups,
 } from '../kernel/cgroup-hierarchies.ts';
+import { findHolder } from '../kernel/cgroup-holder.ts';
 import { Cgroups } from '../kernel/cgroups.ts';
 import type { CpuRealm as CpuRealmInput } from '../lab/plan-cpu.ts';
 import { failureOf } from '../lab/sentences.ts';
 
 export interface CpuPlaces {
+  /** Their bases are where labs' groups are made, or where the units are that hold them. */
   readonly hierarchies: readonly CpuHierarchy[];
+  /** Whether each lab's groups are held by a unit of systemd's of their own (agent/cpu/holder.ts). */
+  readonly areHeld: boolean;
   /** Where processes go that leave a lab's groups, by hierarchy: where the agent is. */
   readonly outside: readonly string[];
 }
@@ -36,10 +42,11 @@ export function findCpuPlaces(
   below: string | undefined = process.env[cpuPlaceVariable],
 ): Result<CpuPlaces> {
   if (realm !== 'host') return findDelegatedPlaces(realm);
-  if (below === undefined && isSystemdMachine()) {
+  const layout = findCgroupLayout();
+  const areHeld = below === undefined && isSystemdMachine();
+  if (areHeld && layout.mode !== 'v2') {
     return fail(failureOf('refused', 'cpu-under-systemd', realm, {}));
   }
-  const layout = findCgroupLayout();
   const hierarchies = hierarchiesBelow(layout, below ?? '/');
   if (!offersCpu(hierarchies)) {
     return fail(failureOf('unsupported', 'cpu-no-controller', realm, {}));
@@ -48,7 +55,7 @@ export function findCpuPlaces(
   const outside = layout.hierarchies.map(
     (one, index) => directoryOfProcess(one, own) ?? hierarchies[index]?.base ?? one.mountPoint,
   );
-  return succeed({ hierarchies, outside });
+  return succeed({ hierarchies, areHeld, outside });
 }
 
 /**
@@ -74,7 +81,7 @@ function findDelegatedPlaces(realm: string): Result<CpuPlaces> {
       causes: [entered.failure],
     });
   }
-  return succeed({ hierarchies, outside: hierarchies.map(ownPlaceIn) });
+  return succeed({ hierarchies, areHeld: false, outside: hierarchies.map(ownPlaceIn) });
 }
 
 function offersCpu(hierarchies: readonly Pick<CpuHierarchy, 'controllers'>[]): boolean {
@@ -132,7 +139,7 @@ export function describeCpuOffers(): readonly Capability[] {
     available: lack === null,
     reason:
       places.ok && lack === null
-        ? `in the realm of the host, in ${basesOf(places.value.hierarchies)}`
+        ? `in the realm of the host, in ${placesOf(places.value)}`
         : sentenceOf(lack),
   };
   const cpuset = places.ok
@@ -156,6 +163,12 @@ export function describeCpuOffers(): readonly Capability[] {
       : sentenceOf(notDelegated('sandbox:LAB')),
   };
   return [...controllers, groups, partitions, inSandbox];
+}
+
+function placesOf({ hierarchies, areHeld }: CpuPlaces): string {
+  return areHeld
+    ? `a unit of systemd’s for each lab, ${holderUnitOf('LAB')}`
+    : basesOf(hierarchies);
 }
 
 function basesOf(hierarchies: readonly CpuHierarchy[]): string {
@@ -186,8 +199,9 @@ export class RealmCpu {
   /** Null where there can be none. `read` as in `Cgroups`. */
   groupsOf(lab: string, read?: ReadFile): Cgroups | null {
     if (!this.places.ok) return null;
-    const { hierarchies, outside } = this.places.value;
-    return new Cgroups(hierarchies, lab, outside, read);
+    const { hierarchies, areHeld, outside } = this.places.value;
+    const own = areHeld ? hierarchies.map((one) => heldBy(one, holderUnitOf(lab))) : hierarchies;
+    return new Cgroups(own, lab, outside, read);
   }
 
   /** What there is of a lab's groups now. */
@@ -196,10 +210,19 @@ export class RealmCpu {
     if (groups === null) return { kind: 'lacking', failure: this.lack() };
     return {
       kind: 'offered',
-      machine: groups.machine(),
+      machine: this.machineOf(lab, groups),
       lack: this.places.ok ? lackOfPlaces(this.places.value) : null,
       groupOf: (pid) => groups.groupOf(pid),
     };
+  }
+
+  /** What is left in a place that nothing holds has lost its limits: it is not there. */
+  private machineOf(lab: string, groups: Cgroups): CpuMachine {
+    const machine = groups.machine();
+    const [hierarchy] = groups.hierarchies;
+    if (!this.places.ok || !this.places.value.areHeld || hierarchy === undefined) return machine;
+    const holder = findHolder(lab, hierarchy);
+    return { ...machine, holder, groups: holder.state === 'held' ? machine.groups : new Map() };
   }
 
   private lack(): Failure {

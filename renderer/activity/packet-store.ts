@@ -25,6 +25,8 @@ import { useTraffic } from './traffic-store.ts';
 
 /** Bytes of a packet that are kept at most: all of it, also what a card is to cut. */
 const snapLength = 262_144;
+/** Milliseconds after which a packet that was just captured has been wherever it comes to. */
+const longestWay = 1200;
 
 export interface Capture {
   readonly realm: RealmName;
@@ -121,9 +123,16 @@ export const usePackets = defineStore('packets', () => {
     if (isOld()) return;
     notices.judge('packet', packet);
     if (packet.ok) bytes.value = packet.value;
-    const seen = await bridge.call('capture.sightings', place);
-    // Without these the packet is lit where it was picked.
-    if (seen.ok && !isOld()) sightings.value = seen.value.sightings;
+    const look = async (): Promise<void> => {
+      const seen = await bridge.call('capture.sightings', place);
+      // Without these the packet is lit where it was picked.
+      if (seen.ok && !isOld()) sightings.value = seen.value.sightings;
+    };
+    await look();
+    if (isOld() || now.state === 'stopped') return;
+    // It may not have come to the end of its way yet.
+    await new Promise((resolve) => setTimeout(resolve, longestWay));
+    if (!isOld()) await look();
   };
 
   /** Ends the capture and forgets its packets. */

@@ -18,6 +18,12 @@
  *     contestants.js generate RATE SECONDS       keeps that wire busy
  *     contestants.js cpu ROOT COUNT INTERVAL SECONDS
  *                                                what watching CPU groups costs a live agent; in mounts of its own
+ *     contestants.js rates ROOT PROGRAM NAMESPACES WIRES
+ *                                                what watching rates costs a live agent, of a ring with so many wires
+ *                                                between each two neighbours
+ *     contestants.js chatter NAMESPACES WIRES RATE
+ *                                                sends over all of those; in their realm
+ *     contestants.js window SECONDS              what an idle window costs
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -38,7 +44,9 @@ import { engineCommands, engineFiles } from '../../agent/ovs/engine-commands.ts'
 import { Realms } from '../../main/agent-link/realms.ts';
 import { hostsOf, labOf } from './host-lab.ts';
 import { measureCpuWatch } from './cpu-groups.ts';
+import { chatter, measureRates, type RateLab } from './link-rates.ts';
 import { generate, measureLiveCaptures } from './live-captures.ts';
+import { measureIdleWindow } from './open-window.ts';
 import { mixedCapture } from './packets.ts';
 import { linearLabOf, ringLabOf, ringRemovalOf, ringWordsOf, torusLabOf } from './switch-lab.ts';
 
@@ -282,6 +290,18 @@ function measureDissection(file: string, runs: number): unknown {
   });
 }
 
+async function measureRatesIn(root: string, program: string, lab: RateLab): Promise<unknown> {
+  const place = makePlace(root);
+  const realm: RealmName = 'sandbox:rates';
+  try {
+    const pace = { interval: 100, seconds: 15 };
+    return await measureRates(place.realms, realm, root, program, lab, pace);
+  } finally {
+    await place.end(realm);
+    place.close();
+  }
+}
+
 const [what = '', ...words] = process.argv.slice(2);
 const [first = '', second = '', third = '', fourth = ''] = words;
 const print = (value: unknown): void => {
@@ -323,6 +343,17 @@ switch (what) {
     break;
   case 'cpu':
     print(await measureCpuWatch(first, Number(second), Number(third), Number(fourth)));
+    break;
+  case 'rates':
+    print(
+      await measureRatesIn(first, second, { namespaces: Number(third), wires: Number(fourth) }),
+    );
+    break;
+  case 'chatter':
+    await chatter({ namespaces: Number(first), wires: Number(second) }, Number(third));
+    break;
+  case 'window':
+    print(await measureIdleWindow(Number(first)));
     break;
   case 'document':
     process.stdout.write(documentOf(first, second, Number(third)));

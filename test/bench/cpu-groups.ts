@@ -1,16 +1,12 @@
 /** What watching many CPU groups costs a live agent, in groups of the measurement's own. */
-import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { PlanTarget } from '../../agent/api/calls.ts';
 import { cpuPlaceVariable } from '../../agent/api/realm-files.ts';
 import type { Result } from '../../agent/api/result.ts';
 import { findDirectories } from '../../main/agent-link/directories.ts';
 import { Realms } from '../../main/agent-link/realms.ts';
-import { parseProcessStat } from '../../agent/kernel/process-table.ts';
 import { OwnGroups } from '../kernel/cpu-own-groups.ts';
-
-/** USER_HZ. */
-const ticksASecond = 100;
+import { costOf } from './processor-time.ts';
 
 function must<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(JSON.stringify(result.failure));
@@ -48,20 +44,6 @@ export function splitOf(name: string, count: number): string {
     ...lines,
     '',
   ].join('\n');
-}
-
-/** Processor time of a process in seconds, of all its threads. */
-function secondsOf(pid: number): number {
-  const stat = parseProcessStat(readFileSync(`/proc/${String(pid)}/stat`, 'latin1'));
-  if (stat === undefined) throw new Error(`no process ${String(pid)}`);
-  return stat.cpuTime / ticksASecond;
-}
-
-/** A part of a core, while `work` lasts. */
-async function costOf(pid: number, work: () => Promise<unknown>): Promise<number> {
-  const [before, begun] = [secondsOf(pid), performance.now()];
-  await work();
-  return (secondsOf(pid) - before) / ((performance.now() - begun) / 1000);
 }
 
 export interface CpuWatchCost {

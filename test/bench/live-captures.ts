@@ -135,17 +135,18 @@ interface Rival {
 }
 
 function rivals(directory: string): readonly Rival[] {
-  const file = path.join(directory, 'capture');
+  // Each its own: some give their file to a user of theirs, and the next may not write to it.
+  const file = (name: string): string => path.join(directory, name);
   return [
     {
       name: 'tcpdump -w FILE',
-      command: ['tcpdump', '-i', wire, '-w', file],
+      command: ['tcpdump', '-i', wire, '-w', file('tcpdump')],
       captured: /(\d+) packets captured/,
       dropped: /(\d+) packets dropped by kernel/,
     },
     {
       name: 'dumpcap -w FILE',
-      command: ['dumpcap', '-q', '-i', wire, '-w', file],
+      command: ['dumpcap', '-q', '-i', wire, '-w', file('dumpcap')],
       captured: /received\/dropped on interface '[^']*': (\d+)\//,
       dropped: /received\/dropped on interface '[^']*': \d+\/(\d+)/,
     },
@@ -186,7 +187,11 @@ async function rival(
     (sum, [, minutes, each]) => sum + Number(minutes) * 60 + Number(each),
     0,
   );
-  const numberOf = (pattern: RegExp): number => Number(pattern.exec(said)?.[1] ?? 0);
+  const numberOf = (pattern: RegExp): number => {
+    const found = pattern.exec(said)?.[1];
+    if (found === undefined) throw new Error(`${name}: ${said}`);
+    return Number(found);
+  };
   return { name, sent, captured: numberOf(captured), dropped: numberOf(dropped), seconds: used };
 }
 

@@ -28,6 +28,9 @@ const hosts = Number(values.hosts);
 const switches = Number(values.switches);
 const runs = Number(values.runs);
 const isRoot = process.getuid?.() === 0;
+/** Packets a second on a wire, and for how many seconds. */
+const liveRate = 300_000;
+const liveSeconds = 10;
 
 const note = (text) => process.stderr.write(`${text}\n`);
 
@@ -57,7 +60,7 @@ async function bundle() {
   const build = await rolldown({
     input: path.join(root, 'test/bench/contestants.ts'),
     platform: 'node',
-    external: ['koffi', 'zeromq'],
+    external: ['koffi', 'zeromq', 'playwright-core'],
   });
   await build.write({ file: program, format: 'esm' });
 }
@@ -233,7 +236,6 @@ async function benchCpu() {
         String(watchSeconds),
       ]),
     );
-  const percent = (part) => `${(part * 100).toFixed(2)} %`;
   const rows = [['', 'of a core', 'beside what it costs unwatched', 'a sample']];
   let good = true;
   for (const interval of [1000, 100]) {
@@ -287,6 +289,10 @@ const parts = {
     return benchLiveCaptures() && good;
   },
   cpu: benchCpu,
+  rates: async () => {
+    const good = benchRates();
+    return benchWindow() && good;
+  },
   rest: benchRest,
 };
 let good = true;
@@ -472,10 +478,6 @@ async function benchPackets() {
   }
 }
 
-/** Packets a second on a wire, and for how many seconds. */
-const liveRate = 300_000;
-const liveSeconds = 10;
-
 /** Packets lost and processor time of captures, with generator and reader on the same processors. */
 function benchLiveCaptures() {
   console.log(
@@ -511,6 +513,47 @@ function benchLiveCaptures() {
   }
   console.log(`\nDropped by Netloom: ${number(dropped)} (wanted: none)`);
   return dropped === 0;
+}
+
+function percent(part) {
+  return `${(part * 100).toFixed(2)} %`;
+}
+
+/** What the rates of many interfaces cost the agent, ten times a second. */
+function benchRates() {
+  const lab = [50, 20];
+  console.log(`\nRates ten times a second, in processor time of the agent:`);
+  note('rates …');
+  const measured = node('rates', root, program, ...lab);
+  printTable([
+    ['', 'interfaces', 'told of in a sample', 'of a core', 'unwatched'],
+    ...Object.entries(measured).map(([name, { interfaces, told, idle, watched }]) => [
+      name,
+      String(interfaces),
+      told.toFixed(0),
+      percent(watched),
+      percent(idle),
+    ]),
+  ]);
+  const good = measured.quiet.watched < 0.05;
+  console.log(
+    `\nOf a core, while little moves: ${percent(measured.quiet.watched)} (wanted: under 5 %)`,
+  );
+  return good;
+}
+
+/** What it costs to have the window open and do nothing. */
+function benchWindow() {
+  console.log('\nA window that is open on a lab that is up, while nothing moves:');
+  note('window …');
+  const { netloom, chromium } = node('window', 30);
+  printTable([
+    ['', 'of a core'],
+    ['agent and gateway', percent(netloom)],
+    ['Chromium, without a graphics card', percent(chromium)],
+  ]);
+  console.log(`\nAgent and gateway: ${percent(netloom)} (wanted: under 3 %)`);
+  return netloom < 0.03;
 }
 
 async function benchRest() {

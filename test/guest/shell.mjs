@@ -2,9 +2,10 @@
 /**
  * Runs one command as root in the guest and ends with its status:
  *
- *     node test/guest/shell.mjs [--emulated] [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND [ARGUMENT…]
+ *     node test/guest/shell.mjs [--emulated] [--systemd] [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND [ARGUMENT…]
  *
  * The guest is Linux as a process; --emulated is a PC, which is slower and has more processors (--cpus) and a NIC (--network).
+ * With --systemd its first process is systemd, of which the command is a service.
  * It starts in the current directory and can write everywhere; only what it puts in $NETLOOM_GUEST_RESULTS, which is
  * printed at the end when something is in it, outlives it. Build before: the guest sees the checkout as it is.
  */
@@ -12,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { GuestFailure, GuestUnavailable, runInGuest } from '../harness/guest.mjs';
 
 const usage =
-  'node test/guest/shell.mjs [--emulated] [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND …';
+  'node test/guest/shell.mjs [--emulated] [--systemd] [--cpus N] [--memory MIB] [--limit SECONDS] [--network] -- COMMAND …';
 
 const separator = process.argv.indexOf('--');
 const command = separator < 0 ? [] : process.argv.slice(separator + 1);
@@ -24,6 +25,7 @@ const { values } = parseArgs({
   args: process.argv.slice(2, separator),
   options: {
     emulated: { type: 'boolean', default: false },
+    systemd: { type: 'boolean', default: false },
     cpus: { type: 'string', default: '1' },
     memory: { type: 'string', default: '2048' },
     limit: { type: 'string', default: '600' },
@@ -37,6 +39,7 @@ try {
     // One word is a script, as with `sh -c`.
     script: command.length === 1 ? command[0] : command.map(quote).join(' '),
     machine: values.emulated ? 'emulated' : 'user-mode',
+    init: values.systemd ? 'systemd' : 'shell',
     cpus: Number(values.cpus),
     memory: Number(values.memory),
     timeoutSeconds: Number(values.limit),

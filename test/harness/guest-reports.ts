@@ -137,7 +137,7 @@ export class GuestReports {
     let results = '';
     try {
       // Before anything is made: where every test is skipped, no hook runs that would remove it.
-      prepareGuest(options.machine);
+      prepareGuest(options.machine, options.init);
       // Built here, so that the slow machine need not.
       install();
       results = path.join(temporaryDirectory(stem), 'results');

@@ -9,20 +9,30 @@ export declare class GuestSilent extends GuestFailure {}
  */
 export type GuestMachine = 'user-mode' | 'emulated';
 
+/**
+ * The guest's first process: a shell that runs the script, with every controller on; or systemd, of which the script is a
+ * service (guest/systemd.mjs).
+ */
+export type GuestInit = 'shell' | 'systemd';
+
 export interface PreparedGuest {
   /** The kernel's release, as `uname -r` says it. */
   readonly release: string;
   readonly kernel: string;
   readonly modules: string;
   readonly busybox: string;
+  /** The directory of its layers; null where a shell is the first process. */
+  readonly systemd: string | null;
 }
 
-export declare function prepareGuest(machine: GuestMachine): PreparedGuest;
+export declare function prepareGuest(machine: GuestMachine, init?: GuestInit): PreparedGuest;
 
 export interface GuestRun {
   /** Run by `sh` as root; `$NETLOOM_GUEST_RESULTS` is a directory that both sides write. */
   readonly script: string;
   readonly machine: GuestMachine;
+  /** A shell when absent. */
+  readonly init?: GuestInit;
   readonly cpus?: number;
   /** MiB */
   readonly memory?: number;

@@ -19,7 +19,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { emulatedMachine } from './guest/emulated.mjs';
 import { GuestUnavailable, needPrograms, systemPath } from './guest/host.mjs';
-import { secondStage, writeInitramfs } from './guest/initramfs.mjs';
+import { secondStage, thirdStage, writeInitramfs } from './guest/initramfs.mjs';
+import { prepareSystemd } from './guest/systemd.mjs';
 import { userModeMachine } from './guest/user-mode.mjs';
 
 export { GuestUnavailable };
@@ -45,13 +46,14 @@ const networkModules = [
 ];
 
 /**
- * Kernel, modules and busybox out of Debian's packages, unpacked once into a cache; nothing is installed.
+ * Kernel, modules, busybox and, as `init`, systemd out of Debian's packages, unpacked once into a cache; nothing is installed.
  * Throws GuestUnavailable where that or a program is missing.
  */
-export function prepareGuest(machine) {
+export function prepareGuest(machine, init = 'shell') {
   if (process.arch !== 'x64') throw new GuestUnavailable('The guest is for x86-64 machines only.');
   needPrograms([['setpriv', 'util-linux']]);
-  return machines[machine].prepare();
+  const guest = machines[machine].prepare();
+  return { ...guest, systemd: init === 'systemd' ? prepareSystemd() : null };
 }
 
 function readOptional(file) {
@@ -88,12 +90,14 @@ const lastLines = (text) => text.trim().split('\n').slice(-15).join('\n');
 /**
  * Boots a guest on a machine of this kind, runs a shell script in it as root and ends it. In the script `$NETLOOM_GUEST_RESULTS` is a directory
  * that both sides write; it is `results` when that is given, and gone afterwards when not. `memory` is in MiB.
+ * `init` is the first process: a shell that runs the script, or 'systemd', of which the script is a service (guest/systemd.mjs).
  * `network` gives it a NIC; `forwardedPort` does too, and leads from that port of this machine's loopback to the same port of
  * 10.0.2.15, which the script has to give to `eth0`. `silentSeconds` is how long the script may print nothing (GuestSilent). `receive` is called with what the script prints while it runs. Throws GuestUnavailable or GuestFailure.
  */
 export async function runInGuest({
   script,
   machine: kind,
+  init = 'shell',
   cpus = 1,
   memory = 2048,
   timeoutSeconds = 240,
@@ -105,7 +109,7 @@ export async function runInGuest({
   receive = () => undefined,
 }) {
   const machine = machines[kind];
-  const guest = prepareGuest(kind);
+  const guest = prepareGuest(kind, init);
   const begun = performance.now();
   const directory = results ?? mkdtempSync(path.join(tmpdir(), 'netloom-guest-run-'));
   const own = mkdtempSync(path.join(tmpdir(), 'netloom-guest-boot-'));
@@ -119,7 +123,9 @@ export async function runInGuest({
       ...machine.networkModules,
       ...(card ? machine.networkDeviceModules : []),
     ];
-    writeFileSync(inDirectory('start.sh'), secondStage({ directory, workingDirectory, modules }));
+    const third = inDirectory('run.sh');
+    writeFileSync(inDirectory('start.sh'), secondStage({ directory, modules, init, third }));
+    writeFileSync(third, thirdStage({ directory, workingDirectory }));
     const initramfs = path.join(own, 'initramfs');
     writeInitramfs({ machine, guest, directory, file: initramfs });
     const { file, args, env } = machine.command({

@@ -1,4 +1,5 @@
 /** A Netloom of a test's own: a home, a gateway and a window of Chromium in front of it, with a person before that. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import type { Browser, Page } from 'playwright-core';
 import type { RunInRealm } from './network-state.ts';
 import { Person } from './person.ts';
@@ -74,6 +75,16 @@ export class OwnWindow {
   /** Pid of the process that holds the sandbox of a lab open. */
   keeperOf(lab: string): number {
     return keeperOf(this.parts.home, `sandbox:${lab}`);
+  }
+
+  /** Starts a command in a node of a lab's sandbox; the output is there to be read. It ends by itself, or is killed. */
+  startIn(lab: string, node: string, command: readonly string[]): ChildProcess {
+    const keeper = String(this.keeperOf(lab));
+    const enter = ['-t', keeper, '-U', '--preserve-credentials', '-m', '-n', '-p', '--'];
+    return spawn('nsenter', [...enter, 'ip', 'netns', 'exec', node, ...command], {
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
   }
 
   /** Below it are the files of the person. */

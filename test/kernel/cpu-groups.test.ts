@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { firstCpus, parseCpuList } from '../../agent/cpu/cpu-list.ts';
 import { type CpuGroup, type CpuSplit, plainGroup } from '../../agent/cpu/group.ts';
-import { type CpuOperation, inverseOfCpu } from '../../agent/cpu/operation.ts';
+import { type CpuGroupOperation, inverseOfGroup } from '../../agent/cpu/operation.ts';
 import { planSplit } from '../../agent/cpu/plan-split.ts';
 import type { Cgroups } from '../../agent/kernel/cgroups.ts';
 import { OwnGroups } from './cpu-own-groups.ts';
@@ -27,7 +27,7 @@ function splitOf(...inner: CpuGroup[]): CpuSplit {
 
 const pins = (text: string) => ({ pins: parseCpuList(text) });
 
-function carryOut(operation: CpuOperation): void {
+function carryOut(operation: CpuGroupOperation): void {
   const result = ((): ReturnType<Cgroups['add']> => {
     switch (operation.kind) {
       case 'add-cpu-group':
@@ -48,7 +48,7 @@ function carryOut(operation: CpuOperation): void {
 }
 
 /** Brings the split about and gives what was done. */
-function bring(split: CpuSplit | null): readonly CpuOperation[] {
+function bring(split: CpuSplit | null): readonly CpuGroupOperation[] {
   const { first, last } = planSplit(split, groups.machine());
   const operations = [...first, ...last];
   for (const operation of operations) carryOut(operation);
@@ -191,7 +191,7 @@ describe('groups of this machine’s kernel', () => {
     for (let stop = 1; stop <= operations.length; stop += 1) {
       const done = operations.slice(0, stop);
       for (const operation of done) carryOut(operation);
-      for (const operation of done.toReversed()) carryOut(inverseOfCpu(operation));
+      for (const operation of done.toReversed()) carryOut(inverseOfGroup(operation));
       expect(state(), `after ${stop} of ${operations.length}`).toBe(seen);
     }
   });

@@ -44,6 +44,7 @@ export class OwnGroups implements Disposable {
     return new RealmCpu(
       succeed({
         hierarchies: this.hierarchies,
+        areHeld: false,
         outside: this.hierarchies.map(({ base }) => path.dirname(base)),
       }),
     );

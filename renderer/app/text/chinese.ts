@@ -72,6 +72,7 @@ export const chinese: Shape<typeof english> = {
     'ovs-bridge': 'Open vSwitch 网桥',
     openflow: 'OpenFlow',
     'cpu-group': 'CPU 组',
+    'cpu-holder': 'systemd 单元',
   },
   change: {
     state: '状态',

@@ -70,6 +70,7 @@ export const english = {
     'ovs-bridge': 'Open vSwitch bridge',
     openflow: 'OpenFlow',
     'cpu-group': 'CPU group',
+    'cpu-holder': 'systemd unit',
   },
   change: {
     state: 'state',

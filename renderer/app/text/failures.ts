@@ -956,8 +956,24 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '{base} 处的控制组以只读方式挂载，无法更改 CPU 组。',
     next: '请以可写方式挂载；若在容器中，请以可写的控制组启动容器。',
   },
+  'cpu-holder-foreign': {
+    reason: '本实验的 CPU 组应由单元 {unit} 占位，而 systemd 中已有同名单元，且不属于 Netloom。',
+    next: '请更改实验或该单元的名称（systemctl cat {unit} 可查看它）。',
+  },
+  'cpu-holder-refused': {
+    reason: 'systemd 拒绝了 {unit}：{said}',
+    next: '请查看 systemctl status {unit}。',
+  },
+  'cpu-holder-lacks': {
+    reason: 'systemd 已启动 {unit}，但它缺少 {what}。',
+    next: '请查看 systemctl status {unit}，以及内核是否提供（cat /sys/fs/cgroup/cgroup.controllers）。',
+  },
+  'cpu-holder-stays': {
+    reason: '{base} 仍然存在。',
+    next: '请查看其中还有谁（systemd-cgls {base}）。',
+  },
   'cpu-under-systemd': {
-    reason: '本机的控制组由 systemd 管理；不是它创建的组，其限制会被它收回。',
+    reason: '本机的控制组（第 1 版）由 systemd 管理；不是它创建的组，其限制会被它收回。',
     next: '请为 Netloom 单独提供一个组：sudo systemd-run --unit netloom-cpu -p "Delegate=cpu cpuset" -p DelegateSubgroup=holder sleep infinity，再以 NETLOOM_CPU_CGROUP=/system.slice/netloom-cpu.service 启动代理。',
   },
   'check-without-split': {

@@ -105,6 +105,7 @@ export const emulatedMachine = {
   mounts: {
     root: `-t 9p -o "ro,cache=loose,${share}" root`,
     modules: () => `-t 9p -o "ro,cache=loose,${share}" modules`,
+    systemd: () => `-t 9p -o "ro,cache=loose,${share}" systemd`,
     results: () => `-t 9p -o "cache=none,${share}" results`,
   },
   command({ guest, initramfs, console, directory, cpus, memory, network, forwardedPort }) {
@@ -127,6 +128,7 @@ export const emulatedMachine = {
         ...shareDirectory('root', '/', ',readonly=on'),
         ...shareDirectory('modules', guest.modules, ',readonly=on'),
         ...shareDirectory('results', directory),
+        ...(guest.systemd === null ? [] : shareDirectory('systemd', guest.systemd, ',readonly=on')),
       ],
       env: {},
     };

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { quote, runOnHost, systemPath } from './host.mjs';
+import { becomeSystemd } from './systemd.mjs';
 
 /** The modules with what they need, in the order in which they can be loaded (modules.dep(5)). */
 function resolveModules(directory, names) {
@@ -60,6 +61,7 @@ function makeArchive(entries) {
 
 /** Runs first in the guest, on busybox alone: puts the root together and goes over into it. */
 function firstStage({ machine, modules, guest, directory }) {
+  const layered = guest.systemd !== null;
   return `#!/bin/busybox sh
 export PATH=/bin
 busybox mount -t proc proc /proc
@@ -69,10 +71,11 @@ stop() { echo "netloom-guest: $*"; poweroff -f; }
 mountpoint -q /dev || mount -t devtmpfs dev /dev || stop 'no devtmpfs'
 ${modules.map((file) => `insmod /modules/${path.basename(file)} || stop 'no ${path.basename(file)}'`).join('\n')}
 mount ${machine.mounts.root} /lower || stop 'the root share cannot be mounted'
+${layered ? `mount ${machine.mounts.systemd(guest.systemd)} /systemd || stop 'no systemd'` : ''}
 mount -t tmpfs -o mode=755,size=90% upper /upper
 mkdir /upper/data /upper/work
 chmod 755 /upper/data
-mount -t overlay -o lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work root /root || stop 'no overlay'
+mount -t overlay -o lowerdir=${layered ? '/systemd/programs:/lower:/systemd/libraries' : '/lower'},upperdir=/upper/data,workdir=/upper/work root /root || stop 'no overlay'
 umount /proc
 umount /dev
 cd /root
@@ -95,22 +98,33 @@ exec switch_root /root /bin/sh ${quote(`${directory}/start.sh`)}
 `;
 }
 
-/** Runs as the guest's first process in the machine's root. */
-export function secondStage({ directory, workingDirectory, modules }) {
-  return `export PATH=${systemPath} HOME=/root LANG=C.UTF-8 NETLOOM_GUEST=1
-export NETLOOM_GUEST_RESULTS=${quote(directory)}
+/** Runs as the guest's first process in the machine's root; `third` is the file with the stage after it. */
+export function secondStage({ directory, modules, init, third }) {
+  return `export PATH=${systemPath}
 hostname netloom-guest
 ip link set lo up
 [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
 [ -e /dev/stdin ] || ln -s /proc/self/fd/0 /dev/stdin
 echo "$(command -v modprobe)" >/proc/sys/kernel/modprobe
 for module in ${modules.join(' ')}; do
-  modprobe -q "$module" || echo "$module" >>"$NETLOOM_GUEST_RESULTS/missing-modules"
+  modprobe -q "$module" || echo "$module" >>${quote(`${directory}/missing-modules`)}
 done
-# One by one: of several that are asked for at once a kernel without one of them takes none.
+${init === 'systemd' ? becomeSystemd(third) : withControllers(third)}`;
+}
+
+function withControllers(third) {
+  return `# One by one: of several that are asked for at once a kernel without one of them takes none.
 for controller in cpu cpuset memory pids; do
   echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done 2>/dev/null
+. ${quote(third)}
+`;
+}
+
+/** Runs the script, as the first process or as a service of it, and ends the machine. */
+export function thirdStage({ directory, workingDirectory }) {
+  return `export PATH=${systemPath} HOME=/root LANG=C.UTF-8 NETLOOM_GUEST=1
+export NETLOOM_GUEST_RESULTS=${quote(directory)}
 cd ${quote(workingDirectory)}
 # As on a machine that has been up for a while: in its first ten seconds ovs-vswitchd takes a machine for one without processors
 # and handles no upcall (count_cpu_cores in lib/ovs-thread.c compares the clock with a last time of 0).
@@ -124,7 +138,7 @@ exec /run/netloom-guest/busybox poweroff -f
 
 export function writeInitramfs({ machine, guest, directory, file }) {
   const modules = resolveModules(guest.modules, machine.bootModules);
-  const folders = ['bin', 'dev', 'proc', 'modules', 'lower', 'upper', 'root'];
+  const folders = ['bin', 'dev', 'proc', 'modules', 'lower', 'systemd', 'upper', 'root'];
   const plain = modules.map((one) => one.replace(/\.(?:xz|zst)$/u, ''));
   const entries = [
     ...folders.map((name) => ({ name, mode: 0o040755 })),

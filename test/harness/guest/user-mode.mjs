@@ -62,6 +62,7 @@ export const userModeMachine = {
   mounts: {
     root: '-t hostfs -o ro root',
     modules: (place) => `-t hostfs -o ro,${hostDirectory(place)} modules`,
+    systemd: (place) => `-t hostfs -o ro,${hostDirectory(place)} systemd`,
     // What is written is there at once: the other side reads it while the guest runs.
     results: (place) => `-t hostfs -o sync,${hostDirectory(place)} results`,
   },

@@ -18,7 +18,7 @@ import {
   withChange,
 } from '../../../agent/cpu/limits.ts';
 import type { CpuHierarchy, CpuMachine } from '../../../agent/cpu/machine.ts';
-import type { CpuOperation } from '../../../agent/cpu/operation.ts';
+import type { CpuGroupOperation } from '../../../agent/cpu/operation.ts';
 
 interface ModelGroup {
   limits: CpuLimits;
@@ -55,7 +55,7 @@ export class ModelGroups {
     return JSON.stringify([...this.groups].sort(([one], [other]) => (one < other ? -1 : 1)));
   }
 
-  carryOut(operation: CpuOperation): void {
+  carryOut(operation: CpuGroupOperation): void {
     if (operation.kind === 'move-process') throw new Error('none is here');
     const { group } = operation;
     const parent = parentPath(group);

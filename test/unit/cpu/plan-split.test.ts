@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type CpuSet, firstCpus, intersectionOf } from '../../../agent/cpu/cpu-list.ts';
 import { writesFor } from '../../../agent/cpu/files.ts';
 import { type CpuGroup, type CpuSplit, plainGroup } from '../../../agent/cpu/group.ts';
-import { type CpuOperation, inverseOfCpu } from '../../../agent/cpu/operation.ts';
+import { type CpuGroupOperation, inverseOfGroup } from '../../../agent/cpu/operation.ts';
 import { planSplit } from '../../../agent/cpu/plan-split.ts';
 import { ModelGroups } from './model-groups.ts';
 import { machineCpus, partitionedSplits, randomSplits, seeded } from './random-splits.ts';
@@ -26,7 +26,7 @@ function tamed({ cpus, root }: CpuSplit): CpuSplit {
   return { cpus, root: within(root, Infinity, cpus) };
 }
 
-function planned(split: CpuSplit | null, model: ModelGroups): readonly CpuOperation[] {
+function planned(split: CpuSplit | null, model: ModelGroups): readonly CpuGroupOperation[] {
   const { first, last } = planSplit(split, model.machine());
   return [...first, ...last];
 }
@@ -47,7 +47,7 @@ describe.each([1, 2] as const)('a plan for cgroup v%i', (version) => {
         const operations = planned(after, model);
         const done = operations.slice(0, cut % (operations.length + 1));
         for (const operation of done) model.carryOut(operation);
-        for (const operation of done.toReversed()) model.carryOut(inverseOfCpu(operation));
+        for (const operation of done.toReversed()) model.carryOut(inverseOfGroup(operation));
         expect(model.state()).toBe(seen);
         for (const operation of operations) model.carryOut(operation);
         expect(planned(after, model)).toEqual([]);
