@@ -139,10 +139,10 @@ export function cpusOf(hierarchies: readonly CpuHierarchy[]): readonly number[] 
 }
 
 /** Whether what is made here can have CPUs for itself: the top of cgroup v2 hands them on, and else only a partition does. */
-export function isPartition({ version, base }: CpuHierarchy): boolean {
+export function isPartition({ version, base, place }: CpuHierarchy): boolean {
   if (version !== 2) return false;
-  // Only the top has no type.
-  if (!existsSync(path.join(base, 'cgroup.type'))) return true;
+  // A container takes its own group for the top; only the real one has no type.
+  if (place === '' && !existsSync(path.join(base, 'cgroup.type'))) return true;
   const text = readText(path.join(base, 'cpuset.cpus.partition'))?.trim() ?? 'member';
   return partitionInForce(text) !== 'member';
 }

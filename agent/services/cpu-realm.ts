@@ -145,7 +145,9 @@ export function describeCpuOffers(): readonly Capability[] {
   const cpuset = places.ok
     ? places.value.hierarchies.find((one) => one.controllers.includes('cpuset'))
     : undefined;
-  const hasPartitions = lack === null && cpuset !== undefined && isPartition(cpuset);
+  // The unit that holds a lab's groups is none.
+  const areHeld = places.ok && places.value.areHeld;
+  const hasPartitions = lack === null && !areHeld && cpuset !== undefined && isPartition(cpuset);
   const partitions: Capability = {
     name: 'cpu-groups:partitions',
     available: hasPartitions,

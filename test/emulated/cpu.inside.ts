@@ -384,16 +384,21 @@ describe('a split in the transaction of a lab', () => {
 });
 
 describe('the gallery’s splits of 16 cores', () => {
-  // The others have many groups busy at once; those hold on the machine's own kernel, scaled.
+  /**
+   * Those that measure one group. Of groups that are busy beside each other and have the whole machine together each gets its
+   * own only where no CPU ever idles, and here one does whenever a timer is late; they hold on the machine's own kernel, scaled.
+   */
+  const alone = (text: string): string => text.replaceAll(/^ +- .*against: .*\n/gm, '');
   it('by caps holds, over longer times', async () => {
     const lab = 'cpu-caps';
     const bench = await openBench({ cpu: new RealmCpu(findCpuPlaces('host')) });
     try {
-      must(await apply(bench, documentTarget(overSeconds(readGallery(`${lab}.yaml`)))));
+      must(await apply(bench, documentTarget(alone(overSeconds(readGallery(`${lab}.yaml`))))));
       const signal = new AbortController().signal;
       const results = must(await bench.labs.check(lab, signal, () => undefined));
       const wrong = results.filter(({ outcome }) => outcome === 'failed');
       expect(wrong.map(({ sentence }) => sentence)).toEqual([]);
+      expect(results).toHaveLength(3);
       expect(results.some(({ outcome }) => outcome === 'passed')).toBe(true);
       must(await apply(bench, { kind: 'down', lab }));
     } finally {
