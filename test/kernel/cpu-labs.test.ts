@@ -252,9 +252,9 @@ describe('a lab with a CPU split', () => {
     expect(
       refusals(lab('cpu: { groups: { A: { cap: 1, groups: { A1: { cap: 1.5 } } } } }')),
     ).toEqual(['cpu-cap-above-parent A/A1']);
-    expect(refusals(lab('cpu: { groups: { A: { pins: 0, partition: root } } }'))).toEqual([
-      'cpu-machine-lacks A',
-    ]);
+    expect(
+      refusals(lab('cpu: { groups: { A: { pins: 0, partition: root, groups: { A1: {} } } } }')),
+    ).toEqual(['cpu-machine-lacks A']);
     const outcome = await apply(
       bench,
       documentTarget(lab(notes.replace('cpu:', 'cpu:\n  cores: 4096'))),
