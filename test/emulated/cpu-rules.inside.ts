@@ -122,6 +122,8 @@ async function samples(): Promise<ReadonlyMap<string, CpuGroupSample>> {
 
 describe('of caps', () => {
   it('the kernel has bounds, and reads what no number is as one', () => {
+    // The top has none to write.
+    expect(existsSync(`${root}/cpu.max`)).toBe(false);
     grow('A');
     const refused = [
       '999 100000',
