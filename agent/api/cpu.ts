@@ -21,6 +21,8 @@ export const cpuGroupConditions = [
   'starved',
   /** It runs on CPUs that its pins do not name, since none of those is to be had. */
   'pins-lost',
+  /** It is to have its CPUs for itself, and the kernel has made its partition invalid. */
+  'partition-ended',
   /** Its limits are gone: somebody has taken the controller away, and nothing holds it. */
   'limits-gone',
   /** Its limits are not those of the document in force: somebody else has written them. */

@@ -1,6 +1,12 @@
 /** The files of a group: what is written into them and how they read. Texts only; nothing is opened here. */
 import { formatCpuList, parseCpuList } from './cpu-list.ts';
-import { type CpuLimits, initialLimits, type SomeCpuLimits, withChange } from './limits.ts';
+import {
+  type CpuLimits,
+  initialLimits,
+  partitionInForce,
+  type SomeCpuLimits,
+  withChange,
+} from './limits.ts';
 import type { CpuHierarchy } from './machine.ts';
 
 export interface FileWrite {
@@ -60,6 +66,9 @@ export function writesFor(
   if (controllers.includes('cpuset')) {
     if (before.cpus !== after.cpus) write('cpuset.cpus', after.cpus);
     if (version === 2 && before.partition !== after.partition) {
+      // One that has become invalid is not looked at again before it was a member (update_prstate of Linux 6.1).
+      const isInvalid = before.partition !== partitionInForce(before.partition);
+      if (isInvalid && after.partition !== 'member') write('cpuset.cpus.partition', 'member');
       write('cpuset.cpus.partition', after.partition);
     }
   }

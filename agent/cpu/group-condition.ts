@@ -11,6 +11,8 @@ export interface GroupSight {
   readonly hasLimits: boolean;
   /** Whether its limits are those that are wanted. */
   readonly isAsWanted: boolean;
+  /** Whether it has its pins for itself, where it is to. */
+  readonly hasPartition: boolean;
   /** Its pins, as the document has them; empty without. */
   readonly pins: CpuSet;
   /** CPUs that it can run on; null where the kernel does not say. */
@@ -66,6 +68,7 @@ function judge(sight: GroupSight, sights: ReadonlyMap<GroupPath, GroupSight>): J
   if (pins.length > 0 && cpus !== null && (cpus.length === 0 || !isSubset(cpus, pins))) {
     conditions.push('pins-lost');
   }
+  if (!sight.hasPartition) conditions.push('partition-ended');
   if (!sight.hasLimits) conditions.push('limits-gone');
   else if (!sight.isAsWanted) conditions.push('changed-outside');
   return { conditions, heldBy };

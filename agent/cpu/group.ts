@@ -1,5 +1,5 @@
 /** A CPU split: groups that share a machine's cores, each within the one around it. Pure data. */
-import type { CpuSet } from './cpu-list.ts';
+import { type CpuSet, unionOf } from './cpu-list.ts';
 import { defaultPeriod } from './quota.ts';
 
 /** Whether others may run on a group's pinned CPUs; `isolated` also takes them out of load balancing. */
@@ -41,6 +41,21 @@ export const plainGroup: Omit<CpuGroup, 'name'> = {
   direct: false,
   groups: [],
 };
+
+/**
+ * CPUs that a split takes from everybody else; null for none. A group has CPUs for itself only where the group around it has
+ * (cgroup-v2.rst, cpuset.cpus.partition), so the root takes those of all groups in it as soon as one of them is alone. Null
+ * as well where one of them has no pins: then nobody knows what the root would have to take.
+ */
+export function cpusForItself({ groups }: CpuGroup): CpuSet | null {
+  if (groups.every(({ exclusivity }) => exclusivity === 'shared')) return null;
+  let taken: CpuSet = [];
+  for (const { pins } of groups) {
+    if (pins === null) return null;
+    taken = unionOf(taken, pins);
+  }
+  return taken;
+}
 
 export interface CpuSplit {
   /** CPUs of the machine that it is for. */

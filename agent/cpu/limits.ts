@@ -53,6 +53,11 @@ export function shows(limits: CpuLimits, change: SomeCpuLimits): boolean {
   return equalData(limits, withChange(limits, change));
 }
 
+/** An invalid partition is one in name only: its group shares its CPUs as before. */
+export function partitionInForce(partition: string): string {
+  return partition.includes(' ') ? 'member' : partition;
+}
+
 /** What a group of a document is to have. Throws for a cap that the validator lets nobody write. */
 export function limitsOf(group: CpuGroup): CpuLimits {
   const quota = quotaOf(group.cap, group.period);

@@ -31,6 +31,8 @@ export interface CpuFeatures {
   readonly burst: boolean;
   /** cpu.idle, from Linux 5.15 on. */
   readonly idle: boolean;
+  /** Whether the group that a lab's are made in is a partition, which alone can hand CPUs on for somebody alone. */
+  readonly partitions: boolean;
 }
 
 export interface CpuMachine {
@@ -60,7 +62,7 @@ export function paperMachine(cpus: CpuSet): CpuMachine {
     hierarchies: [
       { version: 2, controllers: ['cpu', 'cpuset'], base: '/sys/fs/cgroup', place: '' },
     ],
-    features: { burst: true, idle: true },
+    features: { burst: true, idle: true, partitions: true },
     groups: new Map(),
   };
 }

@@ -11,11 +11,19 @@ import {
   parseCpuList,
   unionOf,
 } from './cpu-list.ts';
-import { type CpuSplit, depthOf, type GroupPath, parentPath, walkGroups } from './group.ts';
+import {
+  type CpuSplit,
+  cpusForItself,
+  depthOf,
+  type GroupPath,
+  parentPath,
+  walkGroups,
+} from './group.ts';
 import {
   type CpuLimits,
   initialLimits,
   limitsOf,
+  partitionInForce,
   type SomeCpuLimits,
   withChange,
 } from './limits.ts';
@@ -80,9 +88,11 @@ export function planSplit(split: CpuSplit | null, machine: CpuMachine): SplitPla
     ...(open ? [{ kind: 'open-cpu-group', group } as const] : []),
   ]);
   const partitions = changes.joinPartitions(wanted);
+  // Groups that go may be pinned to what one takes for itself, and the kernel asks its siblings: then it waits for them.
+  const isLate = removed.length > 0;
   return {
-    first: [...opens, ...changes.operations, ...adds, ...partitions],
-    last: removals(seen, wanted, changes.now),
+    first: [...opens, ...changes.operations, ...adds, ...(isLate ? [] : partitions)],
+    last: [...removals(seen, wanted, changes.now), ...(isLate ? partitions : [])],
   };
 }
 
@@ -94,20 +104,27 @@ export function wantedOf(
   const wanted = new Map<GroupPath, Wanted>();
   if (split === null) return wanted;
   const writesOut = writesPinsOut(machine);
+  const all = formatCpuList(machine.cpus);
   for (const [path, group] of walkGroups(split.root)) {
-    const limits = limitsOf(group);
-    let inherited = formatCpuList(machine.cpus);
+    const limits = path === '' ? limitsOfRoot(split) : limitsOf(group);
+    let inherited = all;
     for (let at = parentPath(path); at !== null; at = parentPath(at)) {
       const around = wanted.get(at)?.limits.cpus ?? '';
       if (around === '') continue;
       inherited = around;
       break;
     }
-    const own = limits.cpus === inherited ? '' : limits.cpus;
+    const own = limits.cpus === all ? '' : limits.cpus;
     const cpus = own === '' && writesOut ? inherited : own;
     wanted.set(path, { limits: { ...limits, cpus }, open: group.groups.length > 0 || path === '' });
   }
   return wanted;
+}
+
+function limitsOfRoot({ root }: CpuSplit): CpuLimits {
+  const limits = limitsOf(root);
+  const taken = cpusForItself(root);
+  return taken === null ? limits : { ...limits, cpus: formatCpuList(taken), partition: 'root' };
 }
 
 /** Bottom-up: a group goes when nothing is in it, and closes when its last group has gone. */
@@ -142,7 +159,12 @@ class Changes {
     wanted: ReadonlyMap<GroupPath, Wanted>,
     machine: CpuMachine,
   ) {
-    this.now = new Map([...seen].map(([group, { limits }]) => [group, limits]));
+    this.now = new Map(
+      [...seen].map(([group, { limits }]) => [
+        group,
+        { ...limits, partition: partitionInForce(limits.partition) },
+      ]),
+    );
     this.wanted = wanted;
     this.machine = machine;
     this.stepsOverUnions = writesPinsOut(machine);
@@ -207,19 +229,16 @@ class Changes {
    */
   leavePartitions(upwards: readonly Kept[]): void {
     const leaving = new Set<GroupPath>();
-    for (const { group, limits, seen } of upwards) {
-      if (seen.limits.partition === 'member') continue;
-      const isSame = seen.limits.partition === limits.partition;
-      if (!isSame || seen.limits.cpus !== limits.cpus || this.isOverlapped(group))
-        leaving.add(group);
+    for (const { group, limits } of upwards) {
+      const now = this.at(group);
+      if (now.partition === 'member') continue;
+      const isSame = now.partition === limits.partition && now.cpus === limits.cpus;
+      if (!isSame || this.isOverlapped(group)) leaving.add(group);
     }
-    for (const [group, view] of this.machine.groups) {
-      if (!this.wanted.has(group) && view.limits.partition !== 'member') leaving.add(group);
-    }
+    for (const group of this.now.keys()) if (!this.wanted.has(group)) leaving.add(group);
     for (const group of [...this.now.keys()].toSorted((a, b) => depthOf(b) - depthOf(a))) {
       if (this.at(group).partition === 'member') continue;
-      const inLeaving = [...leaving].some((one) => group === one || group.startsWith(`${one}/`));
-      if (inLeaving) this.change(group, { partition: 'member' });
+      if (isWithin(group, leaving)) this.change(group, { partition: 'member' });
     }
   }
 
@@ -285,6 +304,13 @@ class Changes {
     this.operations.push({ kind: 'change-cpu-group', group, before, after });
     this.now.set(group, then);
   }
+}
+
+function isWithin(group: GroupPath, others: ReadonlySet<GroupPath>): boolean {
+  for (let at: GroupPath | null = group; at !== null; at = parentPath(at)) {
+    if (others.has(at)) return true;
+  }
+  return false;
 }
 
 function setOf(cpus: string): CpuSet {

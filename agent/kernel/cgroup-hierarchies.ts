@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseCpuList } from '../cpu/cpu-list.ts';
+import { partitionInForce } from '../cpu/limits.ts';
 import { type CpuController, cpuControllers, type CpuHierarchy } from '../cpu/machine.ts';
 import { listMounts, type Mount } from './mounts.ts';
 
@@ -135,6 +136,15 @@ export function cpusOf(hierarchies: readonly CpuHierarchy[]): readonly number[] 
     if (cpus !== null && cpus.length > 0) return cpus;
   }
   return [0];
+}
+
+/** Whether what is made here can have CPUs for itself: the top of cgroup v2 hands them on, and else only a partition does. */
+export function isPartition({ version, base, place }: CpuHierarchy): boolean {
+  if (version !== 2) return false;
+  // A container takes its own group for the top; only the real one has no type.
+  if (place === '' && !existsSync(path.join(base, 'cgroup.type'))) return true;
+  const text = readText(path.join(base, 'cpuset.cpus.partition'))?.trim() ?? 'member';
+  return partitionInForce(text) !== 'member';
 }
 
 /** Whether systemd is process 1: the tree is its own then. */

@@ -7,12 +7,13 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
-import { formatCpuList, intersectionOf, isSubset, parseCpuList } from '../cpu/cpu-list.ts';
+import { type CpuSet, formatCpuList, isSubset, parseCpuList, unionOf } from '../cpu/cpu-list.ts';
 import { type FileWrite, type ReadFile, readLimits, writesFor } from '../cpu/files.ts';
 import { depthOf, type GroupPath, joinPath, parentPath } from '../cpu/group.ts';
 import {
   type CpuLimits,
   initialLimits,
+  partitionInForce,
   shows,
   type SomeCpuLimits,
   withChange,
@@ -29,7 +30,8 @@ import {
   placeOf,
   rootDirectoryOf,
 } from '../cpu/machine.ts';
-import { cpusOf, parseProcessCgroups } from './cgroup-hierarchies.ts';
+import { cpusOf, isPartition, parseProcessCgroups } from './cgroup-hierarchies.ts';
+import { notAsWritten, partitionRefused } from './cgroup-failures.ts';
 import { type CounterFiles, type GroupCounters, readCounters } from './cgroup-counters.ts';
 import {
   handDownFor,
@@ -65,17 +67,6 @@ function placeInHierarchy(
   places: ReadonlyMap<string, string>,
 ): string | undefined {
   return places.get(version === 2 ? '' : controller);
-}
-
-function notAsWritten(file: string, wanted: string, shown: string): Failure {
-  return {
-    kind: 'verification',
-    code: 'cpu-not-as-written',
-    object: file.slice(0, 512),
-    reason: `The kernel took ${JSON.stringify(wanted)} and shows ${JSON.stringify(shown)}.`,
-    next: 'Look at the group around it, and at what else changes this file.',
-    values: { wanted, shown },
-  };
 }
 
 interface Evicted {
@@ -127,11 +118,24 @@ export class Cgroups {
       }
     }
     return {
-      cpus: cpusOf(this.hierarchies),
+      cpus: this.cpus(),
       hierarchies: this.hierarchies,
       features: this.features(),
       groups,
     };
+  }
+
+  /** CPUs that the lab's groups can have: those of the place that they are in, with those that they have taken from it. */
+  cpus(): CpuSet {
+    const around = cpusOf(this.hierarchies);
+    const hierarchy = this.hierarchyOf('cpuset');
+    if (hierarchy === undefined) return around;
+    const { cpus = '', partition = 'member' } = this.read(
+      hierarchy,
+      directoryOf(hierarchy, this.lab, ''),
+    );
+    if (partitionInForce(partition) === 'member') return around;
+    return unionOf(around, parseCpuList(cpus) ?? []);
   }
 
   view(group: GroupPath): CpuGroupView {
@@ -348,13 +352,16 @@ export class Cgroups {
         let written = writeText(file, write.text);
         // Before Linux 6.7 a group with processes keeps some list: one of all CPUs pins it to nothing.
         if (!written.ok && write.text === '' && isErrno(written.failure, 'ENOSPC')) {
-          written = writeText(file, formatCpuList(cpusOf(this.hierarchies)));
+          written = writeText(file, formatCpuList(this.cpus()));
         }
         if (!written.ok) return written;
       }
       const wanted = withChange(now, change);
       const shown = withChange(wanted, this.readGroup(hierarchy, group));
-      if (!shows(shown, wanted)) return fail(this.difference(hierarchy, directory, shown, wanted));
+      if (shows(shown, wanted)) continue;
+      return change.partition !== undefined && shown.partition !== wanted.partition
+        ? fail(partitionRefused(group, shown.cpus, shown.partition))
+        : fail(this.difference(hierarchy, directory, shown, wanted));
     }
     return succeed(undefined);
   }
@@ -456,17 +463,12 @@ export class Cgroups {
     return hierarchy.version === 1 || isHandedDown(hierarchy, directory);
   }
 
-  /** With pins only where they take something away from what is around the group. */
+  /** Pins to all CPUs are none: a group with processes cannot be without any text on every kernel. */
   private readGroup(hierarchy: CpuHierarchy, group: GroupPath): SomeCpuLimits {
     const limits = this.read(hierarchy, directoryOf(hierarchy, this.lab, group));
     if (hierarchy.version === 1 || limits.cpus === undefined || limits.cpus === '') return limits;
-    let around: readonly number[] = cpusOf(this.hierarchies);
-    for (let at = parentPath(group); at !== null; at = parentPath(at)) {
-      const { cpus = '' } = this.read(hierarchy, directoryOf(hierarchy, this.lab, at));
-      if (cpus !== '') around = intersectionOf(around, parseCpuList(cpus) ?? around);
-    }
     const own = parseCpuList(limits.cpus);
-    return own !== null && isSubset(around, own) ? { ...limits, cpus: '' } : limits;
+    return own !== null && isSubset(this.cpus(), own) ? { ...limits, cpus: '' } : limits;
   }
 
   private read(hierarchy: CpuHierarchy, directory: string): SomeCpuLimits {
@@ -502,12 +504,19 @@ export class Cgroups {
 
   private features(): CpuFeatures {
     const hierarchy = this.hierarchyOf('cpu');
-    if (hierarchy === undefined) return { burst: false, idle: false };
+    const partitions = this.offersPartitions();
+    if (hierarchy === undefined) return { burst: false, idle: false, partitions };
     // cgroup v2's root has no such files: the kernel's version tells, and the read-back has the last word.
-    if (hierarchy.version === 2) return { burst: true, idle: true };
+    if (hierarchy.version === 2) return { burst: true, idle: true, partitions };
     return {
+      partitions,
       burst: existsSync(path.join(hierarchy.base, 'cpu.cfs_burst_us')),
       idle: existsSync(path.join(hierarchy.base, 'cpu.idle')),
     };
+  }
+
+  private offersPartitions(): boolean {
+    const hierarchy = this.hierarchyOf('cpuset');
+    return hierarchy !== undefined && isPartition(hierarchy);
   }
 }

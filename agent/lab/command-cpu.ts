@@ -34,8 +34,12 @@ export function commandsOfCpu(
   word: (text: string) => string,
 ): readonly string[] {
   const { hierarchies } = cpu.machine;
-  const write = (directory: string, { file, text }: FileWrite): string =>
-    `echo ${word(text)} > ${word(`${directory}/${file}`)}`;
+  const write = (directory: string, { file, text }: FileWrite): string => {
+    const to = word(`${directory}/${file}`);
+    // The kernel takes every partition, and only the file tells whether it has made one.
+    const isKept = file === 'cpuset.cpus.partition' && text !== 'member';
+    return `echo ${word(text)} > ${to}${isKept ? ` && grep -qx ${word(text)} ${to}` : ''}`;
+  };
   const drain = (from: string, to: string): string =>
     `for pid in $(cat ${word(`${from}/cgroup.procs`)}); do echo "$pid" > ${word(`${to}/cgroup.procs`)}; done`;
   const hand = ({ controllers }: CpuHierarchy, directory: string, sign: string): string =>

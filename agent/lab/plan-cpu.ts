@@ -2,8 +2,8 @@
 import type { LabDocument } from '../api/document.ts';
 import type { Inventory } from '../api/inventory.ts';
 import type { Failure } from '../api/result.ts';
-import { differenceOf, firstCpus } from '../cpu/cpu-list.ts';
-import { type GroupPath, parentPath, walkGroups } from '../cpu/group.ts';
+import { differenceOf, firstCpus, formatCpuList, isSubset } from '../cpu/cpu-list.ts';
+import { cpusForItself, type GroupPath, parentPath, walkGroups } from '../cpu/group.ts';
 import { limitsOf } from '../cpu/limits.ts';
 import { comparesCaps, type CpuMachine, paperMachine } from '../cpu/machine.ts';
 import type { CpuOperation } from '../cpu/operation.ts';
@@ -155,6 +155,12 @@ function refusalsOf(document: LabDocument, machine: CpuMachine): Failure[] {
     return [failureOf('refused', 'cpu-too-few-cores', document.name, values)];
   }
   const controllers = machine.hierarchies.flatMap((one) => one.controllers);
+  const cpuset = machine.hierarchies.find((one) => one.controllers.includes('cpuset'));
+  const taken = cpusForItself(split.root);
+  if (taken !== null && isSubset(machine.cpus, taken)) {
+    const values = { pins: formatCpuList(machine.cpus) };
+    refusals.push(failureOf('refused', 'cpu-partition-takes-all', document.name, values));
+  }
   const ratios = new Map<GroupPath, number>();
   for (const [path, group] of walkGroups(split.root)) {
     const label = groupLabel(path);
@@ -170,11 +176,11 @@ function refusalsOf(document: LabDocument, machine: CpuMachine): Failure[] {
     }
     if (group.burst > 0 && !machine.features.burst) lacks('bursts (Linux 5.14 has them)');
     if (group.idle && !machine.features.idle) lacks('idle groups (Linux 5.15 has them)');
-    const cpuset = machine.hierarchies.find((one) => one.controllers.includes('cpuset'));
     if (group.exclusivity !== 'shared' && cpuset?.version !== 2) {
       lacks('partitions (cgroup v2 has them)');
-    } else if (group.exclusivity !== 'shared') {
-      refusals.push(failureOf('unsupported', 'cpu-no-partitions', label, { group: label }));
+    } else if (group.exclusivity !== 'shared' && !machine.features.partitions) {
+      const values = { group: label, base: cpuset?.base ?? '' };
+      refusals.push(failureOf('unsupported', 'cpu-no-partitions', label, values));
     }
     if (!comparesCaps(machine)) continue;
     const parent = parentPath(path);

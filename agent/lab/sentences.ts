@@ -111,7 +111,8 @@ export const sentences = {
     next: 'Leave it out, or use another machine. `netloom doctor` says what there is.',
   },
   'cpu-no-partitions': {
-    reason: '{group} is to have CPUs for itself, which this version does not apply.',
+    reason:
+      '{group} is to have CPUs for itself, and {base}, which the lab’s groups are in, has none for itself to give.',
     next: 'Remove `partition`: pins that nobody else has come to the same within the lab.',
   },
   'cpu-cap-above-parent': {
@@ -169,6 +170,10 @@ export const sentences = {
   'cpu-bind-no-split': {
     reason: 'Lab {lab} has no CPU groups that a process could be bound to.',
     next: 'Add `cpu` with its groups to the document, and apply it.',
+  },
+  'cpu-bind-no-cpus': {
+    reason: '{group} has no CPU left: groups in it have all of them for themselves.',
+    next: 'Bind it to one of those, or remove `partition` from one of them.',
   },
   'cpu-bind-no-group': {
     reason: 'Lab {lab} has no CPU group {group}.',
@@ -271,6 +276,28 @@ export const sentences = {
   'cpu-partition-without-pins': {
     reason: '{group} is to have CPUs for itself and has no pins that say which.',
     next: 'Give it pins, or remove `partition`.',
+  },
+  'cpu-partition-takes-all': {
+    reason: 'The lab’s groups would have every CPU of the machine for themselves: {pins}.',
+    next: 'Leave at least one CPU out of their pins, for everybody else; or remove `partition`.',
+  },
+  'cpu-partition-in-shared': {
+    reason: '{group} is to have CPUs for itself, and {parent}, around it, has none for itself.',
+    next: 'Give {parent} `partition: root` and pins too, or remove `partition` from {group}.',
+  },
+  'cpu-partition-beside-unpinned': {
+    reason:
+      '{group} has no pins, and beside {other}, which has CPUs for itself, it can only run on CPUs that the lab takes too.',
+    next: 'Give {group} pins to the CPUs that it is to run on, or remove `partition` from {other}.',
+  },
+  'cpu-partition-leaves-none': {
+    reason: 'Groups in {group} have all of its CPUs for themselves, which leaves none for {rest}.',
+    next: 'Leave a CPU to share, in {group} or in a group beside them; or remove `partition` from one of them.',
+  },
+  'cpu-partition-takes': {
+    reason:
+      'The lab takes the CPUs {pins} for itself: nothing else on the machine runs on them while it is up.',
+    next: 'Remove `partition` to share them.',
   },
   'cpu-partition-overlap': {
     reason: '{group} is to have CPUs for itself that {other} is pinned to as well: {pins}.',

@@ -8,9 +8,10 @@ import {
   formatCpuList,
   intersectionOf,
   maximumCpus,
+  unionOf,
 } from '../cpu/cpu-list.ts';
 import { figuresOf } from '../cpu/figures.ts';
-import { type GroupPath, joinPath, walkGroups } from '../cpu/group.ts';
+import { cpusForItself, type GroupPath, joinPath, walkGroups } from '../cpu/group.ts';
 import { quotaOf } from '../cpu/quota.ts';
 import { groupLabel, groupPathOf, pinsOf, splitOf } from './cpu-split.ts';
 import type { DocumentPath, Findings } from './findings.ts';
@@ -45,6 +46,7 @@ export function checkCpu(document: LabDocument, findings: Findings): void {
   if (cpu !== undefined) {
     const cpus = firstCpus(cpu.cores ?? maximumCpus);
     checkGroups(cpu.groups, '', ['cpu', 'groups'], { pins: cpus, from: null }, cpus, known, report);
+    if (problems === 0) checkPartitions(document, findings, report);
     const count = known.size - 1;
     if (count > maximumGroups) {
       report('cpu-too-many-groups', 'cpu', { count, limit: maximumGroups }, ['cpu', 'groups']);
@@ -100,6 +102,51 @@ function checkGroups(
       ]);
     }
   }
+}
+
+/**
+ * What the kernel asks of groups that have CPUs for themselves (update_parent_subparts_cpumask of kernel/cgroup/cpuset.c):
+ * the group around one is one too, and is left a CPU for whatever else is in it. At the top that is the lab as a whole.
+ */
+function checkPartitions(document: LabDocument, findings: Findings, report: Say): void {
+  const split = splitOf(document, []);
+  if (split === null) return;
+  const taken = cpusForItself(split.root);
+  for (const [path, group] of walkGroups(split.root)) {
+    const alone = group.groups.filter(({ exclusivity }) => exclusivity !== 'shared');
+    const [first] = alone;
+    if (first === undefined) continue;
+    const shared = group.groups.filter(({ exclusivity }) => exclusivity === 'shared');
+    const label = groupLabel(path);
+    if (path !== '' && group.exclusivity === 'shared') {
+      for (const { name } of alone) {
+        const inner = joinPath(path, name);
+        const values = { group: inner, parent: label };
+        report('cpu-partition-in-shared', inner, values, [...placeOfGroup(inner), 'partition']);
+      }
+      continue;
+    }
+    const unpinned = path === '' ? shared.filter(({ pins }) => pins === null) : [];
+    for (const { name } of unpinned) {
+      const values = { group: name, other: first.name };
+      report('cpu-partition-beside-unpinned', name, values, placeOfGroup(name));
+    }
+    const own = path === '' ? taken : group.pins;
+    const left = differenceOf(own ?? [], unionOf(...alone.map(({ pins }) => pins ?? [])));
+    const rest = [
+      ...(group.direct ? [label] : []),
+      ...shared.map(({ name }) => joinPath(path, name)),
+    ];
+    if (unpinned.length > 0 || left.length > 0 || rest.length === 0) continue;
+    const values = { group: label, rest: rest.join(', ') };
+    report('cpu-partition-leaves-none', label, values, placeOfGroup(path));
+  }
+  if (taken === null) return;
+  findings.advise('cpu-partition-takes', '/', { pins: formatCpuList(taken) }, ['cpu']);
+}
+
+function placeOfGroup(path: GroupPath): DocumentPath {
+  return ['cpu', ...path.split('/').flatMap((name) => (name === '' ? [] : ['groups', name]))];
 }
 
 function checkLimits(
@@ -182,10 +229,7 @@ function adviseOnFigures(document: LabDocument, findings: Findings): void {
   for (const [path, group] of walkGroups(split.root)) {
     const figure = figures.get(path);
     if (figure === undefined) continue;
-    const place = [
-      'cpu',
-      ...path.split('/').flatMap((name) => (name === '' ? [] : ['groups', name])),
-    ];
+    const place = placeOfGroup(path);
     const label = groupLabel(path);
     const { ceiling, heldBy, allotted, overcommit } = figure;
     if (group.cap !== null && group.cap > ceiling) {

@@ -109,6 +109,10 @@ export class CpuBindings {
     if (!this.groupNames(lab).has(target)) {
       return fail(failureOf('unknown-object', 'cpu-bind-no-group', group, { group, lab }));
     }
+    // The kernel's own word for it is that some limit is exhausted.
+    if (groups.value.effectiveCpus(target) === '') {
+      return fail(failureOf('refused', 'cpu-bind-no-cpus', group, { group }));
+    }
     return this.moveTo(lab, groups.value, target, pids, descendants, caller);
   }
 

@@ -3,7 +3,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Result, succeed } from '../api/result.ts';
 import { type GroupPath, parentPath } from '../cpu/group.ts';
 import { coresOf } from '../cpu/quota.ts';
-import { cpusOf } from '../kernel/cgroup-hierarchies.ts';
 import type { Cgroups } from '../kernel/cgroups.ts';
 import { type CpuLoad, startCpuLoad } from '../kernel/cpu-load.ts';
 import { KeptFiles } from '../kernel/kept-files.ts';
@@ -51,7 +50,7 @@ async function measure(
   groups: Cgroups,
   signal: AbortSignal,
 ): Promise<Result<CpuMeasurement>> {
-  const loops = cpusOf(groups.hierarchies).length;
+  const loops = groups.cpus().length;
   const loads: CpuLoad[] = [];
   using files = new KeptFiles();
   const cpus = new LiveCpus(files);

@@ -18,6 +18,7 @@ import {
   findCgroupLayout,
   heldBy,
   hierarchiesBelow,
+  isPartition,
   isSystemdMachine,
   parseProcessCgroups,
 } from '../kernel/cgroup-hierarchies.ts';
@@ -141,6 +142,19 @@ export function describeCpuOffers(): readonly Capability[] {
         ? `in the realm of the host, in ${placesOf(places.value)}`
         : sentenceOf(lack),
   };
+  const cpuset = places.ok
+    ? places.value.hierarchies.find((one) => one.controllers.includes('cpuset'))
+    : undefined;
+  // The unit that holds a lab's groups is none.
+  const areHeld = places.ok && places.value.areHeld;
+  const hasPartitions = lack === null && !areHeld && cpuset !== undefined && isPartition(cpuset);
+  const partitions: Capability = {
+    name: 'cpu-groups:partitions',
+    available: hasPartitions,
+    reason: hasPartitions
+      ? `groups that have CPUs for themselves, taken from ${cpuset.base}`
+      : 'Only cgroup v2 gives a group CPUs for itself, and only below its top or a partition.',
+  };
   const delegated = findDelegatedGroups(findCgroupLayout(), readPlaces('self'));
   const isDelegated = offersCpu(delegated);
   const inSandbox: Capability = {
@@ -150,7 +164,7 @@ export function describeCpuOffers(): readonly Capability[] {
       ? `in sandboxes that are started from here, in ${basesOf(delegated)}`
       : sentenceOf(notDelegated('sandbox:LAB')),
   };
-  return [...controllers, groups, inSandbox];
+  return [...controllers, groups, partitions, inSandbox];
 }
 
 function placesOf({ hierarchies, areHeld }: CpuPlaces): string {

@@ -16,11 +16,10 @@ import { figuresOf } from '../cpu/figures.ts';
 import type { ReadFile } from '../cpu/files.ts';
 import { type GroupPath, walkGroups } from '../cpu/group.ts';
 import { type GroupSight, judgeGroups } from '../cpu/group-condition.ts';
-import { type CpuLimits, initialLimits, shows } from '../cpu/limits.ts';
+import { type CpuLimits, initialLimits, partitionInForce, shows } from '../cpu/limits.ts';
 import { type Wanted, wantedOf } from '../cpu/plan-split.ts';
 import { coresOf } from '../cpu/quota.ts';
 import type { CpuGroupView } from '../cpu/machine.ts';
-import { cpusOf } from '../kernel/cgroup-hierarchies.ts';
 import type { CounterFiles, GroupCounters } from '../kernel/cgroup-counters.ts';
 import type { Cgroups } from '../kernel/cgroups.ts';
 import { KeptFiles } from '../kernel/kept-files.ts';
@@ -87,6 +86,8 @@ interface Group {
   before: GroupCounters | null;
   view: CpuGroupView | null;
   isAsWanted: boolean;
+  /** False where the kernel has ended the partition that it is to be: the file says why. */
+  hasPartition: boolean;
   hasLimits: boolean;
   /** CPUs that it can run on, as a list and as a set; null where the kernel does not say. */
   cpus: string;
@@ -159,7 +160,7 @@ export class CpuSampler implements Disposable {
     const { cgroups } = this;
     if (cgroups === null) return;
     const { hierarchies } = cgroups;
-    const cpus = cpusOf(hierarchies);
+    const cpus = cgroups.cpus();
     const split = splitOf(document, cpus);
     if (split === null) return;
     const figures = figuresOf(split);
@@ -177,6 +178,7 @@ export class CpuSampler implements Disposable {
           before: known.get(path)?.before ?? null,
           view: null,
           isAsWanted: true,
+          hasPartition: true,
           hasLimits: true,
           cpus: '',
           cpuSet: null,
@@ -201,7 +203,15 @@ export class CpuSampler implements Disposable {
       if (!isNew && looks >= leastLooks && performance.now() > end) return;
       const [there] = cgroups.presence(group.path);
       group.view = there === 0 ? emptyView : cgroups.view(group.path);
-      group.isAsWanted = group.view.complete && shows(group.view.limits, group.wanted.limits);
+      const { limits, complete } = group.view;
+      const partition = partitionInForce(limits.partition);
+      // Said in its own words where the kernel has ended it.
+      group.hasPartition =
+        partition === limits.partition || group.wanted.limits.partition === 'member';
+      const judged = group.hasPartition
+        ? { ...limits, partition }
+        : { ...limits, partition: group.wanted.limits.partition };
+      group.isAsWanted = complete && shows(judged, group.wanted.limits);
       group.hasLimits = there === 0 || cgroups.hasLimits(group.path);
       const effective = cgroups.effectiveCpus(group.path);
       group.cpus = effective ?? '';
@@ -368,6 +378,7 @@ function sightOf(
     isThere: isChanging || group.view !== emptyView,
     hasLimits: isChanging || group.hasLimits,
     isAsWanted: isChanging || group.isAsWanted,
+    hasPartition: isChanging || group.hasPartition,
     pins: group.pins,
     cpus: group.cpuSet,
     guaranteed: group.guaranteed,

@@ -31,6 +31,7 @@ const conditionWords: Readonly<Record<CpuGroupCondition, string>> = {
   'held-back': 'held back',
   starved: 'starved',
   'pins-lost': 'pins lost',
+  'partition-ended': 'no longer alone',
   'limits-gone': 'limits gone',
   'changed-outside': 'changed from outside',
   gone: 'gone',

@@ -8,6 +8,7 @@ import { coresText } from './core-text.ts';
 export const alarming: ReadonlySet<CpuGroupCondition> = new Set([
   'starved',
   'pins-lost',
+  'partition-ended',
   'limits-gone',
   'changed-outside',
   'gone',

@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { GuestResult, GuestRun } from './guest.d.mts';
-import { GuestFailure, GuestUnavailable, prepareGuest, runInGuest } from './guest.mjs';
+import { GuestFailure, GuestSilent, GuestUnavailable, prepareGuest, runInGuest } from './guest.mjs';
 import { hasOpenVswitch } from './lab-needs.ts';
 import { checkout, install, ordinaryUser, temporaryDirectory } from './netloom.ts';
 
@@ -127,10 +127,12 @@ export class GuestReports {
     this.missing = found.missing ?? null;
   }
 
+  /** A guest that falls silent is booted again, in all so many times: that is the emulator, and no test has failed. */
   static async collect(
     stem: string,
     script: Script,
     options: Omit<GuestRun, 'script' | 'results' | 'workingDirectory' | 'receive'>,
+    attempts = 1,
   ): Promise<GuestReports> {
     let results = '';
     try {
@@ -151,6 +153,10 @@ export class GuestReports {
     } catch (error) {
       if (error instanceof GuestUnavailable) {
         return new GuestReports(results, { missing: error.message });
+      }
+      if (error instanceof GuestSilent && attempts > 1) {
+        process.stderr.write(`${stem}: once more: ${error.message}\n`);
+        return GuestReports.collect(stem, script, options, attempts - 1);
       }
       if (!(error instanceof GuestFailure)) throw error;
       return new GuestReports(results, { problem: error.message });

@@ -1,5 +1,7 @@
 export declare class GuestUnavailable extends Error {}
 export declare class GuestFailure extends Error {}
+/** The guest said nothing for longer than it may. */
+export declare class GuestSilent extends GuestFailure {}
 
 /**
  * What stands in for a PC: `user-mode` is fast and has one processor, no cpuset, no NAT by nftables and no NIC
@@ -35,6 +37,8 @@ export interface GuestRun {
   /** MiB */
   readonly memory?: number;
   readonly timeoutSeconds?: number;
+  /** How long the script may print nothing; as long as it likes when absent. */
+  readonly silentSeconds?: number | null;
   readonly workingDirectory?: string;
   /** The host's directory for results; a temporary one when absent. */
   readonly results?: string;

@@ -28,6 +28,9 @@ export { GuestUnavailable };
 /** The guest did not come to the end of its script; the message says how far it came. */
 export class GuestFailure extends Error {}
 
+/** The guest said nothing for longer than it may. */
+export class GuestSilent extends GuestFailure {}
+
 const machines = { emulated: emulatedMachine, 'user-mode': userModeMachine };
 
 /**
@@ -89,7 +92,7 @@ const lastLines = (text) => text.trim().split('\n').slice(-15).join('\n');
  * that both sides write; it is `results` when that is given, and gone afterwards when not. `memory` is in MiB.
  * `init` is the first process: a shell that runs the script, or 'systemd', of which the script is a service (guest/systemd.mjs).
  * `network` gives it a NIC; `forwardedPort` does too, and leads from that port of this machine's loopback to the same port of
- * 10.0.2.15, which the script has to give to `eth0`. `receive` is called with what the script prints while it runs. Throws GuestUnavailable or GuestFailure.
+ * 10.0.2.15, which the script has to give to `eth0`. `silentSeconds` is how long the script may print nothing (GuestSilent). `receive` is called with what the script prints while it runs. Throws GuestUnavailable or GuestFailure.
  */
 export async function runInGuest({
   script,
@@ -98,6 +101,7 @@ export async function runInGuest({
   cpus = 1,
   memory = 2048,
   timeoutSeconds = 240,
+  silentSeconds = null,
   workingDirectory = process.cwd(),
   results,
   network = false,
@@ -137,8 +141,18 @@ export async function runInGuest({
     closeSync(printed);
     const complaints = [];
     child.stderr.on('data', (chunk) => complaints.push(chunk));
-    const catchUp = follow(inDirectory('output'), receive);
-    const follower = setInterval(catchUp, 200);
+    let heard = performance.now();
+    let silent = false;
+    const catchUp = follow(inDirectory('output'), (chunk) => {
+      heard = performance.now();
+      receive(chunk);
+    });
+    const follower = setInterval(() => {
+      catchUp();
+      if (silentSeconds === null || performance.now() - heard < silentSeconds * 1000) return;
+      silent = true;
+      child.kill('SIGKILL');
+    }, 200);
     let late = false;
     const timer = setTimeout(() => {
       late = true;
@@ -169,6 +183,9 @@ export async function runInGuest({
     if (late) {
       const place = booted === null ? 'while it booted' : 'while its script ran';
       throw new GuestFailure(`The guest took more than ${timeoutSeconds} s, ${place}. ${tail}`);
+    }
+    if (silent) {
+      throw new GuestSilent(`The guest printed nothing for ${silentSeconds} s. ${tail}`);
     }
     if (status === null) {
       const complaint = Buffer.concat(complaints).toString().trim();

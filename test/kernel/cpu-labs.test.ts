@@ -253,8 +253,8 @@ describe('a lab with a CPU split', () => {
       refusals(lab('cpu: { groups: { A: { cap: 1, groups: { A1: { cap: 1.5 } } } } }')),
     ).toEqual(['cpu-cap-above-parent A/A1']);
     expect(
-      refusals(lab('cpu: { groups: { A: { groups: { A1: { pins: 0, partition: root } } } } }')),
-    ).toEqual(['cpu-machine-lacks A/A1']);
+      refusals(lab('cpu: { groups: { A: { pins: 0, partition: root, groups: { A1: {} } } } }')),
+    ).toEqual(['cpu-machine-lacks A']);
     const outcome = await apply(
       bench,
       documentTarget(lab(notes.replace('cpu:', 'cpu:\n  cores: 4096'))),

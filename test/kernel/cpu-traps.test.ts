@@ -71,6 +71,21 @@ describe('of caps', () => {
     expect([own.read('cpu', a), own.read('cpu', a1)]).toEqual(['50000', '50000']);
   });
 
+  it('a period is checked with the old quota, and ours is changed all the same', async () => {
+    const split = (period: number) =>
+      lab(`{ groups: { A: { cap: 8, groups: { A1: { cap: 3, period: ${period} } } } } }`);
+    must(await apply(bench, split(100)));
+    // 300 ms of every 10 are 30 cores.
+    const period = 'A/A1/cpu.cfs_period_us';
+    expect(refusalOf(() => own.write('cpu', period, '10000'))).toBe('EINVAL');
+    must(await apply(bench, split(10)));
+    expect([own.read('cpu', period), own.read('cpu', 'A/A1/cpu.cfs_quota_us')]).toEqual([
+      ...['10000', '30000'],
+    ]);
+    must(await apply(bench, split(1000)));
+    expect(own.read('cpu', 'A/A1/cpu.cfs_quota_us')).toBe('3000000');
+  });
+
   it('a burst above the quota is refused, whichever is written first', async () => {
     must(await apply(bench, lab('{ groups: { A: { cap: 2, burst: 2 } } }')));
     expect(refusalOf(() => own.write('cpu', 'A/cpu.cfs_quota_us', '100000'))).toBe('EINVAL');
@@ -113,6 +128,23 @@ describe('of pins', () => {
       failure: { code: 'kernel-eacces' },
     });
     expect(own.read('cpuset', 'A/A1/cpuset.cpus')).toBe('0');
+  });
+
+  it('a parent’s do not go from under a child or a process, and both move together all the same', async () => {
+    const all = parseCpuList(own.read('cpuset', '../cpuset.cpus') ?? '') ?? [];
+    const [first = 0, second] = all;
+    if (second === undefined) return;
+    const split = (a: string, a1: number) =>
+      lab(`{ groups: { A: { pins: '${a}', groups: { A1: { pins: ${a1} } } } } }`);
+    must(await apply(bench, split(`${first},${second}`, second)));
+    expect(refusalOf(() => own.write('cpuset', 'A/cpuset.cpus', String(first)))).toBe('EBUSY');
+    const pid = own.sleeper();
+    must(groups.move([pid], 'A/A1'));
+    expect(refusalOf(() => own.write('cpuset', 'A/A1/cpuset.cpus', '\n'))).toBe('ENOSPC');
+    must(await apply(bench, split(String(first), first)));
+    expect(own.read('cpuset', 'A/A1/cpuset.cpus')).toBe(String(first));
+    must(await apply(bench, lab('{ groups: { A: { groups: { A1: {} } } } }')));
+    expect(parseCpuList(own.read('cpuset', 'A/A1/cpuset.cpus') ?? '')).toEqual(all);
   });
 
   it('a group without CPUs and memory takes nobody; ours has both from its first moment on', async () => {

@@ -81,6 +81,8 @@ export const englishCpu = {
   shared: 'shared with others',
   alone: 'for it alone',
   isolated: 'for it alone, without load balancing',
+  aloneLacking:
+    'CPUs for a group alone are not to be had on this machine: only cgroup v2 gives them, and only below its top or a partition.',
   ceiling: 'Ceiling',
   heldBy: 'held by {group}',
   heldByMachine: 'held by the machine',
@@ -130,6 +132,7 @@ export const englishCpu = {
     'held-back': 'held back',
     starved: 'starved',
     'pins-lost': 'pins lost',
+    'partition-ended': 'no longer alone',
     'limits-gone': 'limits gone',
     'changed-outside': 'changed from outside',
     gone: 'gone',
@@ -140,6 +143,8 @@ export const englishCpu = {
     starved:
       'Waits for CPUs although no cap stops it: it gets {use} of {guaranteed} cores that are its own under contention.',
     'pins-lost': 'None of its CPUs {pins} is to be had; it runs on {cpus}.',
+    'partition-ended':
+      'The kernel has ended its partition, so that others run on {pins} too. Plan and apply makes it again.',
     'limits-gone':
       'Its limits are gone: somebody has taken the controller away. Plan and apply puts them back.',
     'changed-outside':
@@ -234,6 +239,7 @@ export const chineseCpu: Shape<typeof englishCpu> = {
   shared: '与其他组共用',
   alone: '独占',
   isolated: '独占且不参与负载均衡',
+  aloneLacking: '本机无法让组独占 CPU：只有 cgroup v2 支持，且只在其顶层或分区之下。',
   ceiling: '最高可用',
   heldBy: '受限于 {group}',
   heldByMachine: '受限于整机',
@@ -276,6 +282,7 @@ export const chineseCpu: Shape<typeof englishCpu> = {
     'held-back': '受上级限制',
     starved: '得不到 CPU',
     'pins-lost': '绑定失效',
+    'partition-ended': '不再独占',
     'limits-gone': '限制丢失',
     'changed-outside': '被外部修改',
     gone: '已不存在',
@@ -285,6 +292,7 @@ export const chineseCpu: Shape<typeof englishCpu> = {
     'held-back': '受 {holder} 限制：其上限已用尽。',
     starved: '没有被上限中止，却在等 CPU：争用时应得 {guaranteed} 核，实得 {use} 核。',
     'pins-lost': '所绑定的 CPU {pins} 均不可用，现运行在 {cpus}。',
+    'partition-ended': '内核已终止其分区，别人也会运行在 {pins} 上。重新计划并应用即可恢复。',
     'limits-gone': '限制已丢失：有人移除了控制器。重新计划并应用即可恢复。',
     'changed-outside': '有人在外部修改了它的限制。计划会列出差异，应用即可恢复。',
     gone: '它已被外部删除。重新计划并应用即可重建。',

@@ -921,8 +921,12 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     next: '请去掉它，或换一台机器。`netloom doctor` 会列出本机具备什么。',
   },
   'cpu-no-partitions': {
-    reason: '{group} 要独占 CPU，此版本尚不能应用。',
+    reason: '{group} 要独占 CPU，但实验各组所在的 {base} 自身没有独占的 CPU 可分。',
     next: '请去掉 `partition`：在实验内，别人没有绑定的 CPU 效果相同。',
+  },
+  'cpu-partition-refused': {
+    reason: '内核不让 {group} 独占 CPU {pins}；内核称：{said}。',
+    next: '请绑定本机其他组没有绑定的 CPU，并给别人留下一些；或去掉 `partition`。',
   },
   'cpu-cap-above-parent': {
     reason: '{group} 的上限 {cap} 核高于 {parent} 的上限，cgroup v1 不接受。',
@@ -987,6 +991,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'cpu-bind-no-split': {
     reason: '实验 {lab} 没有可以绑定进程的 CPU 组。',
     next: '请在文档中添加 `cpu` 及其各组，然后应用。',
+  },
+  'cpu-bind-no-cpus': {
+    reason: '{group} 已没有 CPU：其内的组独占了全部。',
+    next: '请绑定到其中一个组，或去掉其中一组的 `partition`。',
   },
   'cpu-bind-no-group': {
     reason: '实验 {lab} 没有 CPU 组 {group}。',
@@ -1083,6 +1091,26 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
   'cpu-partition-without-pins': {
     reason: '{group} 要独占 CPU，却没有写明绑定哪些。',
     next: '请设置 `pins`，或去掉 `partition`。',
+  },
+  'cpu-partition-takes-all': {
+    reason: '实验各组将独占本机的所有 CPU：{pins}。',
+    next: '请至少留出一个 CPU 给其他程序，或去掉 `partition`。',
+  },
+  'cpu-partition-in-shared': {
+    reason: '{group} 要独占 CPU，而其上级组 {parent} 没有独占的 CPU。',
+    next: '请给 {parent} 也设置 `partition: root` 和 `pins`，或去掉 {group} 的 `partition`。',
+  },
+  'cpu-partition-beside-unpinned': {
+    reason: '{group} 没有绑定 CPU；与独占 CPU 的 {other} 同级时，它只能用实验一并占用的 CPU。',
+    next: '请给 {group} 设置 `pins`，或去掉 {other} 的 `partition`。',
+  },
+  'cpu-partition-leaves-none': {
+    reason: '{group} 内的组独占了它的全部 CPU，{rest} 一个也没有。',
+    next: '请在 {group} 内或与它们同级的组里留出一个共用的 CPU，或去掉其中一组的 `partition`。',
+  },
+  'cpu-partition-takes': {
+    reason: '实验独占 CPU {pins}：启用期间，本机其他程序都不在其上运行。',
+    next: '去掉 `partition` 即可共用。',
   },
   'cpu-partition-overlap': {
     reason: '{group} 要独占的 CPU 中，{pins} 也绑定给了 {other}。',

@@ -6,6 +6,7 @@ const calm: GroupSight = {
   isThere: true,
   hasLimits: true,
   isAsWanted: true,
+  hasPartition: true,
   pins: [],
   cpus: [0, 1, 2, 3],
   guaranteed: 2,
@@ -71,6 +72,13 @@ describe('the condition of a CPU group', () => {
     expect(judged({ pins: [8, 9] })).toEqual(['pins-lost', null]);
     expect(judged({ pins: [2], cpus: [] })).toEqual(['pins-lost', null]);
     expect(judged({ pins: [2], cpus: null })).toEqual(['', null]);
+  });
+
+  it('has lost its partition when the kernel has ended it, wherever it runs', () => {
+    expect(judged({ hasPartition: false, pins: [2, 3], cpus: [2, 3] })).toEqual([
+      'partition-ended',
+      null,
+    ]);
   });
 
   it('tells limits that are gone from limits that somebody changed, and both from a group that is gone', () => {

@@ -2,7 +2,13 @@
  * Control groups as the kernel's rules have them (tg_cfs_schedulable_down, tg_set_cfs_bandwidth, validate_change of cpuset),
  * without a kernel: every operation is checked as the kernel would, file by file.
  */
-import { type CpuSet, formatCpuList, isSubset, parseCpuList } from '../../../agent/cpu/cpu-list.ts';
+import {
+  type CpuSet,
+  formatCpuList,
+  isSubset,
+  overlaps,
+  parseCpuList,
+} from '../../../agent/cpu/cpu-list.ts';
 import { writesFor } from '../../../agent/cpu/files.ts';
 import { type GroupPath, joinPath, parentPath } from '../../../agent/cpu/group.ts';
 import {
@@ -35,7 +41,7 @@ export class ModelGroups {
     return {
       cpus: this.cpus,
       hierarchies: [hierarchy],
-      features: { burst: true, idle: true },
+      features: { burst: true, idle: true, partitions: true },
       groups: new Map(
         [...this.groups].map(([path, { limits, open }]) => [
           path,
@@ -111,6 +117,9 @@ export class ModelGroups {
       'cpuset.cpus': (text) => {
         own.limits = { ...own.limits, cpus: text };
       },
+      'cpuset.cpus.partition': (text) => {
+        own.limits = { ...own.limits, partition: text };
+      },
     };
     for (const { file, text } of writesFor(hierarchy, own.limits, change)) {
       const write = files[file];
@@ -131,7 +140,10 @@ export class ModelGroups {
       if (quota !== null && (quota < 1000 || burst > quota))
         throw new Error(`${what}: EINVAL, ${path}`);
       if (period < 1000 || period > 1_000_000) throw new Error(`${what}: EINVAL, ${path}`);
-      if (this.version === 2) continue;
+      if (this.version === 2) {
+        if (limits.partition !== 'member') this.checkPartition(path, what);
+        continue;
+      }
       const parent = parentPath(path);
       if (quota !== null && parent !== null && this.ratio(path) > this.ratio(parent)) {
         throw new Error(`${what}: EINVAL, ${path} has more than its parent`);
@@ -141,6 +153,25 @@ export class ModelGroups {
         throw new Error(`${what}: EACCES or EBUSY, ${path} is not within ${around}`);
       }
       if (limits.cpus === '') throw new Error(`${what}: ENOSPC, ${path}`);
+    }
+  }
+
+  /** What makes one invalid without a word (update_parent_subparts_cpumask, validate_change). */
+  private checkPartition(path: GroupPath, what: string): void {
+    const of = (group: GroupPath): CpuSet => parseCpuList(this.at(group).limits.cpus) ?? [];
+    const own = of(path);
+    const parent = parentPath(path);
+    const around = parent === null ? this.cpus : of(parent);
+    if (parent !== null && this.at(parent).limits.partition === 'member') {
+      throw new Error(`${what}: ${path} is in no partition`);
+    }
+    const isWhole = parent === null && own.length === around.length;
+    if (own.length === 0 || !isSubset(own, around) || isWhole) {
+      throw new Error(`${what}: ${path} cannot have ${formatCpuList(own)}`);
+    }
+    for (const other of parent === null ? [] : this.childrenOf(parent)) {
+      if (other === path || !overlaps(own, of(other))) continue;
+      throw new Error(`${what}: ${path} is not exclusive beside ${other}`);
     }
   }
 

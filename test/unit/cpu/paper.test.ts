@@ -53,6 +53,34 @@ describe('a split on paper', () => {
     expect(commands).toContain('echo 100000 > /sys/fs/cgroup/netloom.lab/B/cpu.max.burst');
   });
 
+  it('takes CPUs for itself last, from the outside in, and its commands look whether the kernel has given them', () => {
+    const alone = `netloom: 1
+name: lab
+topology: { nodes: {} }
+cpu: { cores: 16, groups: { A: { pins: 0-3, partition: isolated }, B: { pins: 4-5 } } }
+`;
+    const split = paperSplitOf(documentOf(alone), []);
+    const commands = split?.steps.flatMap((step) => step.commands) ?? [];
+    const at = '/sys/fs/cgroup/netloom.lab';
+    expect(commands).toContain(`echo 0-5 > ${at}/cpuset.cpus`);
+    expect(commands.slice(-2)).toEqual([
+      `echo root > ${at}/cpuset.cpus.partition && grep -qx root ${at}/cpuset.cpus.partition`,
+      `echo isolated > ${at}/A/cpuset.cpus.partition && grep -qx isolated ${at}/A/cpuset.cpus.partition`,
+    ]);
+    expect(split?.steps.at(-1)?.changes).toEqual([
+      { field: 'partition', before: 'member', after: 'isolated' },
+    ]);
+    const refusals = (cores: number) =>
+      planLab({
+        lab: 'lab',
+        desired: documentOf(alone.replace('cores: 16', `cores: ${cores}`)),
+        base: null,
+        inventory: { sequence: 0, namespaces: [], links: [], routes: [], engines: [] },
+      }).refusals.map(({ code }) => code);
+    expect(refusals(16)).toEqual([]);
+    expect(refusals(6)).toEqual(['cpu-partition-takes-all']);
+  });
+
   it('is planned against nothing as it is planned for the machine that it is for', () => {
     const { steps, refusals } = planLab({
       lab: 'lab',

@@ -42,3 +42,44 @@ export const randomSplits: fc.Arbitrary<CpuSplit> = randomGroups(2).map((groups)
   cpus: firstCpus(machineCpus),
   root: { ...plainGroup, name: '', groups },
 }));
+
+/**
+ * Splits whose groups may have CPUs for themselves, by the rules that the validator has: each CPU but the last goes to one
+ * group of the first row and one of the second, or to none of them; within a group that shares, every group shares.
+ */
+export const partitionedSplits: fc.Arbitrary<CpuSplit> = fc
+  .record({
+    owners: fc.array(fc.constantFrom('A', 'B', 'C', ''), {
+      minLength: machineCpus - 1,
+      maxLength: machineCpus - 1,
+    }),
+    innerOwners: fc.array(fc.constantFrom('1', '2', ''), {
+      minLength: machineCpus - 1,
+      maxLength: machineCpus - 1,
+    }),
+    exclusivity: fc.dictionary(
+      fc.constantFrom('A', 'B', 'C', 'A1', 'A2', 'B1', 'B2', 'C1'),
+      fc.constantFrom('root' as const, 'isolated' as const),
+    ),
+  })
+  .map(({ owners, innerOwners, exclusivity }) => {
+    const group = (name: string, pins: CpuSet, inner: readonly CpuGroup[]): CpuGroup => ({
+      ...{ ...plainGroup, name, pins, exclusivity: exclusivity[name] ?? 'shared' },
+      groups: inner,
+    });
+    const cpusWhere = (is: (cpu: number) => boolean): CpuSet =>
+      firstCpus(machineCpus - 1).filter(is);
+    const groups = ['A', 'B', 'C'].flatMap((name) => {
+      const pins = cpusWhere((cpu) => owners[cpu] === name);
+      const inner = ['1', '2'].flatMap((suffix) => {
+        const own = pins.filter((cpu) => innerOwners[cpu] === suffix);
+        if (own.length === 0) return [];
+        const one = group(`${name}${suffix}`, own, []);
+        return exclusivity[name] === undefined
+          ? [{ ...one, exclusivity: 'shared' as const }]
+          : [one];
+      });
+      return pins.length === 0 ? [] : [group(name, pins, inner)];
+    });
+    return { cpus: firstCpus(machineCpus), root: { ...plainGroup, name: '', groups } };
+  });

@@ -159,8 +159,29 @@ cpu:
       'groups: { B: { pins: 0-3, partition: root }, A: { pins: 3, partition: isolated } }',
       'cpu-partition-overlap A',
     ],
+    [
+      'groups: { A: { pins: 0-3, groups: { A1: { pins: 0, partition: root } } } }',
+      'cpu-partition-in-shared A/A1',
+    ],
+    ['groups: { A: { pins: 0-3, partition: root }, B: {} }', 'cpu-partition-beside-unpinned B'],
+    [
+      'groups: { A: { pins: 0-1, partition: root, groups: { A1: { pins: 0-1, partition: root }, A2: {} } } }',
+      'cpu-partition-leaves-none A',
+    ],
   ])('may not be %s', (text, problem) => {
     expect(problemsOf(text)).toEqual([problem]);
+  });
+
+  it('leaves a CPU to what is bound to a group whose groups have theirs for themselves', () => {
+    const nodes = (group: string): string => `netloom: 1
+name: lab
+topology: { nodes: { r1: { kind: namespace, cpu: ${group} } } }
+`;
+    const alone = 'groups: { A: { pins: 0-1, partition: root } }';
+    expect(problemsOf(alone, nodes('/'))).toEqual(['cpu-partition-leaves-none /']);
+    expect(problemsOf(alone, nodes('A'))).toEqual([]);
+    const beside = 'groups: { A: { pins: 0-1, partition: root }, B: { pins: 2 } }';
+    expect(problemsOf(beside, nodes('/'))).toEqual([]);
   });
 
   it('has at most ten thousand groups', () => {
@@ -190,6 +211,7 @@ topology:
       adviceOf('cores: 16\ngroups: { A: { cap: 8, groups: { A1: { cap: 12 } } }, B: { cap: 9 } }'),
     ).toEqual(['cpu-overcommitted /', 'cpu-overcommitted A', 'cpu-cap-without-effect A/A1']);
     expect(adviceOf('cores: 16\ngroups: { A: { cap: 2, pins: 0-1, partition: root } }')).toEqual([
+      'cpu-partition-takes /',
       'cpu-cap-at-pins A',
     ]);
   });
