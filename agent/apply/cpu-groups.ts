@@ -3,7 +3,6 @@ import { assertNever, fail, type Failure, type Result, succeed } from '../api/re
 import type { GroupPath } from '../cpu/group.ts';
 import { shows } from '../cpu/limits.ts';
 import type { CpuGroupOperation, CpuHolderOperation } from '../cpu/operation.ts';
-import { planSplit } from '../cpu/plan-split.ts';
 import { findHolder, isHeldWhole, startHolder, stopHolder } from '../kernel/cgroup-holder.ts';
 import type { Cgroups } from '../kernel/cgroups.ts';
 import type { Effect } from './executor.ts';
@@ -54,12 +53,10 @@ export async function carryOutOnHolder(
   const { lab, hierarchy } = place;
   const { state } = findHolder(lab, hierarchy);
   if (state === 'left') {
-    for (const operation of planSplit(null, groups.machine()).last) {
-      const done = carryOutOnGroups(groups, operation, () => []);
-      if (!done.ok) return done;
-    }
-    const cleared = await stopHolder(lab, hierarchy);
+    const cleared = groups.clear();
     if (!cleared.ok) return cleared;
+    const stopped = await stopHolder(lab, hierarchy);
+    if (!stopped.ok) return stopped;
   }
   return kind === 'start-cpu-holder' ? startHolder(lab, hierarchy) : stopHolder(lab, hierarchy);
 }

@@ -32,6 +32,7 @@ export function wordsToHold(lab: string, { base, controllers }: CpuHierarchy): r
     // Whoever stops it, or what the kernel ends for want of memory, does not take the processes of people with it.
     'KillMode=process',
     'OOMPolicy=continue',
+    'OOMScoreAdjust=-1000',
     // What people bind counts as its tasks.
     'TasksMax=infinity',
   ];

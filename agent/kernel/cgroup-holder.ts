@@ -33,7 +33,8 @@ export function findHolder(lab: string, { base }: CpuHierarchy): CpuHolder {
   if (transient !== undefined) {
     const isOurs = transient.split('\n').includes(`Description=${holderDescriptionOf(lab)}`);
     if (!isOurs) return { unit, state: 'foreign' };
-    if (existsSync(base)) return { unit, state: 'held' };
+    // systemd knows a unit for as long as anybody is in its directory, also one that was stopped.
+    if (processesIn(path.join(base, ownProcesses)).length > 0) return { unit, state: 'held' };
   }
   if (unitFolders.some((folder) => existsSync(path.join(folder, unit)))) {
     return { unit, state: 'foreign' };

@@ -9,7 +9,7 @@ import path from 'node:path';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { type CpuSet, formatCpuList, isSubset, parseCpuList, unionOf } from '../cpu/cpu-list.ts';
 import { type FileWrite, type ReadFile, readLimits, writesFor } from '../cpu/files.ts';
-import { type GroupPath, joinPath, parentPath } from '../cpu/group.ts';
+import { depthOf, type GroupPath, joinPath, parentPath } from '../cpu/group.ts';
 import {
   type CpuLimits,
   initialLimits,
@@ -69,14 +69,21 @@ function placeInHierarchy(
   return places.get(version === 2 ? '' : controller);
 }
 
+interface Evicted {
+  /** With their start times. */
+  readonly processes: readonly (readonly [pid: number, startTime: number])[];
+  /** The group that they went to; null is outside. */
+  readonly to: GroupPath | null;
+}
+
 export class Cgroups {
   readonly hierarchies: readonly CpuHierarchy[];
   private readonly lab: string;
   /** Where processes go that belong to no group of the lab any more, by hierarchy. */
   private readonly outside: readonly string[];
   private readonly readText: ReadFile;
-  /** Who was in groups that were removed, with its start time: whoever takes a removal back has them in there again. */
-  private readonly evicted = new Map<GroupPath, readonly (readonly [number, number])[]>();
+  /** Who was in groups that were removed: whoever takes a removal back has them in there again. */
+  private readonly evicted = new Map<GroupPath, Evicted>();
 
   /** `read` is for somebody who reads again and again, and keeps files open for that. */
   constructor(
@@ -204,10 +211,9 @@ export class Cgroups {
     const evicted = this.evicted.get(group);
     if (!made.ok || evicted === undefined) return made;
     this.evicted.delete(group);
-    const parent = parentPath(group);
-    const left = evicted.filter(
+    const left = evicted.processes.filter(
       ([pid, startTime]) =>
-        readProcess(pid)?.startTime === startTime && this.groupOf(pid) === parent,
+        readProcess(pid)?.startTime === startTime && this.groupOf(pid) === evicted.to,
     );
     return this.move(
       left.map(([pid]) => pid),
@@ -252,11 +258,40 @@ export class Cgroups {
       if (!removed.ok) return removed;
       takeBackHandedDown(hierarchy, handed);
     }
-    const those = [...evicted].flatMap((pid) => {
+    this.remember(group, evicted, parent);
+    return succeed(undefined);
+  }
+
+  private remember(group: GroupPath, pids: Iterable<number>, to: GroupPath | null): void {
+    const processes = [...pids].flatMap((pid) => {
       const startTime = readProcess(pid)?.startTime;
       return startTime === undefined ? [] : [[pid, startTime] as const];
     });
-    this.evicted.set(group, those);
+    this.evicted.set(group, { processes, to });
+  }
+
+  /** Takes everything away, whatever somebody else has made of it; who is in it goes outside. */
+  clear(): Result<void> {
+    const upwards = [...this.machine().groups.keys()].toSorted(
+      (one, other) => depthOf(other) - depthOf(one),
+    );
+    for (const group of upwards) {
+      const evicted = new Set<number>();
+      for (const [index, hierarchy] of this.hierarchies.entries()) {
+        const directory = directoryOf(hierarchy, this.lab, group);
+        const handed = group === '' ? readHandedDown(directory) : [];
+        for (const place of [path.join(directory, ownProcesses), directory]) {
+          if (!existsSync(place)) continue;
+          const drained = drain(place, this.outside[index] ?? hierarchy.base);
+          if (!drained.ok) return drained;
+          for (const pid of drained.value) evicted.add(pid);
+          const removed = removeDirectory(place);
+          if (!removed.ok) return removed;
+        }
+        takeBackHandedDown(hierarchy, handed);
+      }
+      this.remember(group, evicted, null);
+    }
     return succeed(undefined);
   }
 

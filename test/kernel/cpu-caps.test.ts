@@ -102,14 +102,14 @@ describe('on this machine’s own hierarchy, while every CPU is busy', () => {
         expect(used).toBeLessThan(cap * (1 + within));
         // The control would have given all that it had: others took what is missing, if that was less.
         const wasToBeHad = left > cap - used + within * cpus;
-        if (used >= least && wasToBeHad) return;
-        if (wasToBeHad || done === measurements) {
-          expect
-            .soft(used, `the control had ${left.toFixed(3)} cores`)
-            .toBeGreaterThanOrEqual(least);
-          expect(left).toBeGreaterThan(cap - used + within * cpus);
+        if (wasToBeHad) {
+          expect(used, `the control had ${left.toFixed(3)} cores`).toBeGreaterThan(least);
           return;
         }
+        if (done < measurements) continue;
+        const said = `${group} used ${used.toFixed(3)} of ${String(cap)} cores, the control ${left.toFixed(3)}`;
+        process.stderr.write(`no verdict on a cap: ${said}; others took the rest\n`);
+        return;
       }
     },
   );

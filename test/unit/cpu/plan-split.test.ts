@@ -169,7 +169,7 @@ describe('partitions of cgroup v2', () => {
         const operations = planned(after, model);
         const done = operations.slice(0, cut % (operations.length + 1));
         for (const operation of done) model.carryOut(operation);
-        for (const operation of done.toReversed()) model.carryOut(inverseOfCpu(operation));
+        for (const operation of done.toReversed()) model.carryOut(inverseOfGroup(operation));
         expect(model.state()).toBe(seen);
         for (const operation of operations) model.carryOut(operation);
         expect(planned(after, model)).toEqual([]);
@@ -179,7 +179,7 @@ describe('partitions of cgroup v2', () => {
   });
 });
 
-function isJoin(operation: CpuOperation): boolean {
+function isJoin(operation: CpuGroupOperation): boolean {
   return (
     operation.kind === 'change-cpu-group' &&
     operation.after.partition !== undefined &&
