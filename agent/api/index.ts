@@ -22,4 +22,5 @@ export * from './process.ts';
 export * from './realm-files.ts';
 export * from './result.ts';
 export * from './traffic.ts';
+export * from './traffic-csv.ts';
 export * from './version.ts';

@@ -11,7 +11,6 @@ import {
   type Result,
   succeed,
 } from '../../agent/api/index.ts';
-import { interfaceTitle } from '../../agent/dissect/capture/capture-writer.ts';
 import type { CapturedPacket } from '../../agent/dissect/capture/captured-packet.ts';
 import { CaptureReader } from '../../agent/dissect/capture/capture-reader.ts';
 import { dissect } from '../../agent/dissect/dissect.ts';
@@ -23,6 +22,7 @@ import type { AgentConnection } from '../workbench/realm-door.ts';
 import { type Context, labOf, parseRealm } from './context.ts';
 import { LineOutput } from './line-output.ts';
 import { type ExitCode, exitCodeOf, printable, printFailure, printProgress } from './output.ts';
+import { flowSink, titleOfInterface } from './flow-sink.ts';
 import { agentOf } from './process-verbs.ts';
 
 export interface CaptureOptions {
@@ -32,6 +32,9 @@ export interface CaptureOptions {
   readonly snapLength: number;
   readonly realm?: string;
   readonly json?: boolean;
+  /** Who talked to whom instead of packets; with `csv` as comma-separated values. */
+  readonly flows?: boolean;
+  readonly csv?: boolean;
 }
 
 interface Target {
@@ -42,11 +45,17 @@ interface Target {
 /** Milliseconds that the agent waits for packets before it answers that there are none. */
 const waitTime = 500;
 
+export interface Finished {
+  readonly agent: AgentConnection;
+  readonly capture: string;
+  readonly interfaces: ReadonlyMap<number, CapturedInterface>;
+}
+
 /** Takes what comes; fails where it can take no more. */
-interface Sink {
+export interface Sink {
   take(piece: CaptureRead): Promise<Result<void>>;
-  /** All of it was taken. */
-  finish(): Promise<Result<void>>;
+  /** All of it was taken; the agent has the capture still. */
+  finish(done: Finished): Promise<Result<void>>;
   /** Nothing was captured. */
   drop(): Promise<void>;
 }
@@ -148,7 +157,10 @@ async function namedPlaces(
   return succeed({ agent: agent.value, places });
 }
 
-async function sinkOf({ write, json }: CaptureOptions): Promise<Result<Sink>> {
+async function sinkOf({ write, json, flows, csv }: CaptureOptions): Promise<Result<Sink>> {
+  if (flows === true) {
+    return succeed(flowSink(csv === true ? 'csv' : json === true ? 'json' : 'table'));
+  }
   if (write === undefined) return succeed(new PacketLines(json === true));
   if (write === '-') return succeed(standardOutput);
   const draft = await CaptureDraft.open(write);
@@ -222,6 +234,7 @@ class CaptureRun {
   private readonly sink: Sink;
   private readonly most: number;
   private readonly call = new AbortController();
+  private readonly interfaces = new Map<number, CapturedInterface>();
   private id: string | null = null;
   private asked = false;
   /** Why it stopped, where nobody asked for that. */
@@ -264,8 +277,9 @@ class CaptureRun {
       return this.ended === null ? 0 : printFailure(this.ended, json);
     }
     const taken = await this.take(id);
+    const { agent, interfaces } = this;
+    const finished = taken.ok ? await this.sink.finish({ agent, capture: id, interfaces }) : taken;
     this.call.abort();
-    const finished = taken.ok ? await this.sink.finish() : taken;
     this.summarize();
     if (!finished.ok) return printFailure(finished.failure);
     if (this.ended === null) return 0;
@@ -273,17 +287,23 @@ class CaptureRun {
     return exitCodeOf(this.ended) === 3 ? 3 : 1;
   }
 
+  private remember(interfaces: readonly CapturedInterface[]): void {
+    for (const one of interfaces) this.interfaces.set(one.number, one);
+  }
+
   private follow(progress: CaptureProgress): void {
     switch (progress.kind) {
       case 'started':
         this.id = progress.capture;
+        this.remember(progress.interfaces);
         printProgress(`capturing on ${describeInterfaces(progress.interfaces)}; Ctrl-C ends it`);
         // It was asked to end before it began.
         if (this.asked) this.stop();
         return;
       case 'interfaces':
+        this.remember(progress.interfaces);
         for (const one of progress.interfaces) {
-          if (!one.present) printProgress(printable(`${titleOf(one)} is gone`));
+          if (!one.present) printProgress(printable(`${titleOfInterface(one)} is gone`));
         }
         return;
       case 'totals':
@@ -351,12 +371,8 @@ class CaptureRun {
   }
 }
 
-function titleOf({ title, name }: CapturedInterface): string {
-  return interfaceTitle({ namespace: title, name });
-}
-
 function describeInterfaces(interfaces: readonly CapturedInterface[]): string {
-  const shown = interfaces.slice(0, 8).map(titleOf).join(', ');
+  const shown = interfaces.slice(0, 8).map(titleOfInterface).join(', ');
   const more = interfaces.length - 8;
   return printable(more > 0 ? `${shown} and ${String(more)} more` : shown);
 }

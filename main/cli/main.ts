@@ -335,6 +335,7 @@ function buildProgram(): Program {
     .option('--realm <realm>', 'sandbox:NAME or host')
     .option('--every <milliseconds>', 'time between two looks', parseInterval, 1000)
     .option('-c, --count <n>', 'stop after so many looks', parseCount)
+    .option('--csv', 'print comma-separated values, a line for each interface and look')
     .addOption(jsonOption())
     .action((lab: string | undefined, options: WatchOptions) =>
       run((context) => watch(context, lab, options)),
@@ -350,8 +351,16 @@ function buildProgram(): Program {
     .option('-w, --write <file>', 'write pcapng for Wireshark and others; - is standard output')
     .option('-c, --count <n>', 'stop after so many packets', parseCount)
     .option('-s, --snap-length <bytes>', 'bytes of a packet at most', parseSnapLength, 262_144)
+    .addOption(
+      new Option('--flows', 'show who talked to whom when it ends, instead of packets').conflicts(
+        'write',
+      ),
+    )
     .option('--realm <realm>', 'sandbox:NAME or host')
-    .option('--json', 'print one JSON object a packet')
+    .option('--json', 'print one JSON object a packet, or a flow')
+    .addOption(
+      new Option('--csv', 'print flows as comma-separated values').implies({ flows: true }),
+    )
     .action((words: string[], options: CaptureOptions) =>
       run((context) => capture(context, words, options)),
     );

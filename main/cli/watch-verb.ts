@@ -4,6 +4,8 @@ import {
   type LinkCounterName,
   linkCounterNames,
   type RatesSample,
+  ratesCsvHead,
+  ratesCsvLine,
   type Result,
   succeed,
   type WatchedLink,
@@ -22,6 +24,8 @@ export interface WatchOptions {
   /** Readings; on and on unless given. */
   readonly count?: number;
   readonly json?: boolean;
+  /** Comma-separated values, which interfaces have whose rates are known. */
+  readonly csv?: boolean;
 }
 
 /** Null for what is not known. */
@@ -53,6 +57,7 @@ export async function watch(
   process.once('SIGINT', stop).once('SIGTERM', stop);
   const rows = new Map<string, Row>();
   let shown = 0;
+  if (options.csv === true) process.stdout.write(ratesCsvHead);
   const take = (sample: RatesSample): void => {
     if (end.signal.aborted) return;
     if (sample.links.some(({ link }) => !own.knows(link))) void own.look();
@@ -60,7 +65,8 @@ export async function watch(
     // The first one only begins to count.
     if (sample.since === 0) return;
     const those = [...rows.values()].filter(({ link }) => own.has(link.link));
-    if (json) process.stdout.write(`${JSON.stringify(jsonOf(sample, those))}\n`);
+    if (options.csv === true) process.stdout.write(csvOf(those));
+    else if (json) process.stdout.write(`${JSON.stringify(jsonOf(sample, those))}\n`);
     else printResult(tableOf(those));
     shown += 1;
     if (shown === options.count) stop();
@@ -150,6 +156,15 @@ function jsonOf({ time, since }: RatesSample, rows: readonly Row[]): unknown {
       rates,
     })),
   };
+}
+
+function csvOf(rows: readonly Row[]): string {
+  const time = Date.now();
+  return rows
+    .flatMap(({ link: { title, name }, rates }) =>
+      rates === null ? [] : [ratesCsvLine(time, { namespace: title, name, rates })],
+    )
+    .join('');
 }
 
 function tableOf(rows: readonly Row[]): string {

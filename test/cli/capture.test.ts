@@ -1,4 +1,5 @@
 /** watch and capture: what the commands say of a lab that is used, beside what was sent and what tshark reads. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -175,6 +176,46 @@ describe.each(people)('as $who', ({ user }) => {
     expect(payloads.some((payload) => payload.includes(inner))).toBe(true);
   }, 90_000);
 
+  it('says who talked to whom when it ends, as a table, JSON and comma-separated values', async () => {
+    const ask = (...form: string[]): Promise<CommandResult> =>
+      during(['two-namespaces', 'r1', '-f', 'icmp', '--flows', ...form], () =>
+        ping('two-namespaces', 'r1', '172.16.0.2', 3),
+      );
+    const table = await ask();
+    expect(table.stdout).toMatch(/^NAMESPACE +PROTOCOL +FIRST +SECOND +PACKETS +BYTES/);
+    expect(table.stdout).toMatch(/^r1 +icmp +172\.16\.0\.1 +172\.16\.0\.2 +6 +588$/m);
+    const [flow] = lines<{
+      readonly namespace: string;
+      readonly packets: number;
+      readonly interfaces: readonly string[];
+    }>((await ask('--json')).stdout);
+    expect(flow).toMatchObject({ namespace: 'r1', packets: 6, interfaces: ['r1:veth1.1'] });
+    const [head = '', row = ''] = (await ask('--csv')).stdout.split('\r\n');
+    const cells = new Map(head.split(',').map((name, at) => [name, row.split(',')[at]]));
+    expect(cells.get('first end')).toBe('172.16.0.1');
+    expect(cells.get('bytes of the second')).toBe(String(3 * 98));
+    expect(cells.get('interfaces')).toBe('r1:veth1.1');
+    expect(Date.parse(cells.get('last seen') ?? '')).toBeGreaterThan(Date.now() - 60_000);
+  }, 90_000);
+
+  it('is read along by another program from standard output', async () => {
+    const words = ['capture', 'two-namespaces', 'r1', '-f', 'icmp', '-w', '-', '-c', '4'];
+    const child = netloom.start(words);
+    // A pipe of the shell's: Node's are sockets, which tshark does not read.
+    const shark = spawn('sh', ['-c', 'cat | tshark -l -r - -T fields -e icmp.type'], {
+      env: { ...process.env, HOME: '/nonexistent', XDG_CONFIG_HOME: '/nonexistent' },
+    });
+    let read = '';
+    shark.stdout.setEncoding('utf8').on('data', (text: string) => (read += text));
+    child.stdout?.pipe(shark.stdin);
+    const begun = new Promise((resolve) => child.stderr?.once('data', resolve));
+    const ended = [once(child, 'close'), once(shark, 'close')];
+    await begun;
+    await ping('two-namespaces', 'r1', '172.16.0.2', 2);
+    expect((await Promise.all(ended)).map(([status]) => status as number)).toEqual([0, 0]);
+    expect(read.trim().split('\n')).toEqual(['8', '0', '8', '0']);
+  }, 60_000);
+
   it('has packets of a tun as they are there: IP alone', async () => {
     const file = path.join(netloom.home, 'tun.pcapng');
     await during(['tun-tunnel', 'west:tun0', 'west:lan0', '-f', 'icmp', '-w', file], () =>
@@ -275,6 +316,20 @@ describe.each(people)('as $who', ({ user }) => {
     expect(busiest).toBeLessThan(60);
     expect(Math.max(...rates.map((each) => each['transmittedPackets'] ?? 0))).toBeGreaterThan(5);
   }, 60_000);
+
+  it('prints rates as comma-separated values', async () => {
+    const { status, stdout } = await netloom.run([
+      ...['watch', 'two-namespaces', '--every', '200', '-c', '3', '--csv'],
+    ]);
+    expect(status).toBe(0);
+    const [head = '', ...rows] = stdout.trimEnd().split('\r\n');
+    expect(head).toMatch(/^time,namespace,interface,received packets\/s,/);
+    expect(rows.length).toBeGreaterThan(9);
+    for (const row of rows) {
+      expect(row).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z,(?:r[12])?,[\w.-]+(?:,\d+(?:\.\d)?){8}$/);
+    }
+    expect(rows.some((row) => row.includes(',r1,veth1.1,'))).toBe(true);
+  }, 30_000);
 
   it('shows a table of rates', async () => {
     const { status, stdout } = await netloom.run(['watch', 'two-namespaces', '-c', '1']);

@@ -7,7 +7,7 @@
  * seconds only, begin when all are in their place, and yield to everybody; and what needs a process of an agent's own comes
  * last, a few steps of it.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -53,13 +53,14 @@ const notes = `    A: { cap: 8, groups: { A1: { cap: 3 }, A2: { cap: 3 }, A3: { 
 
 /**
  * The same caps over the longest period that the kernel takes. The guest's CPUs wait for a real one for tens of milliseconds,
- * which its clock counts as use: too much of a tenth of a second, and little of a whole one.
+ * which its clock counts as use: too much of a tenth of a second, and little of a whole one. A check that ends late has counted
+ * what a group runs at the beginning of a period once too often: of ten that is within what it tolerates.
  */
 const overSeconds = (text: string): string =>
   text
     .replaceAll(/\{ cap: [\d.]+/g, '$&, period: 1000')
     .replaceAll(/^( +)cap: [\d.]+$/gm, '$&\n$1period: 1000')
-    .replaceAll('seconds: 1', 'seconds: 4');
+    .replaceAll('seconds: 1', 'seconds: 10');
 
 function read(file: string): string {
   return readFileSync(`${top}/${file}`, 'utf8').trim();
@@ -120,7 +121,7 @@ async function measured(group: string): Promise<number> {
   const isCapped = !read(`${group}cpu.max`).startsWith('max');
   const now = (): Promise<Use> => (isCapped ? stoppedUse(group) : Promise.resolve(useOf(group)));
   const before = await now();
-  await delay(4000);
+  await delay(isCapped ? 6000 : 4000);
   const after = await now();
   const seconds = isCapped ? after.periods - before.periods : (after.at - before.at) / 1000;
   return (after.usage - before.usage) / 1e6 / seconds;
@@ -199,6 +200,10 @@ describe('a split in the transaction of a lab', () => {
     const loops = Array.from({ length: 16 }, () => start('read go; while :; do :; done'));
     const pids = loops.map(({ pid }) => pid ?? 0);
     await bind('/', pids);
+    // In the root each has a CPU of its own from its first moment on: two on one stay there for seconds, until a late timer
+    // finds another CPU idle. Elsewhere they have those of their group again.
+    const own = pids.map((pid, cpu) => `taskset -pc ${cpu} ${pid}`).join(' && ');
+    expect(spawnSync('sh', ['-c', own]).status).toBe(0);
     for (const { stdin } of loops) stdin?.write('go\n');
     const seen: Record<string, number> = {};
     for (const [group, directory] of [
@@ -207,9 +212,9 @@ describe('a split in the transaction of a lab', () => {
       ['A/A1', 'A/A1/'],
       ['B', 'B/'],
     ] as const) {
-      await bind(group, pids);
-      // What is left of the period in which they moved.
-      await delay(1000);
+      if (group !== '/') await bind(group, pids);
+      // The period in which they moved, and those that pay for what it ran over.
+      await delay(2500);
       seen[group] = await measured(directory);
     }
     // Of one that is at its cap, while it is: what a window shows, of several of its periods.
@@ -221,12 +226,12 @@ describe('a split in the transaction of a lab', () => {
     seen['P'] = await measured('P/');
     for (const loop of loops) loop.kill('SIGKILL');
     await Promise.all(loops.map((loop) => once(loop, 'exit')));
+    process.stderr.write(`cores used: ${JSON.stringify(seen)}\n`);
     for (const [group, cores] of Object.entries({ '/': 16, A: 8, 'A/A1': 3, B: 4, P: 4 })) {
       const share = (seen[group] ?? 0) / cores;
       expect(share, `${group} used ${String(seen[group])} cores`).toBeGreaterThan(0.85);
       expect(share, `${group} used ${String(seen[group])} cores`).toBeLessThan(1.07);
     }
-    process.stderr.write(`cores used: ${JSON.stringify(seen)}\n`);
     expect(shown.conditions).toContain('at-cap');
     expect(shown.processes).toBe(16);
     must(await change({ kind: 'undo', lab: 'split' }));
@@ -416,9 +421,7 @@ describe('the agent of the host', () => {
     machine = await HostMachine.open();
     await machine.startAgent();
   });
-  afterAll(async () => {
-    await machine.close();
-  });
+  // It ends with the guest, which this is the last of.
 
   const withRun = split(notes).replace(
     'nodes: {}',

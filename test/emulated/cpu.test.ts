@@ -8,7 +8,7 @@ const files = await bundleForGuest([
 ]);
 const reports = await GuestReports.collect(
   'guest-cpu',
-  (places) => places.vitest({ directory: bundleDirectory, files, stem: 'inside' }),
+  (places) => places.vitest({ directory: bundleDirectory, files, stem: 'inside', isolate: false }),
   // Once in a while 16 processors that are threads on fewer real ones wait for each other for ever; the longest that a test
   // goes on without a word is half of this.
   { machine: 'emulated', timeoutSeconds: 1500, silentSeconds: 240, cpus: 16 },

@@ -48,6 +48,8 @@ export interface VitestCommand {
   readonly stem: string;
   /** Parts of the names of the tests that are to run; all where there are none. */
   readonly only?: readonly string[];
+  /** One process for all files, which saves a slow machine its start. */
+  readonly isolate?: boolean;
 }
 
 /** What a guest's script is written with. */
@@ -64,7 +66,7 @@ export class GuestPlaces {
   }
 
   /** A guest is slow: these tests have the longest bounds. */
-  vitest({ directory, files, stem, only = [] }: VitestCommand): string {
+  vitest({ directory, files, stem, only = [], isolate = true }: VitestCommand): string {
     return [process.execPath, 'node_modules/vitest/vitest.mjs', 'run', ...files]
       .concat(['--config', 'test/vitest.config.ts', '--dir', directory])
       .concat(['--testTimeout=600000', '--hookTimeout=600000'])
@@ -72,6 +74,7 @@ export class GuestPlaces {
       .concat(['--reporter=verbose', '--reporter=json'])
       .concat([`--outputFile.json=${path.join(this.results, `${stem}.json`)}`])
       .concat(only.length === 0 ? [] : ['-t', only.join('|')])
+      .concat(isolate ? [] : ['--no-isolate'])
       .map(quote)
       .join(' ');
   }

@@ -2,7 +2,7 @@
  * The first ping seen crossing the wire, in real Chromium on a real network: rates on the drawing, a capture with its
  * packets, filters and fields, and a file that tshark reads.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Page } from 'playwright-core';
@@ -40,13 +40,7 @@ const busy = async (): Promise<number> =>
 
 /** Pings r2 from r1 inside of the realm, until it ends or is killed. */
 function startPing(...args: string[]): ChildProcess {
-  const keeper = String(window.keeperOf(lab));
-  const enter = ['-t', keeper, '-U', '--preserve-credentials', '-m', '-n', '-p', '--'];
-  const command = ['ip', 'netns', 'exec', 'r1', 'ping', ...args, '172.16.0.2'];
-  const ping = spawn('nsenter', [...enter, ...command], {
-    cwd: '/',
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
+  const ping = window.startIn(lab, 'r1', ['ping', ...args, '172.16.0.2']);
   pings.push(ping);
   return ping;
 }
@@ -203,6 +197,12 @@ describe('a capture', () => {
     await page.getByTestId('packets-view-flows').click();
     const flow = page.getByTestId('packet-flow').filter({ hasText: '172.16.0.1' });
     await expect.poll(() => flow.innerText()).toMatch(/^r1\s+ICMP\s+172\.16\.0\.1\s+172\.16\.0\.2/);
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await page.getByRole('button', { name: 'Copy as comma-separated values' }).click();
+    await page.getByRole('button', { name: 'Copied' }).waitFor();
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    expect(copied).toMatch(/^namespace,protocol,first end,/);
+    expect(copied).toMatch(/^r1,icmp,172\.16\.0\.1,,172\.16\.0\.2,,\d+,\d+,.*,r1:veth1\.1,,/m);
     await picture('flows');
     await page.getByTestId('packets-view-packets').click();
   });

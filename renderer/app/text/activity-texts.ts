@@ -159,6 +159,7 @@ export const englishPackets = {
     last: 'Last seen',
   },
   showFlow: 'Show its packets',
+  copyFlows: 'Copy as comma-separated values',
 };
 
 export const chinesePackets: typeof englishPackets = {
@@ -272,4 +273,5 @@ export const chinesePackets: typeof englishPackets = {
     last: '最近见到',
   },
   showFlow: '显示其数据包',
+  copyFlows: '复制为 CSV',
 };

@@ -5,7 +5,13 @@ import type { english } from './english.ts';
 type Shape<T> = { readonly [K in keyof T]: T[K] extends string ? string : Shape<T[K]> };
 
 export const chinese: Shape<typeof english> = {
-  action: { cancel: '取消', close: '关闭', save: '保存' },
+  action: {
+    cancel: '取消',
+    close: '关闭',
+    save: '保存',
+    copied: '已复制',
+    copyFailed: '浏览器不允许 Netloom 使用剪贴板。',
+  },
   time: { now: '刚刚' },
   rail: { title: '视图', menu: '菜单' },
   view: { library: '实验库', topology: '拓扑', cpu: 'CPU 划分', inventory: '系统清单' },
@@ -843,8 +849,6 @@ export const chinese: Shape<typeof english> = {
     diff: '差异',
     commands: '命令',
     copy: '复制命令',
-    copied: '已复制',
-    copyFailed: '浏览器不允许 Netloom 使用剪贴板，请直接选中文本复制。',
     close: '关闭计划',
     steps: '计划步骤',
     phase: {

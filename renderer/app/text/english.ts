@@ -3,7 +3,13 @@ import { englishCpu } from './cpu-texts.ts';
 
 /** Every text of the window in English; Chinese has the same shape. `one | many` where a number is said. */
 export const english = {
-  action: { cancel: 'Cancel', close: 'Close', save: 'Save' },
+  action: {
+    cancel: 'Cancel',
+    close: 'Close',
+    save: 'Save',
+    copied: 'Copied',
+    copyFailed: 'The browser does not let Netloom use the clipboard.',
+  },
   time: { now: 'just now' },
   rail: { title: 'Views', menu: 'Menu' },
   view: { library: 'Library', topology: 'Topology', cpu: 'CPU split', inventory: 'Host inventory' },
@@ -849,8 +855,6 @@ export const english = {
     diff: 'Diff',
     commands: 'Commands',
     copy: 'Copy the commands',
-    copied: 'Copied',
-    copyFailed: 'The browser does not let Netloom use the clipboard. Select the text instead.',
     close: 'Close the plan',
     steps: 'Steps of the plan',
     phase: {
