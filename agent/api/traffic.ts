@@ -199,7 +199,7 @@ export const PacketRowSchema = z.strictObject({
   nanoseconds: CountSchema,
   /** Number of a `CapturedInterface`. */
   interface: CountSchema,
-  direction: z.enum(['received', 'sent']),
+  direction: z.enum(['received', 'sent']).nullable(),
   protocol: z.string(),
   /** Of the innermost packet: of hosts, else of cards; empty where there is none. */
   source: z.string(),

@@ -1,6 +1,6 @@
 /**
- * A capture: rings of several namespaces, the packets of them that are kept, and what is asked about those. It works in slices,
- * so that rings are emptied while a filter goes through all packets. In the agent it has a thread of its own
+ * A capture: rings of several namespaces, and the packets of them that are kept (`KeptPackets`). It works in slices, so that
+ * rings are emptied while a filter goes through all packets. In the agent it has a thread of its own
  * (`agent/capture-worker.ts`).
  */
 import { setImmediate as turn, setTimeout as pause } from 'node:timers/promises';
@@ -14,26 +14,15 @@ import {
   type CaptureRows,
   type CaptureRowsArguments,
   type CaptureTotals,
-  maximumKeptBytes,
-  maximumKeptPackets,
-  type PacketRow,
   type PacketSightings,
 } from '../api/traffic.ts';
-import { fail, type Failure, type Result, succeed } from '../api/result.ts';
-import { FlowTable } from '../activity/flow-table.ts';
-import type { CapturedPacket } from '../dissect/capture/captured-packet.ts';
-import type { Dissection } from '../dissect/core/dissection.ts';
-import { dissect } from '../dissect/dissect.ts';
-import { flowPacketOf } from '../dissect/flow-packet.ts';
-import { summaryOf } from '../dissect/summary.ts';
+import { type Result, succeed } from '../api/result.ts';
+import type { InterfaceRegister } from '../packets/interface-register.ts';
+import { KeptPackets } from '../packets/kept-packets.ts';
+import { numbersFrom } from '../packets/live-filters.ts';
 import { ArrivalOrder } from './arrival-order.ts';
 import { compileFilter, filterOfEverything } from './capture-filter.ts';
-import { flowsView } from './flows-view.ts';
-import { InterfaceRegister } from './interface-register.ts';
-import { identityOf, isWithin } from './packet-identity.ts';
-import { LiveFilters, numbersFrom } from './live-filters.ts';
 import { type RingRequest, RingSet } from './ring-set.ts';
-import { PacketStore, type StoredPacket } from './packet-store.ts';
 import { writePackets } from './packet-writing.ts';
 import type { LivePacket } from './ring-block.ts';
 
@@ -60,16 +49,11 @@ export interface PlaceChanges {
   }[];
 }
 
-/** Milliseconds of work before rings have their turn. */
-const slice = 8;
 /** Milliseconds for which the kernel may keep packets in a block that is not full, twice over. */
 const patience = 20;
 const settleTime = 2 * patience;
 /** Milliseconds between two reports. */
 const reportInterval = 100;
-/** Seconds around a packet in which it is looked for elsewhere. */
-const sightingTime = 1;
-const maximumSightings = 200;
 
 interface Arrived {
   readonly request: RingRequest;
@@ -79,17 +63,11 @@ interface Arrived {
 
 export class CaptureSession {
   private readonly onEvent: (event: SessionEvent) => void;
-  private readonly store = new PacketStore({
-    capacity: maximumKeptPackets,
-    memory: maximumKeptBytes,
-  });
-  private readonly flowTable = new FlowTable();
-  private readonly register = new InterfaceRegister();
+  private readonly kept: KeptPackets;
+  private readonly register: InterfaceRegister;
   private readonly rings: RingSet;
-  private readonly filters: LiveFilters;
   private readonly waiting = new Set<() => void>();
   private request: SessionRequest = { rings: [], filter: null, snapLength: 0 };
-  private bytes = 0;
   private reported = '';
   private timer: NodeJS.Timeout | undefined;
   private releaseTimer: NodeJS.Timeout | undefined;
@@ -110,11 +88,11 @@ export class CaptureSession {
         void this.changePlaces({ namespaces: [], gone: [{ namespace, index }], names: [] });
       },
     });
-    this.filters = new LiveFilters(this.store, {
-      frame: (number) => this.framed(number),
+    this.kept = new KeptPackets({
       rest: () => this.rest(),
-      timer,
+      drops: () => [...this.rings.drops()].map(([namespace, dropped]) => ({ namespace, dropped })),
     });
+    this.register = this.kept.register;
   }
 
   /** Captures from now on, at all places or at none. */
@@ -173,10 +151,8 @@ export class CaptureSession {
     const number = this.register.numberOf({ namespace, title, index }, linkType, () => {
       return packet.interface.name ?? `#${String(index)}`;
     });
-    this.register.count(number);
-    this.bytes += wireLength;
     const { seconds, nanoseconds } = time ?? { seconds: 0, nanoseconds: 0 };
-    const kept = this.store.add({
+    this.kept.add({
       time: { seconds, nanoseconds },
       interface: number,
       direction: packet.direction,
@@ -185,14 +161,6 @@ export class CaptureSession {
       isChecksumPending: packet.isChecksumPending,
       segmentSize: packet.segmentSize,
     });
-    const dissection = dissect(bytes, linkType, wireLength);
-    this.filters.take(kept, dissection);
-    const flow = flowPacketOf(dissection, {
-      namespace,
-      interface: number,
-      time: seconds * 1000 + nanoseconds / 1e6,
-    });
-    if (flow !== null) this.flowTable.add(flow);
   }
 
   /** Names count at once. What is gone may have packets that the kernel has not handed on yet: they are waited for. */
@@ -271,44 +239,28 @@ export class CaptureSession {
 
   private report(): void {
     this.tellInterfaces();
-    this.filters.drop();
-    const totals = this.totals();
+    this.kept.tidy();
+    const totals = this.kept.totals();
     const text = `${String(totals.packets)} ${String(totals.dropped)} ${String(totals.oldest)}`;
     if (text === this.reported) return;
     this.reported = text;
     this.onEvent({ kind: 'totals', totals });
   }
 
-  totals(): CaptureTotals {
-    const drops = [...this.rings.drops()].map(([namespace, dropped]) => ({ namespace, dropped }));
-    return {
-      packets: this.store.newest,
-      bytes: this.bytes,
-      dropped: drops.reduce((sum, { dropped }) => sum + dropped, 0),
-      drops,
-      oldest: this.store.oldest,
-      keptBytes: this.store.bytes,
-    };
+  rows(args: CaptureRowsArguments): Promise<Result<CaptureRows>> {
+    return this.kept.rows(args);
   }
 
-  async rows({ filter, from, count }: CaptureRowsArguments): Promise<Result<CaptureRows>> {
-    const found = await this.filters.matching(filter);
-    if (!found.ok) return found;
-    const matches = found.value;
-    const place =
-      from.kind === 'end'
-        ? Math.max(0, matches.count - count)
-        : from.kind === 'place'
-          ? Math.min(from.place, matches.count)
-          : matches.placeOf(from.number);
-    const rows: PacketRow[] = [];
-    for (let step = 0; step < count; step += 1) {
-      const number = matches.at(place + step);
-      const packet = number === undefined ? null : this.store.get(number);
-      if (packet === null) break;
-      rows.push(this.rowOf(packet));
-    }
-    return succeed({ rows, place, matching: matches.count, totals: this.totals() });
+  packet(number: number): Promise<Result<CapturedBytes>> {
+    return Promise.resolve(this.kept.packet(number));
+  }
+
+  sightings(number: number): Promise<Result<PacketSightings>> {
+    return this.kept.sightings(number);
+  }
+
+  flows(count: number): Promise<Result<CaptureFlows>> {
+    return Promise.resolve(succeed(this.kept.flows(count)));
   }
 
   private async rest(): Promise<void> {
@@ -316,87 +268,12 @@ export class CaptureSession {
     if (this.state === 'closed') throw new Error('the capture was closed');
   }
 
-  private framed(number: number): CapturedPacket | null {
-    const packet = this.store.get(number);
-    if (packet === null) return null;
-    const linkType = this.register.get(packet.interface)?.linkType ?? 1;
-    const name = this.register.titleOf(packet.interface);
-    const { time, bytes, wireLength } = packet;
-    const interfaceOf = { index: packet.interface, name, linkType };
-    return { number, offset: 0, time, interface: interfaceOf, bytes, wireLength };
-  }
-
-  private dissectionOf({ bytes, wireLength, interface: number }: StoredPacket): Dissection {
-    return dissect(bytes, this.register.get(number)?.linkType ?? 1, wireLength);
-  }
-
-  private rowOf(packet: StoredPacket): PacketRow {
-    const { number, time, direction, wireLength } = packet;
-    const { source, destination, protocol, info } = summaryOf(this.dissectionOf(packet));
-    return {
-      number,
-      ...time,
-      interface: packet.interface,
-      direction,
-      protocol,
-      source,
-      destination,
-      info,
-      length: wireLength,
-    };
-  }
-
-  packet(number: number): Promise<Result<CapturedBytes>> {
-    const packet = this.store.get(number);
-    if (packet === null) return Promise.resolve(fail(notKept(number)));
-    const { bytes, isChecksumPending, segmentSize } = packet;
-    return Promise.resolve(
-      succeed({
-        row: this.rowOf(packet),
-        linkType: this.register.get(packet.interface)?.linkType ?? 1,
-        bytes: Buffer.from(bytes).toString('base64'),
-        checksumPending: isChecksumPending,
-        segmentSize,
-      }),
-    );
-  }
-
-  async sightings(number: number): Promise<Result<PacketSightings>> {
-    const packet = this.store.get(number);
-    if (packet === null) return fail(notKept(number));
-    const identity = identityOf(this.dissectionOf(packet));
-    const own = this.rowOf(packet);
-    if (identity === null) return succeed({ sightings: [own] });
-    const sightings: PacketRow[] = [];
-    let isTimeUp = timer();
-    // Rings are emptied in turn, so numbers are not quite in the order of time.
-    const at = secondsOf(packet);
-    for (let other = this.store.oldest; other <= this.store.newest; other += 1) {
-      if (isTimeUp()) {
-        await this.rest();
-        isTimeUp = timer();
-      }
-      const candidate = this.store.get(other);
-      if (candidate === null || Math.abs(secondsOf(candidate) - at) > sightingTime) continue;
-      if (other === number || isWithin(identity, candidate.bytes)) {
-        sightings.push(this.rowOf(candidate));
-        if (sightings.length >= maximumSightings) break;
-      }
-    }
-    sightings.sort((one, two) => secondsOf({ time: one }) - secondsOf({ time: two }));
-    return succeed({ sightings });
-  }
-
-  flows(count: number): Promise<Result<CaptureFlows>> {
-    return Promise.resolve(succeed(flowsView(this.flowTable, count)));
-  }
-
   async read(args: CaptureReadArguments): Promise<Result<CaptureRead>> {
     const { after, filter, until, wait } = args;
     const from = Math.max(1, after + 1);
-    if (this.store.newest < from) await this.nextPackets(wait);
-    const { store } = this;
-    const found = await this.filters.matching(filter);
+    const { store } = this.kept;
+    if (store.newest < from) await this.nextPackets(wait);
+    const found = await this.kept.matching(filter);
     if (!found.ok) return found;
     const newest = Math.min(store.newest, until ?? Infinity);
     const first = Math.max(from, store.oldest);
@@ -417,7 +294,7 @@ export class CaptureSession {
       missed: Math.max(0, Math.min(first, newest + 1) - from),
       more: last < newest,
       stopped: this.state !== 'running',
-      totals: this.totals(),
+      totals: this.kept.totals(),
     });
   }
 
@@ -425,7 +302,7 @@ export class CaptureSession {
   private droppedAlone(namespace: string): number | null {
     const place = this.request.rings.find((ring) => ring.namespace === namespace);
     if (place === undefined || !place.only || place.interfaces.length !== 1) return null;
-    return this.totals().drops.find((one) => one.namespace === namespace)?.dropped ?? 0;
+    return this.kept.totals().drops.find((one) => one.namespace === namespace)?.dropped ?? 0;
   }
 
   private nextPackets(wait: number): Promise<void> {
@@ -440,28 +317,4 @@ export class CaptureSession {
       this.waiting.add(done);
     });
   }
-}
-
-function timer(): () => boolean {
-  const end = performance.now() + slice;
-  return () => performance.now() > end;
-}
-
-function secondsOf({
-  time,
-}: {
-  readonly time: { readonly seconds: number; readonly nanoseconds: number };
-}): number {
-  return time.seconds + time.nanoseconds / 1e9;
-}
-
-function notKept(number: number): Failure {
-  return {
-    kind: 'unknown-object',
-    code: 'packet-not-kept',
-    object: `packet ${String(number)}`,
-    reason: 'The packet is not among those that are kept: it was forgotten, or has not come yet.',
-    next: 'Look at one that is in the list.',
-    values: { number },
-  };
 }

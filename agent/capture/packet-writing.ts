@@ -3,8 +3,8 @@ import { release } from 'node:os';
 import { programVersion } from '../api/version.ts';
 import type { CaptureReadArguments } from '../api/traffic.ts';
 import { CaptureWriter } from '../dissect/capture/capture-writer.ts';
-import type { InterfaceRegister } from './interface-register.ts';
-import type { StoredPacket } from './packet-store.ts';
+import type { InterfaceRegister } from '../packets/interface-register.ts';
+import type { StoredPacket } from '../packets/packet-store.ts';
 
 /** Bytes of packets in one piece, about. */
 const pieceLength = 1024 * 1024;
@@ -55,7 +55,12 @@ export function writePackets(writing: PacketWriting): WrittenPackets {
     const packet = get(number);
     if (packet === null) continue;
     const { bytes, time, wireLength, direction } = packet;
-    blocks.push(writer.packet({ interface: packet.interface, time, bytes, wireLength, direction }));
+    blocks.push(
+      writer.packet({
+        ...{ interface: packet.interface, time, bytes, wireLength },
+        ...(direction === null ? {} : { direction }),
+      }),
+    );
     length += bytes.length + 64;
     packets += 1;
     last = number;

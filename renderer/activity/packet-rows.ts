@@ -1,7 +1,6 @@
 /** The piece of the list of packets that is on screen, asked for as it is needed. */
 import { onBeforeUnmount, type Ref, type ShallowRef, shallowRef, watch } from 'vue';
 import type { Failure, PacketRow } from '../../agent/api/index.ts';
-import { useBridge } from '../bridge/bridge.ts';
 import { usePackets } from './packet-store.ts';
 
 export interface RowPiece {
@@ -34,7 +33,6 @@ export interface PacketRows {
  * is there when it is live again.
  */
 export function usePacketRows(range: () => RowRange, live: Ref<boolean>): PacketRows {
-  const bridge = useBridge();
   const packets = usePackets();
   const piece = shallowRef<RowPiece>(empty);
   const problem = shallowRef<Failure | null>(null);
@@ -50,8 +48,8 @@ export function usePacketRows(range: () => RowRange, live: Ref<boolean>): Packet
     }
     const { first, count } = range();
     const follows = live.value;
-    const answer = await bridge.call('capture.rows', {
-      ...{ realm: capture.realm, capture: capture.id, filter, count: count + 2 * margin },
+    const answer = await capture.source.rows({
+      ...{ filter, count: count + 2 * margin },
       from: follows ? { kind: 'end' } : { kind: 'place', place: Math.max(0, first - margin) },
     });
     // Of another capture, or by another filter: what is asked for next is what counts.
@@ -59,7 +57,8 @@ export function usePacketRows(range: () => RowRange, live: Ref<boolean>): Packet
     problem.value = answer.ok ? null : answer.failure;
     if (!answer.ok) return;
     const { rows, place, matching } = answer.value;
-    const kept = follows || piece.value.matching === 0 || filtered !== filter;
+    const kept =
+      follows || capture.file !== null || piece.value.matching === 0 || filtered !== filter;
     filtered = filter;
     piece.value = { rows, place, matching: kept ? matching : piece.value.matching };
     packets.matching = matching;
@@ -105,7 +104,8 @@ export function usePacketRows(range: () => RowRange, live: Ref<boolean>): Packet
   watch(
     () => packets.totals,
     () => {
-      if (live.value) void load();
+      // A file has all its rows in the list, wherever somebody looks.
+      if (live.value || packets.capture?.file !== null) void load();
     },
   );
   watch(live, (now) => {

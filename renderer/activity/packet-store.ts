@@ -19,7 +19,9 @@ import { useLab } from '../topology/lab-store.ts';
 import type { SceneEnd } from '../topology/canvas/scene/scene.ts';
 import { noLight } from '../topology/openflow/trace-path.ts';
 import { mostPlaces, placesOf, type Subject, subjectOf } from './capture-places.ts';
+import { type OpenedFile, readPacketFile } from './file-reading.ts';
 import { endsByLink, lightOfSightings } from './packet-light.ts';
+import { agentSource, fileSource, type PacketSource } from './packet-source.ts';
 import { hueOf, type ProtocolHue } from './protocol-hue.ts';
 import { useTraffic } from './traffic-store.ts';
 
@@ -29,12 +31,15 @@ const snapLength = 262_144;
 const longestWay = 1200;
 
 export interface Capture {
-  readonly realm: RealmName;
-  readonly lab: string;
+  readonly source: PacketSource;
+  /** Where packets are captured; null for those of a file. */
+  readonly place: { readonly realm: RealmName; readonly lab: string } | null;
+  /** The file that is open; null for a capture. */
+  readonly file: OpenedFile | null;
   readonly subjects: readonly Subject[];
   /** In the syntax of tcpdump; null for every packet. */
   readonly filter: string | null;
-  /** What the agent names it by. */
+  /** What the agent names it by; of a file, one that no capture has. */
   readonly id: string;
   readonly state: 'running' | 'stopped';
   /** Why it has stopped. */
@@ -83,7 +88,10 @@ export const usePackets = defineStore('packets', () => {
   /** Rows that the display filter means. */
   const matching = ref(0);
 
+  let openings = 0;
   let cancel: AbortController | null = null;
+  /** Ends the reading of a file, whose packets stay. */
+  let reading: AbortController | null = null;
 
   const receive = (progress: CaptureProgress): void => {
     const now = capture.value;
@@ -117,14 +125,13 @@ export const usePackets = defineStore('packets', () => {
   const ask = async ({ number }: PacketRow): Promise<void> => {
     const now = capture.value;
     if (now === null) return;
-    const place = { realm: now.realm, capture: now.id, number };
     const isOld = (): boolean => picked.value?.number !== number || capture.value?.id !== now.id;
-    const packet = await bridge.call('capture.packet', place);
+    const packet = await now.source.packet(number);
     if (isOld()) return;
     notices.judge('packet', packet);
     if (packet.ok) bytes.value = packet.value;
     const look = async (): Promise<void> => {
-      const seen = await bridge.call('capture.sightings', place);
+      const seen = await now.source.sightings(number);
       // Without these the packet is lit where it was picked.
       if (seen.ok && !isOld()) sightings.value = seen.value.sightings;
     };
@@ -139,6 +146,8 @@ export const usePackets = defineStore('packets', () => {
   const discard = (): void => {
     cancel?.abort();
     cancel = null;
+    reading?.abort();
+    reading = null;
     capture.value = null;
     totals.value = nothing;
     matching.value = 0;
@@ -177,7 +186,8 @@ export const usePackets = defineStore('packets', () => {
             cancel = controller;
             starting.value = false;
             capture.value = {
-              ...{ realm, lab: of, subjects: on, filter },
+              source: agentSource(bridge, { realm, capture: progress.capture }),
+              ...{ place: { realm, lab: of }, file: null, subjects: on, filter },
               ...{ id: progress.capture, state: 'running', end: null, failure: null },
             };
           }
@@ -192,10 +202,40 @@ export const usePackets = defineStore('packets', () => {
     if (!ended.ok) refusal.value = ended.failure;
   };
 
+  /** Takes the place of what there was; returns when it is read, as far as it can be. */
+  const open = async (file: File): Promise<void> => {
+    discard();
+    const controller = new AbortController();
+    reading = controller;
+    const isOld = (): boolean => reading !== controller;
+    openings += 1;
+    const id = `file:${String(openings)}`;
+    const read = readPacketFile(file, controller.signal, (opened, packets) => {
+      const now = capture.value;
+      if (isOld() || now === null) return;
+      for (const each of packets.takeInterfaces()) interfaces.set(each.number, each);
+      capture.value = { ...now, file: opened };
+      totals.value = packets.kept.totals();
+    });
+    const { name, size } = file;
+    const faults = read.packets.faults;
+    capture.value = {
+      ...{ id, source: fileSource(read.packets), place: null, subjects: [], filter: null },
+      file: { name, size, read: 0, faults, unreadable: false },
+      ...{ state: 'running', end: null, failure: null },
+    };
+    await read.done;
+    if (!isOld() && capture.value !== null) capture.value = { ...capture.value, state: 'stopped' };
+  };
+
   const stop = async (): Promise<void> => {
     const now = capture.value;
     if (now === null) return;
-    const stopped = await bridge.call('capture.stop', { realm: now.realm, capture: now.id });
+    if (now.place === null) {
+      reading?.abort();
+      return;
+    }
+    const stopped = await bridge.call('capture.stop', { realm: now.place.realm, capture: now.id });
     notices.judge('capture', stopped);
   };
 
@@ -203,7 +243,8 @@ export const usePackets = defineStore('packets', () => {
   watch(
     () => lab.name,
     () => {
-      discard();
+      // A file is of no lab.
+      if (capture.value?.file === null) discard();
       chosen.value = null;
     },
   );
@@ -212,7 +253,7 @@ export const usePackets = defineStore('packets', () => {
     lab.document === null ? new Map<string, SceneEnd>() : endsByLink(lab.document, traffic.find),
   );
   const light = computed(() => {
-    if (picked.value === null || capture.value?.lab !== lab.name) return noLight;
+    if (picked.value === null || capture.value?.place?.lab !== lab.name) return noLight;
     const seen = sightings.value.length > 0 ? sightings.value : [picked.value];
     return lightOfSightings(seen, interfaces, ends.value);
   });
@@ -236,6 +277,7 @@ export const usePackets = defineStore('packets', () => {
     opened,
     light,
     start,
+    open,
     stop,
     discard,
     pick,

@@ -33,6 +33,12 @@ const allowed = [
     ],
     packages: ['zod'],
   },
+  // What is kept of packets and asked about them, in the agent and in the window.
+  {
+    from: 'agent/packets/',
+    to: ['agent/packets/', 'agent/dissect/', 'agent/activity/', 'agent/api/'],
+    packages: ['zod'],
+  },
   { from: 'agent/', to: ['agent/'], forbidden: ['electron', 'vue', 'pinia'] },
   { from: 'main/bridge/contract.ts', to: ['agent/api/'], packages: ['zod'] },
   {
@@ -49,6 +55,7 @@ const allowed = [
       'agent/cpu/',
       'agent/activity/',
       'agent/dissect/',
+      'agent/packets/',
       'main/bridge/contract.ts',
     ],
     forbidden: ['electron', 'zeromq', 'koffi', 'ws'],

@@ -105,6 +105,33 @@ export const englishPackets = {
     'too-much': 'Too many layers from byte {offset} on',
   },
   // Files
+  file: {
+    open: 'Open file…',
+    openHelp: 'Opens a capture (pcap, pcapng) in this window; dropping it here does the same',
+    drop: 'Drop the capture to open it',
+    oneOnly: 'One file at a time: {name} was opened.',
+    reading: 'Reading {name}: {percent} %',
+    stopped: 'Stopped after {percent} % of the file: the packets up to there are shown.',
+    newest: '{shown} packets were read; the last {kept} of them are kept.',
+    none: 'There are no packets in {name}.',
+    saveNot: 'The packets are in the file already',
+    empty: '{name} is empty: choose a capture that tcpdump, dumpcap or Wireshark has written.',
+    notCapture:
+      '{name} is no capture (pcap, pcapng): choose a file that tcpdump, dumpcap or Wireshark has written.',
+    otherFormat:
+      '{name} is a file of the format {detail}: unpack it, or turn it into pcapng, and open that.',
+    version:
+      '{name} has version {detail} of its format, which is not known: save it anew as pcap 2.4 or pcapng 1 (editcap does).',
+    cut: 'The file ends within the record that begins at byte {offset}, after packet {shown}: the packets before it are shown.',
+    cutAtOnce: '{name} ends within its first records, at byte {offset}: there is no packet in it.',
+    damaged:
+      'The file is damaged at byte {offset}, after packet {shown}: the packets before it are shown.',
+    damagedAtOnce: '{name} is damaged at byte {offset}: no packet could be read.',
+    skipped:
+      'A damaged record was left out, at byte {offset}. | {shown} damaged records were left out, the first at byte {offset}.',
+    unreadable:
+      '{name} could not be read from byte {offset} on: see whether it is still there and you may read it, and open it again.',
+  },
   save: 'Save',
   saveHelp: 'Save as pcapng, which Wireshark opens',
   saveTitle: 'Save the packets as pcapng',
@@ -199,6 +226,29 @@ export const chinesePackets: typeof englishPackets = {
     truncated: '在第 {offset} 字节处被抓包截断',
     malformed: '第 {offset} 字节处格式有误',
     'too-much': '从第 {offset} 字节起层数过多',
+  },
+  file: {
+    open: '打开文件…',
+    openHelp: '在此窗口打开抓包文件（pcap、pcapng）；也可以拖放到这里',
+    drop: '松开即可打开抓包文件',
+    oneOnly: '一次只能打开一个文件：已打开 {name}。',
+    reading: '正在读取 {name}：{percent} %',
+    stopped: '读到文件的 {percent} % 时停止：显示到此为止的数据包。',
+    newest: '读到 {shown} 个数据包，保留其中最后 {kept} 个。',
+    none: '{name} 中没有数据包。',
+    saveNot: '数据包已在文件中',
+    empty: '{name} 是空文件：请选择 tcpdump、dumpcap 或 Wireshark 写的抓包文件。',
+    notCapture:
+      '{name} 不是抓包文件（pcap、pcapng）：请选择 tcpdump、dumpcap 或 Wireshark 写的文件。',
+    otherFormat: '{name} 是 {detail} 格式的文件：请先解压或转换为 pcapng，再打开。',
+    version:
+      '{name} 的格式版本为 {detail}，无法识别：请另存为 pcap 2.4 或 pcapng 1（可用 editcap）。',
+    cut: '文件在第 {shown} 个数据包之后、从字节 {offset} 开始的记录中间结束：显示它之前的数据包。',
+    cutAtOnce: '{name} 在最前面的记录中间（字节 {offset}）结束：其中没有数据包。',
+    damaged: '文件在第 {shown} 个数据包之后、字节 {offset} 处损坏：显示它之前的数据包。',
+    damagedAtOnce: '{name} 在字节 {offset} 处损坏：没有读到数据包。',
+    skipped: '略去了 {shown} 条损坏的记录，第一条在字节 {offset}。',
+    unreadable: '从字节 {offset} 起无法读取 {name}：请确认文件还在且您有权读取，然后重新打开。',
   },
   save: '保存',
   saveHelp: '保存为 Wireshark 能打开的 pcapng',

@@ -1,10 +1,10 @@
 /** What a capture keeps: bounded memory, the order of packets, and which of them a filter means. */
 import { describe, expect, it } from 'vitest';
 import { ArrivalOrder } from '../../../agent/capture/arrival-order.ts';
-import { InterfaceRegister } from '../../../agent/capture/interface-register.ts';
-import { identityOf, isWithin } from '../../../agent/capture/packet-identity.ts';
-import { PacketMatches } from '../../../agent/capture/packet-matches.ts';
-import { PacketStore } from '../../../agent/capture/packet-store.ts';
+import { InterfaceRegister } from '../../../agent/packets/interface-register.ts';
+import { identityOf, isWithin } from '../../../agent/packets/packet-identity.ts';
+import { PacketMatches } from '../../../agent/packets/packet-matches.ts';
+import { PacketStore } from '../../../agent/packets/packet-store.ts';
 import { changesIn } from '../../../agent/services/captures.ts';
 import { dissect } from '../../../agent/dissect/dissect.ts';
 import { frame, message, packet4, udpFrame } from '../../harness/packets.ts';

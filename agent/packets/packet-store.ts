@@ -6,7 +6,8 @@ export interface StoredPacket {
   readonly time: { readonly seconds: number; readonly nanoseconds: number };
   /** Number of the interface in its capture. */
   readonly interface: number;
-  readonly direction: PacketDirection;
+  /** Null where nobody has said. */
+  readonly direction: PacketDirection | null;
   /** A view that is good until more is added. */
   readonly bytes: Uint8Array;
   readonly wireLength: number;
@@ -23,6 +24,7 @@ export interface PacketStoreOptions {
 
 const sentFlag = 1;
 const pendingFlag = 2;
+const undirectedFlag = 4;
 /** Of a packet whose segment size is unknown. */
 const noSegments = 0;
 
@@ -98,7 +100,7 @@ export class PacketStore {
     this.nanoseconds[slot] = packet.time.nanoseconds;
     this.interfaces[slot] = packet.interface;
     this.flags[slot] =
-      (packet.direction === 'sent' ? sentFlag : 0) | (packet.isChecksumPending ? pendingFlag : 0);
+      directionFlag(packet.direction) | (packet.isChecksumPending ? pendingFlag : 0);
     this.segments[slot] = packet.segmentSize ?? noSegments;
     return this.last;
   }
@@ -121,11 +123,21 @@ export class PacketStore {
         nanoseconds: this.nanoseconds[slot] ?? 0,
       },
       interface: this.interfaces[slot] ?? 0,
-      direction: (flags & sentFlag) === 0 ? 'received' : 'sent',
+      direction: directionOf(flags),
       bytes: this.memory.subarray(place, place + (this.captured[slot] ?? 0)),
       wireLength: this.lengths[slot] ?? 0,
       isChecksumPending: (flags & pendingFlag) !== 0,
       segmentSize: segmentSize === noSegments ? null : segmentSize,
     };
   }
+}
+
+function directionFlag(direction: PacketDirection | null): number {
+  if (direction === null) return undirectedFlag;
+  return direction === 'sent' ? sentFlag : 0;
+}
+
+function directionOf(flags: number): PacketDirection | null {
+  if ((flags & undirectedFlag) !== 0) return null;
+  return (flags & sentFlag) === 0 ? 'received' : 'sent';
 }
