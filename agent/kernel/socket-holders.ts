@@ -10,6 +10,31 @@ export interface SocketHolder {
   readonly uid: number;
 }
 
+/** Milliseconds for which an answer is good: looking through every descriptor of a machine takes tens of them. */
+const lastingTime = 5000;
+
+/** For somebody who asks again and again: who holds the same sockets is looked up anew only after a while. */
+export class SocketHolders {
+  private known: ReadonlyMap<number, readonly SocketHolder[]> = new Map();
+  private asked: ReadonlySet<number> = new Set();
+  private lookedAt = -Infinity;
+
+  /** As `findSocketHolders`; `now` in milliseconds of a clock that only goes forward. */
+  find(
+    inodes: ReadonlySet<number>,
+    now: number = performance.now(),
+  ): ReadonlyMap<number, readonly SocketHolder[]> {
+    const isRecent = now - this.lookedAt < lastingTime;
+    const isKnown = isRecent && [...inodes].every((inode) => this.asked.has(inode));
+    if (!isKnown) {
+      this.known = findSocketHolders(inodes);
+      this.asked = inodes;
+      this.lookedAt = now;
+    }
+    return this.known;
+  }
+}
+
 /** Holders of each of these inodes of sockfs, pids ascending; none of those that nobody is seen to hold. */
 export function findSocketHolders(
   inodes: ReadonlySet<number>,

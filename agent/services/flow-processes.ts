@@ -11,7 +11,7 @@ import {
   type Transport,
   transports,
 } from '../kernel/internet-sockets.ts';
-import { findSocketHolders, type SocketHolder } from '../kernel/socket-holders.ts';
+import { type SocketHolder, SocketHolders } from '../kernel/socket-holders.ts';
 
 /** What is known of one namespace. */
 export interface NamespaceSockets {
@@ -67,6 +67,7 @@ export function withProcesses(
   flows: readonly CaptureFlow[],
   tracker: Pick<InventoryTracker, 'observed'>,
   asked: { readonly uid: number } | null,
+  sockets: Pick<SocketHolders, 'find'> = new SocketHolders(),
 ): CaptureFlow[] {
   const spaces = new Map<string, NamespaceSockets | null>();
   const spaceOf = (id: string): NamespaceSockets | null => {
@@ -78,7 +79,7 @@ export function withProcesses(
   };
   const inodes = flows.map((flow) => inodesOf(flow, spaceOf));
   const wanted = inodes.flat().filter((inode) => inode !== null);
-  const holders = findSocketHolders(new Set(wanted));
+  const holders = sockets.find(new Set(wanted));
   return flows.map((flow, at) => ({
     ...flow,
     ends: flow.ends.map((end, place) => {

@@ -3,6 +3,7 @@ import type { AgentInfo } from '../api/agent-info.ts';
 import { fail, type Failure, succeed } from '../api/result.ts';
 import { maximumOpenFlowEntries } from '../api/openflow.ts';
 import type { InventoryTracker } from '../inventory/tracker.ts';
+import { SocketHolders } from '../kernel/socket-holders.ts';
 import type { Engines } from '../ovs/engines.ts';
 import type { AgentHandlers } from '../transport/index.ts';
 import { readFdb } from './bridge-fdb.ts';
@@ -28,6 +29,7 @@ export interface HandlerOptions {
 
 export function makeHandlers(options: HandlerOptions): AgentHandlers {
   const { labs, processes, captures, engines, tracker, readOnly, shared } = options;
+  const sockets = new SocketHolders();
   return {
     'agent.info': () => Promise.resolve(succeed(options.info())),
     'agent.stop': (_args, { peer }) => {
@@ -72,7 +74,8 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
       const seen = await session.value.flows(count);
       if (!seen.ok) return seen;
       const asked = shared ? { uid: peer.uid } : null;
-      return succeed({ ...seen.value, flows: withProcesses(seen.value.flows, tracker, asked) });
+      const { flows, ...rest } = seen.value;
+      return succeed({ ...rest, flows: withProcesses(flows, tracker, asked, sockets) });
     },
     'capture.read': async (args, { peer }) => {
       const session = captures.find(args.capture, peer.key);
