@@ -55,6 +55,7 @@ export const flowsCsvHead = csvLine([
   ...['packets', 'bytes', 'packets of the first', 'bytes of the first'],
   ...['packets of the second', 'bytes of the second', 'first seen', 'last seen'],
   ...['interfaces', 'TCP state', 'round trip (ms)'],
+  ...['process of the first', 'pid of the first', 'process of the second', 'pid of the second'],
 ]);
 
 /** `namespace` and `interfaces` are names. */
@@ -75,5 +76,7 @@ export function flowCsvLine(
     ...[new Date(flow.first).toISOString(), new Date(flow.last).toISOString()],
     ...[interfaces.join(' '), flow.tcp?.state ?? null],
     roundTrip === null ? null : Number((roundTrip * 1000).toFixed(3)),
+    ...[first?.process?.name ?? null, first?.process?.pid ?? null],
+    ...[second?.process?.name ?? null, second?.process?.pid ?? null],
   ]);
 }

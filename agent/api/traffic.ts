@@ -260,6 +260,11 @@ export const CaptureFlowSchema = z.strictObject({
       address: z.string(),
       port: z.number().int().nullable(),
       sent: FlowCountsSchema,
+      /**
+       * Who holds its socket now, in the flow's own namespace: of TCP and UDP, and only where it can be no other. The pid is
+       * as the realm has it.
+       */
+      process: z.strictObject({ pid: z.number().int().min(1), name: z.string() }).optional(),
     }),
   ),
   packets: CountSchema,

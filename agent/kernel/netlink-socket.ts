@@ -1,4 +1,4 @@
-/** NETLINK_ROUTE sockets: one that asks, one that listens. See netlink(7) and net/netlink/af_netlink.c. */
+/** Netlink sockets: one that asks, one that listens. See netlink(7), sock_diag(7) and net/netlink/af_netlink.c. */
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import { kernelFailure } from './kernel-failure.ts';
 import { runIn } from './namespaces.ts';
@@ -58,6 +58,7 @@ import {
 } from './rtnetlink.ts';
 
 const NETLINK_ROUTE = 0;
+const NETLINK_SOCK_DIAG = 4;
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_LISTEN_ALL_NSID = 8;
@@ -65,14 +66,15 @@ const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 
-/** Opens and binds a route socket in a namespace (or where the thread is). */
-function openRouteSocket(
+/** Opens and binds a socket of that protocol in a namespace (or where the thread is). */
+function openNetlinkSocket(
+  protocol: typeof NETLINK_ROUTE | typeof NETLINK_SOCK_DIAG,
   namespaceFd: number | undefined,
   receiveBuffer: number,
   object: string,
 ): Result<number> {
   const type = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
-  const create = (): number => openSocket(AF_NETLINK, type, NETLINK_ROUTE);
+  const create = (): number => openSocket(AF_NETLINK, type, protocol);
   const entered = namespaceFd === undefined ? succeed(create()) : runIn(namespaceFd, create);
   if (!entered.ok) return entered;
   const fd = entered.value;
@@ -123,7 +125,7 @@ export class RequestSocket {
 
   /** Opens the socket in the namespace behind the descriptor; without one where the agent is. */
   static open(namespaceFd?: number, object = 'rtnetlink socket'): Result<RequestSocket> {
-    const opened = openRouteSocket(namespaceFd, 1024 * 1024, object);
+    const opened = openNetlinkSocket(NETLINK_ROUTE, namespaceFd, 1024 * 1024, object);
     if (!opened.ok) return opened;
     const fd = opened.value;
     // Linux 4.12 and 4.20. Older ones say less and filter less; what is read here is filtered again.
@@ -131,6 +133,12 @@ export class RequestSocket {
     setSocketOption(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
     setSocketOption(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
     return succeed(new RequestSocket(fd, object));
+  }
+
+  /** One that tells of the namespace's sockets (sock_diag) instead of its interfaces. */
+  static openDiagnosis(namespaceFd: number, object: string): Result<RequestSocket> {
+    const opened = openNetlinkSocket(NETLINK_SOCK_DIAG, namespaceFd, 1024 * 1024, object);
+    return opened.ok ? succeed(new RequestSocket(opened.value, object)) : opened;
   }
 
   /** Releases the socket, and with it the namespace. May be called more than once. */
@@ -427,7 +435,7 @@ export class EventSocket {
 
   static open(options: EventSocketOptions, object = 'rtnetlink events'): Result<EventSocket> {
     const size = options.receiveBufferSize ?? 16 * 1024 * 1024;
-    const opened = openRouteSocket(options.namespaceFd, size, object);
+    const opened = openNetlinkSocket(NETLINK_ROUTE, options.namespaceFd, size, object);
     if (!opened.ok) return opened;
     const fd = opened.value;
     const refuse = (result: number): Result<EventSocket> => {

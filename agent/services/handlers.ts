@@ -7,6 +7,7 @@ import type { Engines } from '../ovs/engines.ts';
 import type { AgentHandlers } from '../transport/index.ts';
 import { readFdb } from './bridge-fdb.ts';
 import type { CaptureService } from './captures.ts';
+import { withProcesses } from './flow-processes.ts';
 import type { LabService } from './labs.ts';
 import type { ProcessService } from './processes.ts';
 import { watchRates } from './rates-watch.ts';
@@ -67,7 +68,11 @@ export function makeHandlers(options: HandlerOptions): AgentHandlers {
     },
     'capture.flows': async ({ capture, count }, { peer }) => {
       const session = captures.find(capture, peer.key);
-      return session.ok ? session.value.flows(count) : session;
+      if (!session.ok) return session;
+      const seen = await session.value.flows(count);
+      if (!seen.ok) return seen;
+      const asked = shared ? { uid: peer.uid } : null;
+      return succeed({ ...seen.value, flows: withProcesses(seen.value.flows, tracker, asked) });
     },
     'capture.read': async (args, { peer }) => {
       const session = captures.find(args.capture, peer.key);

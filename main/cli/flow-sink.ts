@@ -10,7 +10,7 @@ import {
 } from '../../agent/api/index.ts';
 import { interfaceTitle } from '../../agent/dissect/capture/capture-writer.ts';
 import type { Finished, Sink } from './capture-verb.ts';
-import { formatTable, printProgress, printResult } from './output.ts';
+import { formatTable, printable, printProgress, printResult } from './output.ts';
 
 type Form = 'table' | 'json' | 'csv';
 
@@ -52,12 +52,13 @@ async function printFlows(
     case 'table':
       printResult(
         formatTable(
-          ['NAMESPACE', 'PROTOCOL', 'FIRST', 'SECOND', 'PACKETS', 'BYTES', 'STATE'],
+          ['NAMESPACE', 'PROTOCOL', 'FIRST', 'SECOND', 'PACKETS', 'BYTES', 'STATE', 'PROCESS'],
           flows.map((flow) => [
             spaceOf(flow) ?? '–',
             flow.protocol,
             ...[endOf(flow, 0), endOf(flow, 1)],
             ...[String(flow.packets), String(flow.bytes), flow.tcp?.state ?? ''],
+            printable(processesOf(flow)),
           ]),
         ),
       );
@@ -73,6 +74,15 @@ function endOf({ ends }: CaptureFlow, place: 0 | 1): string {
   const { address, port } = end;
   if (port === null) return address;
   return address.includes(':') ? `[${address}]:${String(port)}` : `${address}:${String(port)}`;
+}
+
+/** `curl (412)`, of both ends where both are here. */
+function processesOf({ ends }: CaptureFlow): string {
+  return ends
+    .flatMap(({ process }) =>
+      process === undefined ? [] : `${process.name} (${String(process.pid)})`,
+    )
+    .join(' → ');
 }
 
 export function titleOfInterface({ title, name }: CapturedInterface): string {

@@ -15,6 +15,7 @@ export const flowColumns = [
   'backward',
   'state',
   'roundTrip',
+  'process',
   'last',
 ] as const;
 export type FlowColumn = (typeof flowColumns)[number];
@@ -38,6 +39,14 @@ export interface FlowRow {
 export function endText({ address, port }: CaptureFlow['ends'][number]): string {
   if (port === null) return address;
   return address.includes(':') ? `[${address}]:${String(port)}` : `${address}:${String(port)}`;
+}
+
+/** `curl (412)`, of both ends where both are in the flow's namespace; null where nobody is known. */
+export function processText({ ends }: Pick<CaptureFlow, 'ends'>): string | null {
+  const known = ends.flatMap(({ process }) => process ?? []);
+  return known.length === 0
+    ? null
+    : known.map(({ name, pid }) => `${name} (${String(pid)})`).join(' → ');
 }
 
 /** `titles` are names of namespaces by their ids; the realm's own has none. */
@@ -64,6 +73,7 @@ export function flowRows(
           backward: other.sent.bytes,
           state: flow.tcp?.state ?? null,
           roundTrip: flow.tcp?.roundTrip ?? null,
+          process: processText(flow),
           last: flow.last,
         },
       },

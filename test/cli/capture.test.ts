@@ -198,6 +198,45 @@ describe.each(people)('as $who', ({ user }) => {
     expect(Date.parse(cells.get('last seen') ?? '')).toBeGreaterThan(Date.now() - 60_000);
   }, 90_000);
 
+  it('names the processes behind a connection that is there when it ends', async () => {
+    const lasting = async (node: string, text: string): Promise<() => Promise<unknown>> => {
+      const words = ['exec', 'two-namespaces', node, '--', process.execPath, '-e', text];
+      const child = netloom.start(words);
+      await new Promise((resolve) => child.stdout?.once('data', resolve));
+      return () => {
+        const gone = once(child, 'close');
+        child.kill('SIGINT');
+        return gone;
+      };
+    };
+    const ready = `() => console.log('ready')`;
+    const server = `require('net').createServer(() => {}).listen(8080, '172.16.0.2', ${ready})`;
+    const client = `require('net').connect({ host: '172.16.0.2', port: 8080 }, ${ready})`;
+    const ends: (() => Promise<unknown>)[] = [];
+    const said = await during(
+      ['two-namespaces', 'r1', 'r2', '-f', 'tcp port 8080', '--flows', '--csv'],
+      async () => {
+        ends.push(await lasting('r2', server), await lasting('r1', client));
+      },
+    );
+    for (const end of ends) await end();
+    const [head = '', ...rows] = said.stdout.trimEnd().split('\r\n');
+    const flows = rows.map((row) => {
+      const cells = row.split(',');
+      return new Map(head.split(',').map((name, at) => [name, cells[at]]));
+    });
+    // Each namespace knows the process of its own end.
+    for (const [namespace, here, there] of [
+      ['r1', 'first', 'second'],
+      ['r2', 'second', 'first'],
+    ] as const) {
+      const flow = flows.find((each) => each.get('namespace') === namespace);
+      expect(flow?.get(`process of the ${here}`)).toMatch(/^node/);
+      expect(Number(flow?.get(`pid of the ${here}`))).toBeGreaterThan(1);
+      expect(flow?.get(`process of the ${there}`)).toBe('');
+    }
+  }, 60_000);
+
   it('is read along by another program from standard output', async () => {
     const words = ['capture', 'two-namespaces', 'r1', '-f', 'icmp', '-w', '-', '-c', '4'];
     const child = netloom.start(words);

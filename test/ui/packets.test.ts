@@ -267,6 +267,46 @@ describe('a capture', () => {
     await page.keyboard.press('ArrowRight');
     await expect.poll(hop).toContain('r2:veth1.2');
   });
+
+  it('names the processes that hold a connection', async () => {
+    const again = async (filter: string): Promise<void> => {
+      await page.getByTestId('capture-stop').click();
+      await page.getByTestId('capture-filter').fill(filter);
+      await page.getByTestId('capture-start').click();
+      await expect.poll(() => page.getByTestId('capture-stop').isVisible()).toBe(true);
+    };
+    await again('tcp port 8080');
+    await page.getByTestId('packets-view-flows').click();
+    const ready = `() => console.log('ready')`;
+    const server = `require('net').createServer(() => {}).listen(8080, '172.16.0.2', ${ready})`;
+    const client = `require('net').connect({ host: '172.16.0.2', port: 8080 }, ${ready})`;
+    const children: ChildProcess[] = [];
+    for (const [node, text] of [
+      ['r2', server],
+      ['r1', client],
+    ] as const) {
+      const child = window.startIn(lab, node, [process.execPath, '-e', text]);
+      children.push(child);
+      await new Promise((resolve) => child.stdout?.once('data', resolve));
+    }
+    // In each namespace the one that is there, by the realm's own count.
+    for (const node of ['r1', 'r2']) {
+      const [pid = ''] =
+        window
+          .realmOf(lab)(['ip', 'netns', 'pids', node])
+          .match(/\d+(?=\s*$)/) ?? [];
+      const flow = page.getByTestId('packet-flow').filter({ hasText: new RegExp(`^${node}`) });
+      await expect.poll(() => flow.innerText()).toContain(`node (${pid})`);
+    }
+    await picture('processes');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await picture('processes-dark');
+    await page.emulateMedia({ colorScheme: 'light' });
+    for (const child of children) child.kill('SIGKILL');
+    await page.getByTestId('packets-view-packets').click();
+    await again('icmp');
+    await expect.poll(count).toBeGreaterThan(8);
+  });
 });
 
 describe('the window', () => {
