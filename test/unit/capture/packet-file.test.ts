@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { maximumKeptPackets } from '../../../agent/api/traffic.ts';
 import { CaptureWriter } from '../../../agent/dissect/capture/capture-writer.ts';
-import { PacketFile } from '../../../agent/packets/packet-file.ts';
+import { maximumFileInterfaces, PacketFile } from '../../../agent/packets/packet-file.ts';
 import { bytes, frame, message, packet4, udpFrame } from '../../harness/packets.ts';
 
 const udp = udpFrame(bytes('aa bb cc'), { source: 4000, destination: 5000 });
@@ -117,6 +117,25 @@ describe('a file that is whole', () => {
     expect([rows[0]?.number, matching]).toEqual([501, maximumKeptPackets]);
     expect(file.kept.flows(1).flows[0]?.packets).toBe(count);
   }, 60_000);
+
+  it('tells no more interfaces apart than any machine has', async () => {
+    const writer = new CaptureWriter();
+    const blocks = [writer.section('a test', 'Linux')];
+    const count = maximumFileInterfaces + 50;
+    for (let number = 0; number < count; number += 1) {
+      const asked = { namespace: null, name: `v${String(number)}`, linkType: 1, snapLength: 0 };
+      blocks.push(writer.interface(asked).bytes);
+    }
+    const time = { seconds: 1, nanoseconds: 0 };
+    for (let number = 0; number < count; number += 1) {
+      blocks.push(writer.packet({ interface: number, time, bytes: udp, wireLength: udp.length }));
+    }
+    const file = await opened(new Uint8Array(Buffer.concat(blocks)));
+    expect(file.kept.totals().packets).toBe(count);
+    const names = file.takeInterfaces().map(({ name }) => name);
+    expect(names).toHaveLength(maximumFileInterfaces + 1);
+    expect([names[0], names.at(-2), names.at(-1)]).toEqual(['v0', 'v4095', '…']);
+  });
 
   it('is given up where nobody wants it any more', async () => {
     const file = new PacketFile(() => Promise.reject(new Error('closed')));
