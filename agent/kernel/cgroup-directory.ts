@@ -4,6 +4,7 @@ import path from 'node:path';
 import { fail, type Failure, type Result, succeed } from '../api/result.ts';
 import type { FileWrite, ReadFile } from '../cpu/files.ts';
 import type { CpuHierarchy } from '../cpu/machine.ts';
+import { tooManyGroups } from './cgroup-failures.ts';
 import { isErrno, systemFailure } from './kernel-failure.ts';
 
 export const processesFile = 'cgroup.procs';
@@ -78,6 +79,7 @@ export function makeDirectory(directory: string): Result<void> {
     mkdirSync(directory);
   } catch (error) {
     const failure = systemFailure(directory, error);
+    if (isErrno(failure, 'EAGAIN')) return fail(tooManyGroups(directory, failure));
     if (!isErrno(failure, 'EEXIST')) return fail(failure);
   }
   return succeed(undefined);

@@ -1,4 +1,4 @@
-/** What the kernel took and did not do: it is read back, and said in a sentence. */
+/** What the kernel took and did not do, which is read back, and what its errors mean here: in a sentence. */
 import type { Failure } from '../api/result.ts';
 import type { GroupPath } from '../cpu/group.ts';
 
@@ -24,5 +24,19 @@ export function partitionRefused(group: GroupPath, cpus: string, shown: string):
     reason: `The kernel does not give ${label} the CPUs ${cpus} for itself; it says: ${said}.`,
     next: 'Pin it to CPUs that no other group of the machine is pinned to, and that leave others some; or remove `partition`.',
     values: { group: label, pins: cpus, said },
+  };
+}
+
+/** Not the kernel's usual sense of EAGAIN (cgroup-v2.rst, cgroup.max.descendants and cgroup.max.depth). */
+export function tooManyGroups(directory: string, cause: Failure): Failure {
+  const object = directory.slice(0, 512);
+  return {
+    kind: 'refused',
+    code: 'cpu-groups-limited',
+    object,
+    reason: `What is around ${object} allows no more control groups in it, or none so deep.`,
+    next: 'Raise cgroup.max.descendants or cgroup.max.depth there, or ask for fewer groups.',
+    values: { directory: object },
+    causes: [cause],
   };
 }

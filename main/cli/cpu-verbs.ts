@@ -136,9 +136,12 @@ export async function cpuBind(
   const { processes } = bound.value;
   if (json) printJson({ lab: lab.value, group, processes });
   else {
-    for (const { pid, name, moved } of processes) {
+    for (const { pid, name, moved, realtime } of processes) {
       const where = group === null ? 'is where it was before' : `is in ${group}`;
-      printResult(printable(`${name} (${String(pid)}) ${where}${moved ? '' : ' already'}.`));
+      const uncapped = realtime === true ? ' Its policy is realtime: no cap holds it.' : '';
+      printResult(
+        printable(`${name} (${String(pid)}) ${where}${moved ? '' : ' already'}.${uncapped}`),
+      );
     }
   }
   return 0;

@@ -13,6 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { describeCpuOffers, findCpuPlaces, RealmCpu } from '../../agent/services/cpu-realm.ts';
@@ -181,6 +182,25 @@ describe('a lab’s groups on a machine of systemd’s', () => {
     expect(placeOf(pid)).toBe(`0::${session}`);
   });
 
+  it('hold no realtime process, which is said', async () => {
+    await up(split(groups));
+    const clock = `${tmpdir()}/realtime-clock`;
+    const busy = 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done';
+    const pid = await start(
+      `exec chrt -f 1 sh -c 'sleep 2; date +%s%N; ${busy}; date +%s%N' >${clock}`,
+    );
+    await expect.poll(() => run('chrt', '-p', String(pid))).toContain('SCHED_FIFO');
+    const asked = { lab: 'split', group: 'A/A1', pids: [pid], descendants: true };
+    const { processes } = must(await bench.labs.bindings.bind(asked, null));
+    expect(processes.every(({ realtime }) => realtime === true)).toBe(true);
+    const usage = (): number =>
+      Number(/^usage_usec (\d+)$/m.exec(read(`${top}/A/A1/cpu.stat`))?.[1]);
+    await expect.poll(() => read(clock).split('\n').length).toBe(2);
+    const [begun = 0, ended = 0] = read(clock).split('\n').map(Number);
+    // Of 0.3 cores that the group has.
+    expect(usage() / ((ended - begun) / 1000)).toBeGreaterThan(0.6);
+  });
+
   it('keep their values while systemd reads its units anew and all others that use the controller end', async () => {
     await up(split(groups));
     const pid = await start('exec sleep 600');
@@ -217,6 +237,18 @@ describe('a lab’s groups on a machine of systemd’s', () => {
     must(await apply(bench, { kind: 'down', lab: 'split' }));
     expect([units(), existsSync(place)]).toEqual(['', false]);
     expect(existsSync(`/proc/${String(pid)}`)).toBe(true);
+  });
+
+  it('are as before, and it is said, where the machine allows no more of them', async () => {
+    await up(split(groups));
+    const before = state();
+    writeFileSync(`${place}/cgroup.max.descendants`, '9');
+    const more = split(`${groups}\n    C: { groups: { C1: {}, C2: {}, C3: {} } }`);
+    const outcome = await apply(bench, documentTarget(more));
+    expect(JSON.stringify(outcome)).toContain('cpu-groups-limited');
+    expect(state()).toEqual(before);
+    writeFileSync(`${place}/cgroup.max.descendants`, 'max');
+    expect(await up(more)).toBeGreaterThan(3);
   });
 
   it('do not take the place of somebody else’s unit', async () => {

@@ -289,6 +289,37 @@ describe('binding processes to a group of a lab', () => {
     must(await apply(bench, { kind: 'down', lab: 'lab' }));
   });
 
+  it('does not take one that has ended for a process, though the kernel takes it without a word', async () => {
+    must(await apply(bench, lab()));
+    const parent = start('sh', '-c', 'true & exec sleep 969');
+    const childOf = (): number =>
+      Number(readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8'));
+    await until(() => childOf() > 0);
+    const ended = childOf();
+    await until(() => / Z /.test(readFileSync(`/proc/${ended}/stat`, 'utf8')));
+    own.write('cpu', 'B/cgroup.procs', String(ended));
+    expect(own.read('cpu', 'B/cgroup.procs')).toBe('');
+    expect(codeOf(await bind('B', [ended]))).toBe('cpu-bind-no-process');
+    // With its parent it is no obstacle.
+    must(await bind('B', [parent], { tree: true }));
+    expect(placeOf(parent)).toBe('/netloom.lab/B /netloom.lab/B /netloom.lab/B');
+  });
+
+  it('leaves a process the CPUs that it has chosen itself, once it is back', async () => {
+    const all = own.read('cpuset', '../cpuset.cpus') ?? '0';
+    const [first, second] = all.split(/[,-]/);
+    if (second === undefined) return;
+    must(await apply(bench, lab(`cpu: { groups: { B: { pins: ${first} } } }\n`)));
+    const pid = start('taskset', '-c', second, 'sleep', '970');
+    const allowed = (): string =>
+      /^Cpus_allowed_list:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '';
+    await until(() => allowed() === second);
+    must(await bind('B', [pid]));
+    expect(allowed()).toBe(first);
+    must(await bind(null, [pid]));
+    expect(allowed()).toBe(second);
+  });
+
   it('says of a realtime process what keeps it out', async () => {
     must(await apply(bench, lab()));
     const pid = start('chrt', '--fifo', '1', 'sleep', '968');

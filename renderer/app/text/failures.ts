@@ -892,6 +892,10 @@ export const chineseFailures: Readonly<Record<string, FailureSentences>> = {
     reason: '进程没有离开该组。',
     next: '请查看它们是什么；绑定在某个 CPU 上的内核线程不能移动。',
   },
+  'cpu-groups-limited': {
+    reason: '{directory} 的上级不允许再有更多、或更深的控制组。',
+    next: '请调高那里的 cgroup.max.descendants 或 cgroup.max.depth，或减少组的数量。',
+  },
   'cpu-not-as-written': {
     reason: '内核接受了 {wanted}，显示的却是 {shown}。',
     next: '请查看其上级组，以及还有谁在修改该文件。',
