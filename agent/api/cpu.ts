@@ -136,8 +136,6 @@ export const CpuBoundSchema = z.strictObject({
       name: z.string(),
       /** False for one that was there before. */
       moved: z.boolean(),
-      /** It has a realtime policy: pins count for it, caps and weights do not (cgroup-v2.rst, CPU). */
-      realtime: z.literal(true).optional(),
     }),
   ),
 });

@@ -41,9 +41,9 @@ export function wordsToHold(lab: string, { base, controllers }: CpuHierarchy): r
     ...['--service-type=exec', `--description=${holderDescriptionOf(lab)}`],
     ...properties.flatMap((property) => ['-p', property]),
     // Something has to run in a service. A group with controllers for its own has no processes beside them, and 0 is
-    // whoever writes.
+    // whoever writes. Where systemd has put the unit elsewhere there is no such place, and it does not start.
     ...['/bin/sh', '-c'],
-    `mkdir -p ${place} && echo 0 > ${place}/cgroup.procs && exec sleep infinity`,
+    `mkdir ${place} && echo 0 > ${place}/cgroup.procs && exec sleep infinity`,
   ];
 }
 

@@ -47,6 +47,9 @@ export function commandsOfCpu(
       file: 'cgroup.subtree_control',
       text: controllers.map((one) => `${sign}${one}`).join(' '),
     });
+  // A unit that holds the groups goes with them, and has no processes beside them.
+  const outside = ({ base }: CpuHierarchy): string =>
+    cpu.machine.holder === undefined ? base : parentOf(base);
   const each = (say: (one: CpuHierarchy, directory: string) => readonly string[]): string[] =>
     'group' in operation
       ? hierarchies.flatMap((one) => say(one, directoryOf(one, cpu.lab, operation.group)))
@@ -78,7 +81,7 @@ export function commandsOfCpu(
     case 'remove-cpu-group': {
       const parent = parentPath(operation.group);
       return each((one, directory) => [
-        drain(directory, parent === null ? one.base : placeOf(one, cpu.lab, parent, true)),
+        drain(directory, parent === null ? outside(one) : placeOf(one, cpu.lab, parent, true)),
         // Until the kernel lets go of it, some time after its directory, its cap binds its parent's.
         ...(one.version === 1 && one.controllers.includes('cpu') && operation.limits.quota !== null
           ? [write(directory, { file: 'cpu.cfs_quota_us', text: '-1' })]
@@ -116,7 +119,8 @@ export function commandsOfCpu(
       const { namespace, name, after } = operation;
       const mark = `NETLOOM_RUN=${cpu.lab}/${namespace ?? ''}/${name}`;
       return hierarchies.map((one) => {
-        const place = after === null ? one.base : placeOf(one, cpu.lab, after, cpu.isOpen(after));
+        const place =
+          after === null ? outside(one) : placeOf(one, cpu.lab, after, cpu.isOpen(after));
         return (
           `for pid in $(grep -lz ${word(`^${mark}$`)} /proc/[0-9]*/environ | cut -d / -f 3); do ` +
           `echo "$pid" > ${word(`${place}/cgroup.procs`)}; done`

@@ -176,10 +176,7 @@ export class CpuBindings {
       ({ pid }) => groups.groupOf(pid) === target,
     );
     return succeed({
-      processes: there.map(({ pid, name, isRealtime }) => ({
-        ...{ pid, name, moved: moved.has(pid) },
-        ...(isRealtime ? { realtime: true as const } : {}),
-      })),
+      processes: there.map(({ pid, name }) => ({ pid, name, moved: moved.has(pid) })),
     });
   }
 

@@ -136,12 +136,9 @@ export async function cpuBind(
   const { processes } = bound.value;
   if (json) printJson({ lab: lab.value, group, processes });
   else {
-    for (const { pid, name, moved, realtime } of processes) {
+    for (const { pid, name, moved } of processes) {
       const where = group === null ? 'is where it was before' : `is in ${group}`;
-      const uncapped = realtime === true ? ' Its policy is realtime: no cap holds it.' : '';
-      printResult(
-        printable(`${name} (${String(pid)}) ${where}${moved ? '' : ' already'}.${uncapped}`),
-      );
+      printResult(printable(`${name} (${String(pid)}) ${where}${moved ? '' : ' already'}.`));
     }
   }
   return 0;

@@ -59,8 +59,6 @@ export function useCpuActions() {
           group: groupLabel(group ?? ''),
         }),
       );
-      const uncapped = bound.value.processes.find(({ realtime }) => realtime === true);
-      if (uncapped !== undefined) notices.report(t('cpu.isRealtime', { name: uncapped.name }));
     },
     fit(path: GroupPath) {
       const edits = fitGroups(cpu.written, cpu.writtenFigures, path);

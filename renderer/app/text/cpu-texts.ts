@@ -121,7 +121,6 @@ export const englishCpu = {
   uid: 'user {uid}',
   inNamespace: 'network namespace {name}',
   isBound: '{name} is in {group}. | {name} and what it started, {count} processes, are in {group}.',
-  isRealtime: '{name} has a realtime policy: pins count for it, no cap or weight does.',
   isUnbound:
     '{name} is back where it was. | {name} and what it started, {count} processes, are back where they were.',
   noNodes: 'The document has no node that runs processes.',
@@ -274,7 +273,6 @@ export const chineseCpu: Shape<typeof englishCpu> = {
   uid: '用户 {uid}',
   inNamespace: '网络命名空间 {name}',
   isBound: '{name} 等 {count} 个进程已放入 {group}。',
-  isRealtime: '{name} 使用实时调度策略：CPU 绑定对它有效，上限和权重无效。',
   isUnbound: '{name} 等 {count} 个进程已放回原处。',
   noNodes: '文档中没有运行进程的节点。',
   groupOf: '{name} 的 CPU 组',

@@ -93,8 +93,17 @@ describe('the unit that holds a lab’s groups', () => {
       /^systemd-run --quiet --collect --unit=netloom-lab\.service --slice=-\.slice /,
     );
     expect(start).toContain("-p 'Delegate=cpu cpuset'");
-    expect(start).toContain('mkdir -p /sys/fs/cgroup/netloom-lab.service/_self && echo 0 > ');
+    expect(start).toContain('mkdir /sys/fs/cgroup/netloom-lab.service/_self && echo 0 > ');
     expect(wait).toContain('/sys/fs/cgroup/netloom-lab.service/_self/cgroup.procs');
+    const going = { kind: 'remove-cpu-group', group: '', limits: initialLimits } as const;
+    const inUnit = {
+      cpu: {
+        ...context.cpu,
+        machine: { ...context.cpu.machine, holder: { unit, state: 'held' } as const },
+      },
+    };
+    // Whoever is left in the groups is to be out of the unit.
+    expect(commandsOfCpu(going, inUnit, word)[0]).toContain('> /sys/fs/cgroup/cgroup.procs');
     expect(commandsOfCpu({ kind: 'stop-cpu-holder', unit }, context, word)).toEqual([
       'systemctl stop netloom-lab.service',
     ]);
