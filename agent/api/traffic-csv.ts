@@ -1,4 +1,4 @@
-/** Rates and flows as comma-separated values (RFC 4180), for spreadsheets: what the command prints and the window saves. Pure. */
+/** Rates and flows as comma-separated values (RFC 4180), for spreadsheets: what the command prints and the window copies. Pure. */
 import { type LinkCounterName, linkCounterNames } from './link-counters.ts';
 import type { CaptureFlow } from './traffic.ts';
 

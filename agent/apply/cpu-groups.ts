@@ -42,7 +42,7 @@ export function carryOutOnGroups(
 
 /**
  * Starts or stops the unit that holds the groups' place. What somebody who has stopped it has left there is taken away first:
- * its limits are gone with its controllers, and a unit does not start in a directory that is in use.
+ * a unit does not start in a directory that is in use, and nothing keeps systemd from taking its controllers away.
  */
 export async function carryOutOnHolder(
   groups: Cgroups | null,
@@ -55,10 +55,12 @@ export async function carryOutOnHolder(
   if (state === 'left') {
     const cleared = groups.clear();
     if (!cleared.ok) return cleared;
+  }
+  if (kind === 'stop-cpu-holder' || state === 'left') {
     const stopped = await stopHolder(lab, hierarchy);
     if (!stopped.ok) return stopped;
   }
-  return kind === 'start-cpu-holder' ? startHolder(lab, hierarchy) : stopHolder(lab, hierarchy);
+  return kind === 'start-cpu-holder' ? startHolder(lab, hierarchy) : succeed(undefined);
 }
 
 export function readEffectOnHolder(

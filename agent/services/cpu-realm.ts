@@ -218,7 +218,7 @@ export class RealmCpu {
     };
   }
 
-  /** What is left in a place that nothing holds has lost its limits: it is not there. */
+  /** What is left in a place that nothing holds is made anew: it does not count. */
   private machineOf(lab: string, groups: Cgroups): CpuMachine {
     const machine = groups.machine();
     const [hierarchy] = groups.hierarchies;

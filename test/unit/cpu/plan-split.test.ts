@@ -36,21 +36,30 @@ const splits = fc.oneof(
   { weight: 1, arbitrary: fc.constant(null) },
 );
 
+/** From nothing to one split, part of the way to another and back again, and then all of it: `cut` says how far. */
+function expectThereAndBack(
+  model: ModelGroups,
+  before: CpuSplit | null,
+  after: CpuSplit | null,
+  cut: number,
+): void {
+  for (const operation of planned(before, model)) model.carryOut(operation);
+  expect(planned(before, model)).toEqual([]);
+  const seen = model.state();
+  const operations = planned(after, model);
+  const done = operations.slice(0, cut % (operations.length + 1));
+  for (const operation of done) model.carryOut(operation);
+  for (const operation of done.toReversed()) model.carryOut(inverseOfGroup(operation));
+  expect(model.state()).toBe(seen);
+  for (const operation of operations) model.carryOut(operation);
+  expect(planned(after, model)).toEqual([]);
+}
+
 describe.each([1, 2] as const)('a plan for cgroup v%i', (version) => {
   it('leads from any split to any other, each step one that the kernel takes, and back from each', () => {
     fc.assert(
       fc.property(splits, splits, fc.nat(), (before, after, cut) => {
-        const model = new ModelGroups(version, firstCpus(machineCpus));
-        for (const operation of planned(before, model)) model.carryOut(operation);
-        expect(planned(before, model)).toEqual([]);
-        const seen = model.state();
-        const operations = planned(after, model);
-        const done = operations.slice(0, cut % (operations.length + 1));
-        for (const operation of done) model.carryOut(operation);
-        for (const operation of done.toReversed()) model.carryOut(inverseOfGroup(operation));
-        expect(model.state()).toBe(seen);
-        for (const operation of operations) model.carryOut(operation);
-        expect(planned(after, model)).toEqual([]);
+        expectThereAndBack(new ModelGroups(version, firstCpus(machineCpus)), before, after, cut);
       }),
       seeded,
     );
@@ -162,17 +171,7 @@ describe('partitions of cgroup v2', () => {
   it('lead from any to any other without one that is invalid in between, and back from each step', () => {
     fc.assert(
       fc.property(partitionedSplits, partitionedSplits, fc.nat(), (before, after, cut) => {
-        const model = new ModelGroups(2, cpus);
-        for (const operation of planned(before, model)) model.carryOut(operation);
-        expect(planned(before, model)).toEqual([]);
-        const seen = model.state();
-        const operations = planned(after, model);
-        const done = operations.slice(0, cut % (operations.length + 1));
-        for (const operation of done) model.carryOut(operation);
-        for (const operation of done.toReversed()) model.carryOut(inverseOfGroup(operation));
-        expect(model.state()).toBe(seen);
-        for (const operation of operations) model.carryOut(operation);
-        expect(planned(after, model)).toEqual([]);
+        expectThereAndBack(new ModelGroups(2, cpus), before, after, cut);
       }),
       seeded,
     );
